@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.h - what runs guest instructions: our interpreter, KVM, later Hypervisor.framework
+ *
+ * Shaped like a hypervisor: create, map memory, create vCPUs, run them on threads of the caller.  While a vCPU runs, its
+ * accesses that are no memory come out through struct engine_host, on the vCPU's thread.
+ * The board never knows which engine runs it.
+ * Threads: said at each call.  "vCPU thread" is the one inside engine_run() for that vCPU.
+ */
+#ifndef ORIEL_ENGINE_ENGINE_H
+#define ORIEL_ENGINE_ENGINE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct engine_vcpu;
+
+enum engine_line {
+	ENGINE_IRQ,
+	ENGINE_FIQ,
+};
+
+/* Private peripheral interrupts which the engine itself produces; the values are INTIDs. */
+enum engine_ppi {
+	ENGINE_PPI_VTIMER = 27, /* CNTV, level */
+	ENGINE_PPI_PTIMER = 30, /* CNTP, level */
+};
+
+/* A system register as MRS/MSR name it. */
+#define ENGINE_SYSREG(op0, op1, crn, crm, op2)                                                     \
+	((uint32_t)((op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2)))
+
+/*
+ * What the machine around the engine provides.  All on a vCPU thread (timer_line: any thread), several vCPUs at once.
+ * @vcpu is the index given at engine_vcpu_create().
+ */
+struct engine_host {
+	/* Access to a GPA that is no memory.  False: nothing there, and the guest gets a synchronous external abort. */
+	bool (*mmio_read)(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value);
+	bool (*mmio_write)(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value);
+	/*
+	 * ICC_* system registers (GICv3 CPU interface), for engines without their own GIC; @reg is ENGINE_SYSREG().
+	 * False: the register does not exist and the access is UNDEFINED.
+	 */
+	bool (*icc_read)(void *host, unsigned vcpu, uint32_t reg, uint64_t *value);
+	bool (*icc_write)(void *host, unsigned vcpu, uint32_t reg, uint64_t value);
+	/*
+	 * HVC or SMC by SMCCC: x[0..7] in, x[0..3] out.  It may kick its own vCPU (power-off) and
+	 * reset vCPUs that do not run (CPU_ON).
+	 */
+	void (*hypercall)(void *host, unsigned vcpu, uint64_t x[8]);
+	/* Level of one of the vCPU's own timers changed. */
+	void (*timer_line)(void *host, unsigned vcpu, enum engine_ppi ppi, bool level);
+};
+
+struct engine_config {
+	const struct engine_host *host_ops;
+	void *host;
+	unsigned vcpus;
+	bool pauth, bti; /* show FEAT_PAuth / FEAT_BTI to the guest; default off */
+};
+
+/* Why engine_run() returned. */
+enum engine_exit {
+	ENGINE_EXIT_KICKED, /* engine_vcpu_kick() */
+	ENGINE_EXIT_ERROR,  /* the engine can not go on; reported by log_error() */
+};
+
+struct engine_ops;
+
+/* Base of every engine. */
+struct engine {
+	const struct engine_ops *ops;
+};
+
+struct engine_ops {
+	const char *name;
+	void (*destroy)(struct engine *engine);
+	int (*map_ram)(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
+		       struct error *err);
+	int (*window_place)(struct engine *engine, uint64_t gpa, uint64_t len, struct error *err);
+	int (*window_map)(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
+			  struct error *err);
+	void (*window_unmap)(struct engine *engine, uint64_t offset, uint64_t len);
+	struct engine_vcpu *(*vcpu_create)(struct engine *engine, unsigned index, uint64_t mpidr,
+					   struct error *err);
+	void (*vcpu_reset)(struct engine_vcpu *vcpu, uint64_t pc, uint64_t x0);
+	enum engine_exit (*run)(struct engine_vcpu *vcpu);
+	void (*vcpu_kick)(struct engine_vcpu *vcpu);
+	void (*vcpu_set_line)(struct engine_vcpu *vcpu, enum engine_line line, bool level);
+	void (*vcpu_registers)(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp, uint64_t *pc,
+			       uint64_t *pstate);
+};
+struct engine_vcpu {
+	struct engine *engine;
+	unsigned index;
+};
+
+/* The built-in interpreter (src/engine/soft).  NULL and @err on failure. */
+struct engine *soft_engine_create(const struct engine_config *config, struct error *err) MUST_CHECK;
+
+/* Accepts NULL.  No vCPU may be running. */
+static inline void engine_destroy(struct engine *engine)
+{
+	if (engine) {
+		engine->ops->destroy(engine);
+	}
+}
+
+/* Show @len bytes at @hva (borrowed, outlives the engine) to the guest at @gpa.  Before the first run. */
+static inline int MUST_CHECK engine_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva,
+					    bool read_only, struct error *err)
+{
+	return engine->ops->map_ram(engine, gpa, len, hva, read_only, err);
+}
+
+/*
+ * The host-visible GPU window: one reserved range, at first without pages, which a guest may move (it is a BAR): @gpa is where
+ * it starts now, ~0 for nowhere.  @len never changes after the first call.  Any thread; takes effect before return
+ * for the calling vCPU, soon for others.
+ */
+static inline int MUST_CHECK engine_window_place(struct engine *engine, uint64_t gpa, uint64_t len,
+						 struct error *err)
+{
+	return engine->ops->window_place(engine, gpa, len, err);
+}
+
+/*
+ * Map pages of @fd (borrowed, must be sealed against shrinking) at @offset of the window.  All multiples of 4096.  Any thread.
+ * Unmapped parts read as zero and ignore writes.  -EINVAL for a range outside the window.
+ */
+static inline int MUST_CHECK engine_window_map(struct engine *engine, uint64_t offset, int fd,
+					       uint64_t fd_offset, uint64_t len, struct error *err)
+{
+	return engine->ops->window_map(engine, offset, fd, fd_offset, len, err);
+}
+
+/* Take the pages away again.  Never waits for a vCPU.  Any thread. */
+static inline void engine_window_unmap(struct engine *engine, uint64_t offset, uint64_t len)
+{
+	engine->ops->window_unmap(engine, offset, len);
+}
+
+/* vCPU @index with MPIDR_EL1 @mpidr.  Owned by the engine.  Before the first run. */
+static inline struct engine_vcpu *MUST_CHECK engine_vcpu_create(struct engine *engine, unsigned index,
+								uint64_t mpidr, struct error *err)
+{
+	return engine->ops->vcpu_create(engine, index, mpidr, err);
+}
+
+/* Reset to EL1h, MMU off, DAIF masked, with @pc and x0 = @x0.  Only while that vCPU does not run. */
+static inline void engine_vcpu_reset(struct engine_vcpu *vcpu, uint64_t pc, uint64_t x0)
+{
+	vcpu->engine->ops->vcpu_reset(vcpu, pc, x0);
+}
+
+/* Run on the calling thread until kicked.  WFI sleeps inside. */
+static inline enum engine_exit engine_run(struct engine_vcpu *vcpu)
+{
+	return vcpu->engine->ops->run(vcpu);
+}
+
+/* Make engine_run() return soon, also out of WFI and also if called just before it.  Any thread. */
+static inline void engine_vcpu_kick(struct engine_vcpu *vcpu)
+{
+	vcpu->engine->ops->vcpu_kick(vcpu);
+}
+
+/* Drive the vCPU's interrupt input; wakes WFI.  Any thread. */
+static inline void engine_vcpu_set_line(struct engine_vcpu *vcpu, enum engine_line line, bool level)
+{
+	vcpu->engine->ops->vcpu_set_line(vcpu, line, level);
+}
+
+/* Registers for messages and debuggers.  Only while that vCPU does not run. */
+static inline void engine_vcpu_registers(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp,
+					 uint64_t *pc, uint64_t *pstate)
+{
+	vcpu->engine->ops->vcpu_registers(vcpu, x, sp, pc, pstate);
+}
+
+#endif

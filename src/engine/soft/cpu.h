@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cpu.h - state of one emulated vCPU, and how an instruction's handler looks
+ *
+ * How it works: code is pre-decoded into blocks of struct insn.  A handler does its instruction and tail-calls the next one
+ * (NEXT); a handler that ends a block, faults or must leave stores cpu->pc and returns to the run loop.  Exceptions are
+ * precise: a handler checks every access before it changes any register, so returning in the middle is safe.
+ * Blocks never cross a 4 KiB page and are found by physical address, so instructions know their address only
+ * relative to the block (insn_pc()).
+ * Threads: a cpu belongs to its vCPU thread, except the fields marked "any thread".
+ */
+#ifndef ORIEL_ENGINE_SOFT_CPU_H
+#define ORIEL_ENGINE_SOFT_CPU_H
+
+#include "engine/engine.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu;
+struct insn;
+
+typedef void (*insn_fn)(struct cpu *cpu, const struct insn *i);
+
+/*
+ * One pre-decoded instruction.  rd/rn/rm/ra index cpu->x after the decoder has replaced number 31: SP is x[31],
+ * a read of ZR is x[CPU_ZR], a write to ZR is x[CPU_SINK]; so handlers of the base set do not test for 31.
+ * SIMD&FP handlers use plain register numbers.  `raw` is always the encoding.
+ */
+struct insn {
+	insn_fn fn;
+	uint32_t raw;
+	uint16_t offset; /* bytes from the block's start */
+	uint8_t rd, rn, rm, ra;
+	uint64_t imm;
+};
+
+enum {
+	CPU_SP = 31,
+	CPU_ZR = 32,   /* always 0 */
+	CPU_SINK = 33, /* never read */
+};
+
+union vreg {
+	uint8_t b[16];
+	uint16_t h[8];
+	uint32_t s[4];
+	uint64_t d[2];
+	__uint128_t q;
+};
+
+/* PSTATE.NZCV packed as in SPSR: N is bit 31 ... V is bit 28, all other bits 0. */
+struct cpu {
+	uint64_t x[34]; /* x[31] is the current SP */
+	uint64_t pc;	/* of the block about to run; inside a block see insn_pc() */
+	uint32_t nzcv;
+	uint64_t block_pc; /* address of the running block's first instruction */
+
+	_Alignas(16) union vreg v[32];
+	uint32_t fpcr, fpsr;
+
+	/* Other PSTATE fields. */
+	uint8_t el;    /* 0 or 1 */
+	uint8_t spsel; /* 1: SP_EL1 at EL1 */
+	uint8_t btype; /* FEAT_BTI, 0..3 */
+	bool pan, ss, il;
+	uint32_t daif; /* bits 9:6 as in SPSR */
+	uint64_t sp_el[2]; /* the stack pointers that are not x[31] at the moment */
+
+	/* Exclusive monitor: address (physical or ~0 if open), size and what was read. */
+	uint64_t ex_pa, ex_value[2];
+	uint8_t ex_size;
+
+	/* Any thread: non-zero makes the run loop look at why (bits in soft/run.c). */
+	atomic_uint pending;
+
+	struct sysregs *sys;   /* soft/sysreg.h */
+	struct mmu *mmu;       /* soft/mmu.h */
+	struct soft_vcpu *vcpu; /* soft/soft.h */
+};
+
+/* Address of the instruction a handler is running. */
+static inline uint64_t insn_pc(const struct cpu *cpu, const struct insn *i)
+{
+	return cpu->block_pc + i->offset;
+}
+
+/* Go on with the next instruction of the block (every block ends with an entry that leaves). */
+#define NEXT(cpu, i) return (i)[1].fn((cpu), (i) + 1)
+
+/*
+ * Take a synchronous exception at this instruction to EL1; the handler must return right after.
+ * @ec and @iss as in ESR_EL1; ELR is insn_pc() (for SVC/HVC/BRK see soft/exception.h).
+ */
+void cpu_exception(struct cpu *cpu, const struct insn *i, unsigned ec, uint32_t iss);
+/* The instruction does not exist here (or not at this EL): EC 0. */
+void cpu_undefined(struct cpu *cpu, const struct insn *i);
+/* CPACR_EL1.FPEN check for SIMD&FP handlers; false: the trap (EC 7) was taken, return. */
+bool cpu_fp_enabled(struct cpu *cpu, const struct insn *i);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gmem.c - guest memory: RAM regions by guest physical address
+ *
+ * How it works: a sorted handful of memfd mappings; a look-up is a linear scan.
+ * Invariants: regions do not overlap; nothing changes after gmem_seal().
+ * Threads: see gmem.h.
+ */
+#include "mem/gmem.h"
+
+#include "base/own.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct gmem {
+	size_t count;
+	bool sealed;
+	struct gmem_region regions[GMEM_MAX_REGIONS];
+};
+
+struct gmem *gmem_create(void)
+{
+	return calloc(1, sizeof(struct gmem));
+}
+
+void gmem_destroy(struct gmem *gmem)
+{
+	if (!gmem) {
+		return;
+	}
+	for (size_t i = 0; i < gmem->count; i++) {
+		munmap(gmem->regions[i].hva, gmem->regions[i].len);
+		close(gmem->regions[i].fd);
+	}
+	free(gmem);
+}
+
+static bool gmem_is_free(const struct gmem *gmem, uint64_t gpa, uint64_t len)
+{
+	for (size_t i = 0; i < gmem->count; i++) {
+		const struct gmem_region *r = &gmem->regions[i];
+		if (gpa < r->gpa + r->len && r->gpa < gpa + len) {
+			return false;
+		}
+	}
+	return true;
+}
+
+int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *err)
+{
+	assert(!gmem->sealed && len && !(gpa & 0xffff) && !(len & 0xffff));
+	if (gmem->count == GMEM_MAX_REGIONS) {
+		return error_set(err, -ENOSPC, "guest memory: too many regions");
+	}
+	if (!gmem_is_free(gmem, gpa, len)) {
+		return error_set(err, -EEXIST, "guest memory: region at 0x%" PRIx64 " overlaps another", gpa);
+	}
+	AUTO_FD int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, (off_t)len) < 0) {
+		return error_errno(err, "guest memory: %" PRIu64 " MiB", len >> 20);
+	}
+	void *hva = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (hva == MAP_FAILED) {
+		return error_errno(err, "guest memory: map %" PRIu64 " MiB", len >> 20);
+	}
+	madvise(hva, len, MADV_HUGEPAGE);
+	gmem->regions[gmem->count++] =
+		(struct gmem_region){.gpa = gpa, .len = len, .hva = hva, .fd = fd_take(&fd)};
+	return 0;
+}
+
+void gmem_seal(struct gmem *gmem)
+{
+	gmem->sealed = true;
+}
+
+size_t gmem_region_count(const struct gmem *gmem)
+{
+	return gmem->count;
+}
+
+const struct gmem_region *gmem_region(const struct gmem *gmem, size_t index)
+{
+	assert(index < gmem->count);
+	return &gmem->regions[index];
+}
+
+/* Host address of [gpa, gpa+len) inside one region, or NULL. */
+static uint8_t *gmem_at(const struct gmem *gmem, uint64_t gpa, uint64_t len, bool for_write)
+{
+	for (size_t i = 0; i < gmem->count; i++) {
+		const struct gmem_region *r = &gmem->regions[i];
+		uint64_t offset = gpa - r->gpa;
+		if (offset < r->len && len <= r->len - offset) {
+			return for_write && r->read_only ? NULL : r->hva + offset;
+		}
+	}
+	return NULL;
+}
+
+int gmem_read(const struct gmem *gmem, uint64_t gpa, void *to, size_t len)
+{
+	const uint8_t *from = gmem_at(gmem, gpa, len, false);
+	if (!from) {
+		return -EFAULT;
+	}
+	memcpy(to, from, len);
+	return 0;
+}
+
+int gmem_write(const struct gmem *gmem, uint64_t gpa, const void *from, size_t len)
+{
+	uint8_t *to = gmem_at(gmem, gpa, len, true);
+	if (!to) {
+		return -EFAULT;
+	}
+	memcpy(to, from, len);
+	return 0;
+}
+
+int gmem_zero(const struct gmem *gmem, uint64_t gpa, size_t len)
+{
+	uint8_t *to = gmem_at(gmem, gpa, len, true);
+	if (!to) {
+		return -EFAULT;
+	}
+	memset(to, 0, len);
+	return 0;
+}
+
+int gmem_iov(const struct gmem *gmem, uint64_t gpa, size_t len, bool for_write, struct iovec *iov)
+{
+	uint8_t *base = gmem_at(gmem, gpa, len, for_write);
+	if (!base) {
+		return -EFAULT;
+	}
+	*iov = (struct iovec){.iov_base = base, .iov_len = len};
+	return 0;
+}
+
+void *gmem_ring(const struct gmem *gmem, uint64_t gpa, size_t len)
+{
+	return gmem_at(gmem, gpa, len, true);
+}

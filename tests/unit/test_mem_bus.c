@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_mem_bus.c - guest memory bounds, bus routing and changes under way */
+#include "bus/bus.h"
+#include "mem/gmem.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void gmem_refuses_ranges_outside_ram(void **state)
+{
+	struct gmem *gmem = gmem_create();
+	struct error err = {0};
+	assert_int_equal(gmem_add_ram(gmem, 0x40000000, 0x20000, &err), 0);
+	assert_int_equal(gmem_add_ram(gmem, 0x40010000, 0x20000, &err), -EEXIST);
+	gmem_seal(gmem);
+	char bytes[4] = "abc", back[4] = "";
+	assert_int_equal(gmem_write(gmem, 0x4001fffc, bytes, 4), 0);
+	assert_int_equal(gmem_read(gmem, 0x4001fffc, back, 4), 0);
+	assert_string_equal(back, "abc");
+	assert_int_equal(gmem_write(gmem, 0x4001fffd, bytes, 4), -EFAULT);
+	assert_int_equal(gmem_read(gmem, 0x3fffffff, back, 4), -EFAULT);
+	assert_int_equal(gmem_read(gmem, 0x40000000, back, SIZE_MAX), -EFAULT);
+	struct iovec iov;
+	assert_int_equal(gmem_iov(gmem, 0x40000000, 0x20000, true, &iov), 0);
+	assert_int_equal(gmem_iov(gmem, 0x40000000, 0x20001, true, &iov), -EFAULT);
+	gmem_destroy(gmem);
+}
+
+struct scratch {
+	struct bus *bus;
+	uint64_t last_offset, last_value;
+	unsigned last_size;
+};
+
+static uint64_t scratch_read(void *device, uint64_t offset, unsigned size)
+{
+	struct scratch *s = device;
+	s->last_offset = offset;
+	s->last_size = size;
+	return 0x1122334455667788;
+}
+
+/* Moves itself on the bus while it is being accessed, as a BAR does. */
+static void scratch_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+	static const struct bus_ops ops = {scratch_read, scratch_write};
+	struct scratch *s = device;
+	s->last_value = value;
+	bus_remove(s->bus, 0x1000, s);
+	assert_int_equal(bus_add(s->bus, 0x5000, 0x100, &ops, s, "scratch"), 0);
+}
+
+static const struct bus_ops scratch_ops = {scratch_read, scratch_write};
+
+static void bus_routes_by_offset_and_size(void **state)
+{
+	struct scratch a = {.bus = bus_create()};
+	struct scratch b = {0};
+	uint64_t value;
+	assert_int_equal(bus_add(a.bus, 0x1000, 0x100, &scratch_ops, &a, "a"), 0);
+	assert_int_equal(bus_add(a.bus, 0x2000, 0x100, &scratch_ops, &b, "b"), 0);
+	assert_int_equal(bus_add(a.bus, 0x10ff, 0x10, &scratch_ops, &b, "c"), -EEXIST);
+	assert_true(bus_read(a.bus, 0x2010, 4, &value));
+	assert_int_equal(value, 0x55667788);
+	assert_int_equal(b.last_offset, 0x10);
+	assert_int_equal(b.last_size, 4);
+	assert_false(bus_read(a.bus, 0x20fd, 4, &value));
+	assert_int_equal(value, 0xffffffff);
+	assert_false(bus_write(a.bus, 0x900, 8, 1));
+	bus_destroy(a.bus);
+}
+
+static void bus_handler_may_move_itself(void **state)
+{
+	struct scratch s = {.bus = bus_create()};
+	uint64_t value;
+	assert_int_equal(bus_add(s.bus, 0x1000, 0x100, &scratch_ops, &s, "s"), 0);
+	assert_true(bus_write(s.bus, 0x1000, 8, 7));
+	assert_int_equal(s.last_value, 7);
+	assert_false(bus_read(s.bus, 0x1000, 1, &value));
+	assert_true(bus_read(s.bus, 0x5000, 1, &value));
+	bus_destroy(s.bus);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gmem_refuses_ranges_outside_ram),
+		cmocka_unit_test(bus_routes_by_offset_and_size),
+		cmocka_unit_test(bus_handler_may_move_itself),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
