@@ -6,6 +6,13 @@
  * members naturally aligned).  oriel never trusts what comes back: kinds, lengths, sequence numbers, descriptors are
  * checked.  Requests take effect in the order sent; SUBMIT and CREATE_BLOB may block inside the server, never in oriel.
  *
+ * Start: the broker executes `oriel-gpu --wire`; the socket is descriptor WIRE_SOCKET_FD, 0 and 1 are /dev/null, 2 is
+ * oriel's stderr, nothing else is open.  End of stream on the socket ends the server, whatever it is doing.  The requests
+ * that follow HELLO may be in the socket before WELCOME was sent.  FENCE for a stream may come before or after its
+ * SUBMITTED; FENCEs of one timeline come in order.
+ *
+ * Blob descriptors: memfds of page-multiple size, sealed F_SEAL_SHRINK | F_SEAL_GROW, read-write, data at offset 0.
+ *
  * Memory that outlives a server: blobs (oriel keeps their descriptors) and struct wire_state, a memfd made by
  * oriel and handed over in HELLO, in which the server keeps what a stand-in would need to answer the guest after a crash.
  * Threads: values.
@@ -17,6 +24,7 @@
 
 enum {
 	WIRE_VERSION = 1,
+	WIRE_SOCKET_FD = 3,
 	WIRE_CAPSET_BYTES = 160,
 	WIRE_MAX_INLINE = 64 * 1024, /* longer streams travel in a sealed memfd */
 	WIRE_MAX_RINGS = 64,
