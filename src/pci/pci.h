@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pci.h - one PCI Express host bridge with an ECAM window, and the devices on its bus 0
+ *
+ * How it works: the host claims the ECAM window on the bus.  Each device is 4 KiB of configuration space with a mask of
+ * the bits a guest may change.  When the command register or a BAR changes, the host works out where each BAR is decoded
+ * and adds or removes it on the bus (register BARs) or tells its owner (window BARs).  PCI addresses equal guest physical
+ * addresses.  A BAR that a guest places outside the bridge's windows, or over another device, is simply not decoded.
+ * Interrupts: MSI-X (messages go to the irq chip), or INTx, swizzled over four lines of the irq chip.
+ * Threads: assembly calls (create, add) before any vCPU runs; accesses from any vCPU; raising interrupts from any thread.
+ */
+#ifndef ORIEL_PCI_PCI_H
+#define ORIEL_PCI_PCI_H
+
+#include "base/error.h"
+#include "bus/bus.h"
+#include "bus/irq.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pci_host;
+struct pci_device;
+
+enum {
+	PCI_SLOT_COUNT = 32,
+	PCI_BAR_COUNT = 6,
+	PCI_MSIX_MAX_VECTORS = 128, /* of one device; the table and the pending bits share one 4 KiB BAR */
+	PCI_SLOT_ANY = ~0u,
+};
+
+struct pci_range {
+	uint64_t base, len;
+};
+
+struct pci_host_config {
+	struct bus *bus;	    /* borrowed */
+	struct irq_chip *irq;	    /* borrowed */
+	struct pci_range ecam;	    /* 1 MiB for each bus number; only bus 0 has devices */
+	struct pci_range memory32;  /* below 4 GiB, for 32-bit BARs (64-bit ones may sit here too) */
+	struct pci_range memory64;  /* for 64-bit BARs */
+	unsigned intx_lines[4];	    /* irq chip lines behind slot 0's INTA..INTD; slot n is rotated by n */
+	unsigned msi_vector_budget; /* MSI-X vectors for all devices together, e.g. SPIs of the GICv2m frame */
+};
+
+/* Also puts the host bridge at slot 0.  NULL with @err filled on failure. */
+struct pci_host *pci_host_create(const struct pci_host_config *config, struct error *err) MUST_CHECK;
+/* Also destroys the devices on it.  Accepts NULL.  No vCPU may run. */
+void pci_host_destroy(struct pci_host *host);
+/* System reset: every device gets on_reset and its configuration space as after creation.  No vCPU may run. */
+void pci_host_reset(struct pci_host *host);
+/* MSI-X vectors not yet given to a device. */
+unsigned pci_host_vectors_left(const struct pci_host *host);
+
+struct pci_device_config {
+	const char *name; /* for messages; copied */
+	uint16_t vendor_id, device_id, subsystem_vendor_id, subsystem_id;
+	uint8_t revision;
+	uint32_t class_code; /* 24 bits: class, subclass, interface */
+	bool has_intx;	     /* drives INTA */
+};
+
+/* What a device hears.  All optional, all called with the host's configuration lock held: do not call back into pci_*. */
+struct pci_device_ops {
+	/*
+	 * An access inside a range given to pci_device_hook_config().  The read returns true if it filled *value; else
+	 * the stored bytes are used.  The write comes after the stored bytes have changed.
+	 */
+	bool (*config_read)(void *opaque, unsigned offset, unsigned size, uint32_t *value);
+	void (*config_write)(void *opaque, unsigned offset, unsigned size, uint32_t value);
+	void (*on_reset)(void *opaque);
+	/* The host is being destroyed. */
+	void (*on_destroy)(void *opaque);
+};
+
+/*
+ * Put a device at @slot (1..31, or PCI_SLOT_ANY for the first free one).  The host owns it.
+ * NULL with @err filled if the slot is taken.
+ */
+struct pci_device *pci_device_create(struct pci_host *host, unsigned slot,
+				     const struct pci_device_config *config, const struct pci_device_ops *ops,
+				     void *opaque, struct error *err) MUST_CHECK;
+unsigned pci_device_slot(const struct pci_device *device);
+
+enum pci_bar_kind {
+	PCI_BAR_32,		 /* 32-bit, not prefetchable */
+	PCI_BAR_64,		 /* 64-bit, not prefetchable: takes two BAR numbers */
+	PCI_BAR_64_PREFETCHABLE, /* 64-bit, for memory windows */
+};
+
+/* Registers.  @len is a power of two of at least 4096.  @ops and @opaque as for bus_add(). */
+int pci_device_add_bar(struct pci_device *device, unsigned index, enum pci_bar_kind kind, uint64_t len,
+		       const struct bus_ops *ops, void *opaque, struct error *err) MUST_CHECK;
+
+/* A memory window is now decoded at @gpa, or PCI_NOWHERE. */
+#define PCI_NOWHERE UINT64_MAX
+typedef void (*pci_place_fn)(void *opaque, uint64_t gpa);
+
+/*
+ * Memory that the engine maps: the bus never sees it; @place hears each change of its address.  It is called on the
+ * thread of the vCPU that moved it, with the configuration lock held, so it must not wait for another vCPU.
+ */
+int pci_device_add_window(struct pci_device *device, unsigned index, enum pci_bar_kind kind, uint64_t len,
+			  pci_place_fn place, void *opaque, struct error *err) MUST_CHECK;
+
+/*
+ * Append a capability: id byte, link, then @body (@len bytes).  @write_mask (as long as @body, or NULL for read-only) has
+ * the bits that a guest may change.  Returns its offset in configuration space, or -ENOSPC.
+ */
+int pci_device_add_capability(struct pci_device *device, uint8_t id, const void *body, size_t len,
+			      const void *write_mask) MUST_CHECK;
+/* Let ops->config_read/config_write see accesses that touch [offset, offset+len).  One range for each device. */
+void pci_device_hook_config(struct pci_device *device, unsigned offset, unsigned len);
+
+/*
+ * Give the device MSI-X: @wanted vectors or as many as the budget has left.  Makes an 8 KiB register BAR @bar with the
+ * table at 0 and pending bits at 4096.  Returns the number of vectors; 0 if the budget is used up (no capability
+ * then: use INTx); or a negative errno.
+ */
+int pci_device_add_msix(struct pci_device *device, unsigned bar, unsigned wanted, struct error *err) MUST_CHECK;
+/* True if the guest has turned MSI-X on (then INTx is silent). */
+bool pci_device_msix_enabled(struct pci_device *device);
+/* Send message @vector, or mark it pending if masked.  Out of range is ignored. */
+void pci_device_raise_msix(struct pci_device *device, unsigned vector);
+/* Drive INTA (level).  Remembered while the guest has INTx disabled. */
+void pci_device_set_intx(struct pci_device *device, bool level);
+
+/* True if the guest lets the device read and write memory (bus master enable). */
+bool pci_device_is_bus_master(struct pci_device *device);
+
+#endif
