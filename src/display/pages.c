@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pages.c - frame buffer bytes: host memory, or a mapped descriptor
+ *
+ * How it works: both kinds are one mmap, private or of the descriptor; the last reference unmaps it.
+ * Threads: any; the count is atomic, the rest never changes.
+ */
+#include "display/pages.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct mapped_pages {
+	struct display_pages pages;
+	uint8_t *bytes;
+};
+
+void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops, uint64_t size)
+{
+	assert(ops->read && ops->destroy);
+	pages->ops = ops;
+	pages->size = size;
+	atomic_init(&pages->references, 1);
+}
+
+struct display_pages *display_pages_get(struct display_pages *pages)
+{
+	atomic_fetch_add_explicit(&pages->references, 1, memory_order_relaxed);
+	return pages;
+}
+
+void display_pages_put(struct display_pages *pages)
+{
+	if (pages && atomic_fetch_sub_explicit(&pages->references, 1, memory_order_acq_rel) == 1) {
+		pages->ops->destroy(pages);
+	}
+}
+
+int display_pages_read(struct display_pages *pages, uint64_t offset, void *to, size_t len)
+{
+	if (offset > pages->size || len > pages->size - offset) {
+		return -EFAULT;
+	}
+	return pages->ops->read(pages, offset, to, len);
+}
+
+static int mapped_read(struct display_pages *pages, uint64_t offset, void *to, size_t len)
+{
+	memcpy(to, ((struct mapped_pages *)pages)->bytes + offset, len);
+	return 0;
+}
+
+static void mapped_destroy(struct display_pages *pages)
+{
+	struct mapped_pages *mapped = (struct mapped_pages *)pages;
+	munmap(mapped->bytes, pages->size);
+	free(mapped);
+}
+
+static const struct display_pages_ops mapped_ops = {.read = mapped_read, .destroy = mapped_destroy};
+
+static struct mapped_pages *mapped_create(int fd, int protection, int flags, uint64_t size)
+{
+	struct mapped_pages *mapped = size ? calloc(1, sizeof(*mapped)) : NULL;
+	if (!mapped) {
+		return NULL;
+	}
+	void *bytes = mmap(NULL, size, protection, flags, fd, 0);
+	if (bytes == MAP_FAILED) {
+		free(mapped);
+		return NULL;
+	}
+	mapped->bytes = bytes;
+	display_pages_init(&mapped->pages, &mapped_ops, size);
+	return mapped;
+}
+
+struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes)
+{
+	struct mapped_pages *mapped = mapped_create(-1, PROT_READ | PROT_WRITE,
+						    MAP_PRIVATE | MAP_ANONYMOUS, size);
+	if (!mapped) {
+		return NULL;
+	}
+	*bytes = mapped->bytes;
+	return &mapped->pages;
+}
+
+struct display_pages *display_pages_map(int fd, uint64_t size)
+{
+	struct mapped_pages *mapped = mapped_create(fd, PROT_READ, MAP_SHARED, size);
+	return mapped ? &mapped->pages : NULL;
+}
