@@ -2,11 +2,15 @@
 /*
  * cpu.h - state of one emulated vCPU, and how an instruction's handler looks
  *
- * How it works: code is pre-decoded into blocks of struct insn.  A handler does its instruction and tail-calls the next one
- * (NEXT); a handler that ends a block, faults or must leave stores cpu->pc and returns to the run loop.  Exceptions are
- * precise: a handler checks every access before it changes any register, so returning in the middle is safe.
- * Blocks never cross a 4 KiB page and are found by physical address, so instructions know their address only
- * relative to the block (insn_pc()).
+ * How it works: code is pre-decoded into arrays of struct insn, one array for each 4 KiB page of physical memory (a
+ * "block" is a page: entry n is the instruction at byte 4n, decoded when first reached).  A handler does its instruction and
+ * tail-calls the next one (NEXT), or branches (run.h); a handler that faults or must leave stores cpu->pc and
+ * returns to the run loop.  Exceptions are precise: a handler checks every access before it changes any register, so returning
+ * in the middle is safe.  Blocks are found by physical address, so instructions know their address only relative to the page
+ * (insn_pc()).
+ * Invariants: the tail calls must stay tail calls, so no handler may let the address of a local escape to a function that is
+ * not inlined (slow paths hand values back in cpu->result).  Builds without tail calls (SOFT_TAILCALLS undefined: -O0,
+ * sanitizers) go back to the run loop after each instruction.
  * Threads: a cpu belongs to its vCPU thread, except the fields marked "any thread".
  */
 #ifndef ORIEL_ENGINE_SOFT_CPU_H
@@ -16,6 +20,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct cpu;
@@ -31,7 +36,7 @@ typedef void (*insn_fn)(struct cpu *cpu, const struct insn *i);
 struct insn {
 	insn_fn fn;
 	uint32_t raw;
-	uint16_t offset; /* bytes from the block's start */
+	uint16_t offset; /* bytes from the page's start, 0..4092 */
 	uint8_t rd, rn, rm, ra;
 	uint64_t imm;
 };
@@ -53,9 +58,16 @@ union vreg {
 /* PSTATE.NZCV packed as in SPSR: N is bit 31 ... V is bit 28, all other bits 0. */
 struct cpu {
 	uint64_t x[34]; /* x[31] is the current SP */
-	uint64_t pc;	/* of the block about to run; inside a block see insn_pc() */
+	uint64_t pc;	/* where the run loop goes on; inside handlers see insn_pc() */
+	uint64_t block_pc; /* virtual address of the running page's start */
 	uint32_t nzcv;
-	uint64_t block_pc; /* address of the running block's first instruction */
+	/* Any thread: non-zero makes the run loop look at why (bits in run.h). */
+	atomic_uint pending;
+	/* Translations of the current EL, PAN and ASID (mem.h, run.h); tlb_user: as an EL0 access sees it (LDTR). */
+	struct tlb_entry *tlb, *tlb_user;
+	struct exec_entry *exec;
+	const struct insn *next; /* builds without tail calls: the instruction to go on with, NULL = at pc */
+	uint64_t result[2];	 /* what a slow path hands back to its inline wrapper */
 
 	_Alignas(16) union vreg v[32];
 	uint32_t fpcr, fpsr;
@@ -68,12 +80,10 @@ struct cpu {
 	uint32_t daif; /* bits 9:6 as in SPSR */
 	uint64_t sp_el[2]; /* the stack pointers that are not x[31] at the moment */
 
-	/* Exclusive monitor: address (physical or ~0 if open), size and what was read. */
-	uint64_t ex_pa, ex_value[2];
+	/* Exclusive monitor (mem.h): host address (NULL if open), size and what was read. */
+	void *ex_ptr;
+	uint64_t ex_value[2];
 	uint8_t ex_size;
-
-	/* Any thread: non-zero makes the run loop look at why (bits in soft/run.c). */
-	atomic_uint pending;
 
 	struct sysregs *sys;   /* soft/sysreg.h */
 	struct mmu *mmu;       /* soft/mmu.h */
@@ -86,12 +96,25 @@ static inline uint64_t insn_pc(const struct cpu *cpu, const struct insn *i)
 	return cpu->block_pc + i->offset;
 }
 
-/* Go on with the next instruction of the block (every block ends with an entry that leaves). */
-#define NEXT(cpu, i) return (i)[1].fn((cpu), (i) + 1)
+/* Go on with the next instruction (each page ends with an entry that goes to the next page). */
+#ifdef SOFT_TAILCALLS
+#ifdef __clang__
+#define SOFT_TAIL __attribute__((musttail))
+#else
+#define SOFT_TAIL
+#endif
+#define NEXT(cpu, i) SOFT_TAIL return (i)[1].fn((cpu), (i) + 1)
+#else
+#define NEXT(cpu, i)                                                                               \
+	do {                                                                                       \
+		(cpu)->next = (i) + 1;                                                             \
+		return;                                                                            \
+	} while (0)
+#endif
 
 /*
  * Take a synchronous exception at this instruction to EL1; the handler must return right after.
- * @ec and @iss as in ESR_EL1; ELR is insn_pc() (for SVC/HVC/BRK see soft/exception.h).
+ * @ec and @iss as in ESR_EL1; ELR is insn_pc() (for SVC/HVC/BRK see exception.h).
  */
 void cpu_exception(struct cpu *cpu, const struct insn *i, unsigned ec, uint32_t iss);
 /* The instruction does not exist here (or not at this EL): EC 0. */
