@@ -77,8 +77,9 @@ struct cpu {
 	uint8_t spsel; /* 1: SP_EL1 at EL1 */
 	uint8_t btype; /* FEAT_BTI, 0..3 */
 	bool pan, ss, il;
+	bool fp_trapped; /* CPACR_EL1.FPEN forbids SIMD&FP at this EL */
 	uint32_t daif; /* bits 9:6 as in SPSR */
-	uint64_t sp_el[2]; /* the stack pointers that are not x[31] at the moment */
+	uint64_t sp_el[2]; /* SP_EL0 and SP_EL1; the one in use is stale here, it is x[31] */
 
 	/* Exclusive monitor (mem.h): host address (NULL if open), size and what was read. */
 	void *ex_ptr;
@@ -119,7 +120,12 @@ static inline uint64_t insn_pc(const struct cpu *cpu, const struct insn *i)
 void cpu_exception(struct cpu *cpu, const struct insn *i, unsigned ec, uint32_t iss);
 /* The instruction does not exist here (or not at this EL): EC 0. */
 void cpu_undefined(struct cpu *cpu, const struct insn *i);
+/* Take the trap of a disabled SIMD&FP (EC 7); false. */
+bool cpu_fp_trap(struct cpu *cpu, const struct insn *i);
 /* CPACR_EL1.FPEN check for SIMD&FP handlers; false: the trap (EC 7) was taken, return. */
-bool cpu_fp_enabled(struct cpu *cpu, const struct insn *i);
+static inline bool cpu_fp_enabled(struct cpu *cpu, const struct insn *i)
+{
+	return __builtin_expect(!cpu->fp_trapped, 1) || cpu_fp_trap(cpu, i);
+}
 
 #endif

@@ -9,11 +9,67 @@
 
 #include "engine/soft/cpu.h"
 
+#define SCTLR_M	   (UINT64_C(1) << 0)
+#define SCTLR_A	   (UINT64_C(1) << 1)
+#define SCTLR_C	   (UINT64_C(1) << 2)
+#define SCTLR_SA   (UINT64_C(1) << 3)
+#define SCTLR_SA0  (UINT64_C(1) << 4)
+#define SCTLR_UMA  (UINT64_C(1) << 9)
+#define SCTLR_I	   (UINT64_C(1) << 12)
+#define SCTLR_ENDB (UINT64_C(1) << 13)
+#define SCTLR_DZE  (UINT64_C(1) << 14)
+#define SCTLR_UCT  (UINT64_C(1) << 15)
+#define SCTLR_NTWI (UINT64_C(1) << 16)
+#define SCTLR_NTWE (UINT64_C(1) << 18)
+#define SCTLR_WXN  (UINT64_C(1) << 19)
+#define SCTLR_SPAN (UINT64_C(1) << 23)
+#define SCTLR_UCI  (UINT64_C(1) << 26)
+#define SCTLR_ENDA (UINT64_C(1) << 27)
+#define SCTLR_ENIB (UINT64_C(1) << 30)
+#define SCTLR_ENIA (UINT64_C(1) << 31)
+#define SCTLR_BT0  (UINT64_C(1) << 35)
+#define SCTLR_BT1  (UINT64_C(1) << 36)
+
+#define TCR_TBI0  (UINT64_C(1) << 37)
+#define TCR_TBI1  (UINT64_C(1) << 38)
+#define TCR_TBID0 (UINT64_C(1) << 51)
+#define TCR_TBID1 (UINT64_C(1) << 52)
+
+enum { SYSREG_BREAKPOINTS = 2, SYSREG_WATCHPOINTS = 2 };
+
+/* Keys of FEAT_PAuth, as indexes of sysregs.apkey. */
+enum sysreg_key { KEY_IA, KEY_IB, KEY_DA, KEY_DB, KEY_GA, KEY_COUNT };
+
+/* What MRS and MSR see.  Values are as written, reduced to the bits that exist. */
+struct sysregs {
+	uint64_t sctlr, cpacr, ttbr0, ttbr1, tcr, mair, amair, contextidr;
+	uint64_t esr, far, elr, spsr, vbar, par, afsr0, afsr1;
+	uint64_t tpidr_el0, tpidrro_el0, tpidr_el1;
+	uint64_t actlr, csselr, cntkctl, mdscr, oslar_locked, osdlr;
+	uint64_t mdccint, dspsr, dlr, osdtrrx, osdtrtx, oseccr, dbgclaim;
+	uint64_t dbgbvr[SYSREG_BREAKPOINTS], dbgbcr[SYSREG_BREAKPOINTS];
+	uint64_t dbgwvr[SYSREG_WATCHPOINTS], dbgwcr[SYSREG_WATCHPOINTS];
+	uint64_t apkey[KEY_COUNT][2]; /* Lo, Hi */
+	uint64_t mpidr;
+	/* Identification, fixed at creation (sysreg_id.c). */
+	uint64_t midr, ctr, clidr, dczid;
+	uint64_t pfr0, pfr1, dfr0, isar0, isar1, isar2, mmfr0, mmfr1, mmfr2;
+};
+
 /*
  * For the decoder: an instruction of the classes "System register move" (MRS, MSR register), "System instructions" (SYS,
  * SYSL: IC, DC, AT, TLBI, ...) and "PSTATE" (MSR immediate, CFINV, XAFLAG, AXFLAG); not hints, barriers or
  * exception generation.  Chooses i->fn and fills the operands from i->raw.
  */
 void sysreg_decode(struct cpu *cpu, struct insn *i);
+
+/* Fill the identification registers.  @pauth, @bti: as in struct engine_config. */
+void sysreg_identify(struct sysregs *sys, bool pauth, bool bti, uint64_t mpidr);
+/* Architectural reset of everything but identification. */
+void sysreg_reset(struct cpu *cpu);
+/* Trap a system register access or instruction to EL1 with EC 0x18. */
+void sysreg_trap(struct cpu *cpu, const struct insn *i);
+/* Recompute cpu->fp_trapped. */
+void sysreg_update_fp(struct cpu *cpu);
 
 #endif
