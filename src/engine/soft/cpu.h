@@ -17,6 +17,7 @@
 #define ORIEL_ENGINE_SOFT_CPU_H
 
 #include "engine/engine.h"
+#include "engine/soft/fp.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -70,7 +71,12 @@ struct cpu {
 	uint64_t result[2];	 /* what a slow path hands back to its inline wrapper */
 
 	_Alignas(16) union vreg v[32];
-	uint32_t fpcr, fpsr;
+	union {
+		struct {
+			uint32_t fpcr, fpsr;
+		};
+		struct fp_env fp; /* the same two, for fp.h */
+	};
 
 	/* Other PSTATE fields. */
 	uint8_t el;    /* 0 or 1 */
