@@ -112,6 +112,8 @@ int pci_device_add_capability(struct pci_device *device, uint8_t id, const void 
 			      const void *write_mask) MUST_CHECK;
 /* Let ops->config_read/config_write see accesses that touch [offset, offset+len).  One range for each device. */
 void pci_device_hook_config(struct pci_device *device, unsigned offset, unsigned len);
+/* Copy @len bytes of configuration space at @offset.  Only from inside the device's own config_read/config_write. */
+void pci_device_peek_config(const struct pci_device *device, unsigned offset, void *to, size_t len);
 
 /*
  * Give the device MSI-X: @wanted vectors or as many as the budget has left.  Makes an 8 KiB register BAR @bar with the
@@ -125,8 +127,5 @@ bool pci_device_msix_enabled(struct pci_device *device);
 void pci_device_raise_msix(struct pci_device *device, unsigned vector);
 /* Drive INTA (level).  Remembered while the guest has INTx disabled. */
 void pci_device_set_intx(struct pci_device *device, bool level);
-
-/* True if the guest lets the device read and write memory (bus master enable). */
-bool pci_device_is_bus_master(struct pci_device *device);
 
 #endif

@@ -7,7 +7,7 @@
  *
  * Threads: a device belongs to one loop, and all of its work happens there.
  *  - On the loop: ops activate, notify, reset, destroy; all virtq_* calls.
- *  - On a vCPU thread, with the device's lock held: ops config_read, config_write, and the placement of shared memory.
+ *  - On a vCPU thread: ops config_read and config_write (with device->lock held), and the placement of shared memory.
  *    These must be quick, must not wait for the loop and must not call virtio_device_* functions other than
  *    virtio_device_negotiated().  State that they share with the loop needs the device's own lock or atomics.
  *  - The guest's queue notify sets a bit and rings an eventfd of the loop: no device work on a vCPU.
@@ -85,7 +85,7 @@ struct virtio_device_ops {
 	 * the core calls reset_done itself.
 	 */
 	void (*reset)(struct virtio_device *device);
-	/* Free the device.  The loop no longer runs, or this is its thread.  Nothing is in flight.  Required. */
+	/* Free the device.  Its loop does not run (any more), or this is its thread; it still exists.  Required. */
 	void (*destroy)(struct virtio_device *device);
 };
 
@@ -115,6 +115,8 @@ struct virtio_device {
 	struct virtio_queue_setup *setup; /* what the driver wrote, queue_count of them */
 	uint8_t status;
 	bool resetting, activated;
+	bool initialised;	  /* by virtio_device_init() */
+	bool live;		  /* between ops activate and reset; loop thread only */
 	uint32_t config_generation;
 	uint64_t driver_features; /* as written; final once FEATURES_OK is in the status */
 	int bell;		  /* eventfd watched by the loop */

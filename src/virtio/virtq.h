@@ -3,8 +3,8 @@
  * virtq.h - split virtqueues (virtio 1.2, 2.7) whose memory a hostile driver owns
  *
  * How it works: ring fields are loaded once into locals, then checked, then used.  A chain reaches the device only after
- * all of its buffers were checked: inside guest RAM, readable ones before writable ones, no loop, no more buffers than the
- * queue has, no nested indirect tables, less than 4 GiB in total.  Otherwise the device is broken (virtio_device_break)
+ * all of its buffers were checked: inside guest RAM, readable ones before writable ones, no loop, no more than 1024 of
+ * them, no nested indirect tables, less than 4 GiB in total.  Otherwise the device is broken (virtio_device_break)
  * and the queue stays silent until the driver resets it.
  * The bytes behind a chain can be changed by the guest at any time: copy a header once with virtq_chain_read(), check and
  * use the copy.
