@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands of the README, and what they are made of.  The build itself is meson's.
+BUILD ?= build
+ASAN = build-asan
+
+.PHONY: all demo test setup setup-test install clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+demo: setup all
+	@python3 images/demo.py $(BUILD)
+
+test: setup-test all $(ASAN)/build.ninja
+	@ninja -C $(ASAN)
+	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
+	@python3 tests/run.py $(BUILD) $(ASAN)
+
+setup:
+	@tools/setup
+
+setup-test:
+	@tools/setup --test
+
+$(BUILD)/build.ninja: | setup
+	@meson setup $(BUILD)
+
+$(ASAN)/build.ninja: | setup-test
+	@meson setup $(ASAN) --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+
+install: all
+	@meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(ASAN)
