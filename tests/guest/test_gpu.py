@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The shared GPU from inside the stock guest: Venus, exact pictures, a server that dies, 2D alone."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import tap  # noqa: E402
+import vm  # noqa: E402
+
+SCENE = "/usr/lib/oriel/vkscene --frames 12 --hash-every 4"
+
+
+def native(frames=12, every=4):
+    """The scene's hashes on the host's own driver."""
+    out = subprocess.run([str(vm.BUILD / "images/vkscene/vkscene"), "--frames", str(frames), "--hash-every", str(every)],
+                         capture_output=True, text=True, check=True)
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def test_scene_is_the_hosts_to_the_last_bit():
+    with tempfile.TemporaryDirectory() as out:
+        stats = Path(out) / "stats.json"
+        result = vm.run("--stats", stats, "--display", f"png:{out}/frame.png", gpu="shared", memory="1G",
+                        script=f"vulkaninfo --summary 2>&1 | grep deviceName; {SCENE} --kms /dev/dri/card0")
+        host = native()
+        result.told(r"deviceName\s*= Virtio-GPU Venus \(" + re.escape(host["device"].split(" (")[0]))
+        scene = json.loads(result.told(r"^(\{.*\})\s*$").group(1))
+        assert scene["hashes"] == host["hashes"]
+        assert scene["api"].startswith("1.3")
+        assert (Path(out) / "frame.png").read_bytes().startswith(b"\x89PNG")
+        contexts = json.loads(stats.read_text())["gpu"]["contexts"]
+        assert max(c["draws"] for c in contexts) >= scene["draws"]
+        assert result.status == 0, result.errors
+
+
+def test_two_programs_share_the_gpu():
+    result = vm.run(gpu="shared", memory="1G", script=f"""
+        {SCENE} >/tmp/a & {SCENE} >/tmp/b; wait
+        sed 's/.*hashes//' /tmp/a; sed 's/.*hashes//' /tmp/b""")
+    lines = re.findall(r'^":(\[.*\])\}', result.console, re.M)
+    assert len(lines) == 2 and json.loads(lines[0]) == json.loads(lines[1]) == native()["hashes"], result.console[-800:]
+
+
+def test_a_dead_server_costs_one_program_not_the_vm():
+    with vm.Vm(gpu="shared", memory="1G", script=f"""
+            VN_DEBUG=no_abort timeout 60 /usr/lib/oriel/vkscene --frames 1000000 --progress >/tmp/long 2>&1 &
+            until grep -q 'frame 20' /tmp/long; do sleep 0.2; done
+            echo drawing
+            until [ -e /tmp/go ]; do sleep 1; [ $((n += 1)) -lt 8 ] || touch /tmp/go; done
+            {SCENE} | sed 's/.*hashes//'
+            echo alive""") as machine:
+        machine.wait_for("drawing")
+        children = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        family = [int(l.split()[0]) for l in children.splitlines() if "oriel-gpu" in l and is_below(int(l.split()[0]), machine.process.pid)]
+        assert family, children
+        for pid in family:
+            os.kill(pid, signal.SIGKILL)
+        result = machine.finish(240)
+        result.told("^alive")
+        assert json.loads(result.told(r'^":(\[.*\])\}').group(1)) == native()["hashes"]
+
+
+def is_below(pid, ancestor):
+    """True if @pid descends from @ancestor."""
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        except FileNotFoundError:
+            return False
+    return False
+
+
+def test_2d_alone_has_a_display_and_no_venus():
+    with tempfile.TemporaryDirectory() as out:
+        result = vm.run("--display", f"png:{out}/frame.png", gpu="2d", script="""
+            ls /dev/dri; cat /sys/class/drm/card0-*/status; cat /sys/class/drm/card0-*/modes | head -n 1
+            vulkaninfo --summary >/dev/null 2>&1 || echo no vulkan""")
+        result.told("card0")
+        result.told("^connected")
+        result.told("^no vulkan")
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)

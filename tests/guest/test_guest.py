@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The stock Debian kernel and user space on the board: boot, disks, network, console, random numbers, power."""
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import tap  # noqa: E402
+import vm  # noqa: E402
+
+
+def test_boots_from_initrd_alone_and_powers_off():
+    result = vm.run(root=False)
+    result.told(r"@oriel init 6\.")
+    assert result.status == 0, result.errors
+
+
+def test_board_devices_are_found():
+    result = vm.run(script="cat /proc/interrupts; ls /sys/class/rtc /sys/class/gpio* 2>/dev/null; uname -m; nproc; date +%s; dmesg")
+    result.told(r"^aarch64")
+    result.told("rtc0")
+    result.told(r"GICv3")
+    clock = int(result.told(r"^(\d{10})$").group(1))
+    import time
+    assert abs(clock - time.time()) < 300, clock
+    for bad in ("Oops", "BUG:", "WARNING:", "Unable to handle"):
+        assert bad not in result.console, bad
+
+
+def test_disk_keeps_what_is_written():
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.truncate(32 << 20)
+        result = vm.run("--disk", disk.name, script="""
+            tr -dc 'a-z' </dev/urandom | head -c 4194304 >/tmp/data
+            dd if=/tmp/data of=/dev/vdc bs=64k seek=8 conv=fsync 2>/dev/null
+            echo sum $(sha256sum </tmp/data)
+            dd if=/dev/vdc bs=64k skip=8 count=64 2>/dev/null | cmp - /tmp/data && echo same""")
+        assert result.status == 0, result.errors
+        result.told("^same")
+        digest = result.told(r"^sum ([0-9a-f]{64})").group(1)
+        import hashlib
+        assert hashlib.sha256(disk.file.read()[512 << 10:(512 << 10) + (4 << 20)]).hexdigest() == digest
+
+
+def test_discarded_blocks_are_given_back():
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.write(b"x" * (16 << 20))
+        disk.flush()
+        before = os.stat(disk.name).st_blocks
+        result = vm.run("--disk", disk.name, script="blkdiscard -o 0 -l 8388608 /dev/vdc && sync && echo discarded")
+        result.told("^discarded")
+        assert os.stat(disk.name).st_blocks <= before - (7 << 20) // 512
+        disk.seek(8 << 20)
+        assert disk.read(16) == b"x" * 16
+
+
+def test_read_only_disk_stays_untouched():
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.write(b"y" * 65536)
+        disk.flush()
+        result = vm.run("--disk", f"{disk.name},ro", script="""
+            cat /sys/block/vdc/ro
+            dd if=/dev/zero of=/dev/vdc bs=512 count=1 conv=fsync 2>&1 || echo refused""")
+        result.told("^1$")
+        result.told("^refused")
+        disk.seek(0)
+        assert disk.read() == b"y" * 65536
+
+
+def test_random_numbers_come_from_the_host():
+    result = vm.run(script="cat /sys/class/misc/hw_random/rng_current; head -c 32 /dev/hwrng | hexdump -e '32/1 \"%02x\" \"\\n\"'")
+    result.told("virtio_rng")
+    digits = result.told(r"^([0-9a-f]{64})$").group(1)
+    assert len(set(digits)) > 4
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    """Answers one page."""
+
+    def do_GET(self):  # noqa: the library's name
+        body = b"hello through the window\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Quiet."""
+
+
+def test_network_reaches_the_host():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        result = vm.run("--net", "user", script=f"""
+            cat >/tmp/dhcp <<'D'
+            [ "$1" = bound ] || exit 0
+            ip addr add $ip/$mask dev $interface
+            ip route add default via $router 2>/dev/null
+            echo "@net $ip $router"
+D
+            chmod +x /tmp/dhcp
+            ip link set eth0 up
+            udhcpc -i eth0 -n -q -t 10 -T 1 -s /tmp/dhcp || echo no lease
+            router=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')
+            wget -q -O - http://$router:{server.server_port}/ || echo no page""")
+        result.told(r"@net \d+\.\d+")
+        result.told("^hello through the window")
+    finally:
+        server.shutdown()
+
+
+def test_reset_boots_again_or_ends():
+    result = vm.run("--no-reboot", script="reboot -f; sleep 20")
+    assert result.status not in (0, 1, 2), result.status
+
+
+def test_sigterm_ends_cleanly_and_leaves_nothing():
+    with vm.Vm(script="echo ready; sleep 1000", gpu="shared") as machine:
+        machine.wait_for("ready")
+        machine.process.send_signal(signal.SIGTERM)
+        result = machine.finish(20)
+        assert result.status not in (-15, -9), result.status
+        left = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
+        assert machine.dir.name not in left
+        assert not [l for l in left.splitlines() if f" {machine.process.pid} " in l]
+
+
+def test_guest_that_never_reports_is_ended():
+    result = vm.run("--boot-timeout", "5", append="console=null initcall_blacklist=pl011_init", root=False, limit_s=60)
+    assert result.status not in (0, None)
+    assert len([l for l in result.errors.splitlines() if l]) == 1, result.errors
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Run every test and close with `N passed, N failed`.
+
+usage: run.py BUILD ASAN_BUILD
+
+BUILD runs all suites; the sanitized ASAN_BUILD runs those that need no guest.  A TAP program counts each of its tests.
+"""
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ASAN_SUITES = ("unit", "fuzz", "engine-quick", "wire-quick")
+
+
+def count(record):
+    """(passed, failed, skipped) of one meson test."""
+    out = record.get("stdout") or ""
+    points = re.findall(r"^(not ok|ok) \d+(.*)$", out, re.M)
+    ok = record["result"] in ("OK", "EXPECTEDFAIL")
+    if record["result"] == "SKIP" and not points:
+        return 0, 0, 1
+    if not points:
+        return (1, 0, 0) if ok else (0, 1, 0)
+    skipped = sum(1 for word, rest in points if word == "ok" and re.search(r"#\s*skip", rest, re.I))
+    failed = sum(1 for word, _ in points if word == "not ok")
+    passed = len(points) - failed - skipped
+    if not ok and not failed:  # crashed or timed out after its last line
+        failed = 1
+    return passed, failed, skipped
+
+
+def suite(build, args):
+    """Run meson test, streaming its lines; returns the sums."""
+    log = build / "meson-logs/testlog.json"
+    log.unlink(missing_ok=True)
+    env_line = f"== {build.name}: meson test {' '.join(args)}"
+    print(env_line, flush=True)
+    status = subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs", *args], check=False).returncode
+    sums = [0, 0, 0]
+    if log.exists():
+        for line in log.read_text().splitlines():
+            for i, n in enumerate(count(json.loads(line))):
+                sums[i] += n
+    if status and not sums[1]:
+        sums[1] = 1
+    return sums
+
+
+def main():
+    """Command line."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: run.py BUILD ASAN_BUILD")
+    build, asan = Path(sys.argv[1]), Path(sys.argv[2])
+    totals = [0, 0, 0]
+    asan_args = [a for s in ASAN_SUITES for a in ("--suite", s)]
+    for sums in (suite(asan, asan_args), suite(build, [])):
+        totals = [a + b for a, b in zip(totals, sums)]
+    skipped = f", {totals[2]} skipped" if totals[2] else ""
+    print(f"{totals[0]} passed, {totals[1]} failed{skipped}")
+    sys.exit(1 if totals[1] else 0)
+
+
+if __name__ == "__main__":
+    main()
