@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.c - what a VM shall be: option table, command line, config file
+ *
+ * How it works: each option is a row of name, argument, help and a setter; the command line and the file end in the same
+ * config_set().
+ * Threads: set-up only.
+ */
+#include "vmm/config.h"
+
+#include "base/log.h"
+#include "base/own.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+struct option_row {
+	const char *name;
+	const char *argument; /* NULL for a switch */
+	const char *help;
+	int (*set)(struct vm_config *config, const char *value, struct error *err);
+};
+
+static int set_string(char **to, const char *value, struct error *err)
+{
+	char *copy = strdup(value);
+	if (!copy) {
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+/* A number of bytes with K, M, G or T behind it. */
+static int parse_size(const char *value, uint64_t *bytes, const char *option, struct error *err)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	errno = 0;
+	unsigned long long number = strtoull(value, &end, 10);
+	unsigned shift = 0;
+	const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+	}
+	if (errno || !isdigit((unsigned char)value[0]) || *end || !number || number > UINT64_MAX >> shift) {
+		return error_set(err, -EINVAL, "%s: '%s' is not a size; write for example 512M or 2G", option, value);
+	}
+	*bytes = (uint64_t)number << shift;
+	return 0;
+}
+
+static int parse_number(const char *value, unsigned low, unsigned high, unsigned *number, const char *option,
+			struct error *err)
+{
+	char *end;
+	errno = 0;
+	unsigned long parsed = strtoul(value, &end, 10);
+	if (errno || !isdigit((unsigned char)value[0]) || *end || parsed < low || parsed > high) {
+		return error_set(err, -EINVAL, "%s: '%s' is not a number from %u to %u", option, value, low, high);
+	}
+	*number = (unsigned)parsed;
+	return 0;
+}
+
+/* Index of @value in the NULL-terminated @words. */
+static int parse_word(const char *value, const char *const *words, const char *option, struct error *err)
+{
+	char all[128] = "";
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(value, words[i])) {
+			return i;
+		}
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i ? ", " : "", words[i]);
+	}
+	return error_set(err, -EINVAL, "%s: '%s' is not one of: %s", option, value, all);
+}
+
+static int set_name(struct vm_config *c, const char *value, struct error *err)
+{
+	return set_string(&c->name, value, err);
+}
+
+static int set_kernel(struct vm_config *c, const char *value, struct error *err)
+{
+	return set_string(&c->kernel, value, err);
+}
+
+static int set_initrd(struct vm_config *c, const char *value, struct error *err)
+{
+	return set_string(&c->initrd, value, err);
+}
+
+static int set_append(struct vm_config *c, const char *value, struct error *err)
+{
+	return set_string(&c->append, value, err);
+}
+
+static int set_disk(struct vm_config *c, const char *value, struct error *err)
+{
+	if (c->disk_count == CONFIG_MAX_DISKS) {
+		return error_set(err, -EINVAL, "--disk: more than %d disks", CONFIG_MAX_DISKS);
+	}
+	struct config_disk *disk = &c->disks[c->disk_count];
+	int status = set_string(&disk->path, value, err);
+	if (status) {
+		return status;
+	}
+	size_t len = strlen(disk->path);
+	if (len > 3 && !strcmp(disk->path + len - 3, ",ro")) {
+		disk->path[len - 3] = '\0';
+		disk->read_only = true;
+	}
+	c->disk_count++;
+	return disk->path[0] ? 0 : error_set(err, -EINVAL, "--disk: the file name is empty");
+}
+
+static int set_memory(struct vm_config *c, const char *value, struct error *err)
+{
+	int status = parse_size(value, &c->memory_bytes, "--memory", err);
+	if (!status && (c->memory_bytes < 64 << 20 || c->memory_bytes & 0xfffff)) {
+		return error_set(err, -EINVAL, "--memory: '%s' must be a multiple of 1M and at least 64M", value);
+	}
+	return status;
+}
+
+static int set_cpus(struct vm_config *c, const char *value, struct error *err)
+{
+	return parse_number(value, 1, CONFIG_MAX_CPUS, &c->cpus, "--cpus", err);
+}
+
+static int set_engine(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"auto", "soft", NULL}, "--engine", err);
+	c->engine = word < 0 ? c->engine : (enum config_engine)word;
+	return word < 0 ? word : 0;
+}
+
+static int set_cpu(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"default", "max", NULL}, "--cpu", err);
+	c->cpu = word < 0 ? c->cpu : (enum config_cpu)word;
+	return word < 0 ? word : 0;
+}
+
+static int set_gpu(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"none", "2d", "shared", NULL}, "--gpu", err);
+	c->gpu = word < 0 ? c->gpu : (enum config_gpu)word;
+	return word < 0 ? word : 0;
+}
+
+static int set_gpu_memory(struct vm_config *c, const char *value, struct error *err)
+{
+	return parse_size(value, &c->gpu_memory_bytes, "--gpu-memory", err);
+}
+
+static int set_gpu_server(struct vm_config *c, const char *value, struct error *err)
+{
+	return set_string(&c->gpu_server, value, err);
+}
+
+static int set_resolution(struct vm_config *c, const char *value, struct error *err)
+{
+	unsigned width, height;
+	char rest;
+	if (sscanf(value, "%5ux%5u%c", &width, &height, &rest) != 2 || width < 64 || height < 64 || width > 8192 ||
+	    height > 8192) {
+		return error_set(err, -EINVAL, "--resolution: '%s' is not WIDTHxHEIGHT from 64x64 to 8192x8192", value);
+	}
+	c->display_width = width;
+	c->display_height = height;
+	return 0;
+}
+
+static int set_net(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"none", "user", NULL}, "--net", err);
+	c->net = word < 0 ? c->net : (enum config_net)word;
+	return word < 0 ? word : 0;
+}
+
+/* "KIND:FILE": stores FILE if @value has that prefix. */
+static bool has_file(const char *value, const char *prefix, const char **file)
+{
+	size_t len = strlen(prefix);
+	*file = value + len;
+	return !strncmp(value, prefix, len) && value[len];
+}
+
+static int set_console(struct vm_config *c, const char *value, struct error *err)
+{
+	const char *file;
+	if (has_file(value, "file:", &file)) {
+		c->console = CONFIG_CONSOLE_FILE;
+		return set_string(&c->console_file, file, err);
+	}
+	int word = parse_word(value, (const char *const[]){"stdio", "none", "file:FILE", NULL}, "--console", err);
+	if (word == CONFIG_CONSOLE_FILE) {
+		return error_set(err, -EINVAL, "--console: name a file behind 'file:'");
+	}
+	c->console = word < 0 ? c->console : (enum config_console)word;
+	return word < 0 ? word : 0;
+}
+
+static int set_display(struct vm_config *c, const char *value, struct error *err)
+{
+	const char *file;
+	if (has_file(value, "png:", &file)) {
+		c->display = CONFIG_DISPLAY_PNG;
+		return set_string(&c->display_file, file, err);
+	}
+	int word = parse_word(value, (const char *const[]){"none", "png:FILE", NULL}, "--display", err);
+	if (word == CONFIG_DISPLAY_PNG) {
+		return error_set(err, -EINVAL, "--display: name a file behind 'png:'");
+	}
+	c->display = word < 0 ? c->display : (enum config_display)word;
+	return word < 0 ? word : 0;
+}
+
+static int set_rng(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"off", "on", NULL}, "--rng", err);
+	c->rng = word < 0 ? c->rng : word == 1;
+	return word < 0 ? word : 0;
+}
+
+static int set_no_reboot(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = value ? parse_word(value, (const char *const[]){"off", "on", NULL}, "--no-reboot", err) : 1;
+	c->reboot = word < 0 ? c->reboot : word == 0;
+	return word < 0 ? word : 0;
+}
+
+static int set_stats(struct vm_config *c, const char *value, struct error *err)
+{
+	return set_string(&c->stats_file, value, err);
+}
+
+static int set_boot_timeout(struct vm_config *c, const char *value, struct error *err)
+{
+	return parse_number(value, 0, 86400, &c->boot_timeout_s, "--boot-timeout", err);
+}
+
+static int set_log(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"error", "warn", "info", "debug", NULL}, "--log", err);
+	c->log_level = word < 0 ? c->log_level : word;
+	return word < 0 ? word : 0;
+}
+
+static int set_config(struct vm_config *config, const char *path, struct error *err);
+
+static const struct option_row rows[] = {
+	{"kernel", "FILE", "arm64 kernel: Image, gzip'ed Image or EFI zboot (required)", set_kernel},
+	{"initrd", "FILE", "initial RAM disk", set_initrd},
+	{"append", "STRING", "kernel command line", set_append},
+	{"disk", "FILE[,ro]", "raw disk image as a virtio disk, repeatable; ,ro: read only", set_disk},
+	{"memory", "SIZE", "guest RAM (default 2G)", set_memory},
+	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
+	{"engine", "auto|soft", "CPU engine (default auto: the best that this host has)", set_engine},
+	{"cpu", "default|max", "CPU model; max also shows pointer authentication and BTI", set_cpu},
+	{"gpu", "shared|2d|none", "shared: the host's Vulkan driver; 2d: a display alone (default shared)", set_gpu},
+	{"gpu-memory", "SIZE", "limit for the guest's GPU memory (default: as guest RAM)", set_gpu_memory},
+	{"gpu-server", "FILE", "the oriel-gpu program (default: beside oriel, then $PATH)", set_gpu_server},
+	{"display", "none|png:FILE", "png: write the last frame shown to FILE at exit (default none)", set_display},
+	{"resolution", "WxH", "preferred mode of the display (default 1280x800)", set_resolution},
+	{"net", "user|none", "user: the host's network through passt (default none)", set_net},
+	{"console", "stdio|none|file:FILE", "where the serial port goes (default stdio; Ctrl-A x quits)", set_console},
+	{"rng", "on|off", "random numbers from the host (default on)", set_rng},
+	{"no-reboot", NULL, "end the VM when the guest resets", set_no_reboot},
+	{"boot-timeout", "SECONDS", "end the VM if its console says nothing within that time (default 0: never)",
+	 set_boot_timeout},
+	{"stats", "FILE", "write counters as JSON to FILE at exit", set_stats},
+	{"name", "STRING", "name of the VM in messages", set_name},
+	{"log", "error|warn|info|debug", "how much to say on stderr (default warn)", set_log},
+	{"config", "FILE", "read options from FILE: lines of 'key = value', names as here", set_config},
+};
+
+void config_init(struct vm_config *config)
+{
+	*config = (struct vm_config){
+		.memory_bytes = (uint64_t)2 << 30,
+		.cpus = 1,
+		.gpu = CONFIG_GPU_SHARED,
+		.display_width = 1280,
+		.display_height = 800,
+		.rng = true,
+		.reboot = true,
+		.log_level = LOG_WARN,
+	};
+}
+
+void config_finish(struct vm_config *config)
+{
+	for (size_t i = 0; i < CONFIG_MAX_DISKS; i++) {
+		free(config->disks[i].path);
+	}
+	free(config->name);
+	free(config->kernel);
+	free(config->initrd);
+	free(config->append);
+	free(config->gpu_server);
+	free(config->console_file);
+	free(config->display_file);
+	free(config->stats_file);
+	*config = (struct vm_config){0};
+}
+
+static const struct option_row *find_row(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strlen(rows[i].name) == len && !strncmp(rows[i].name, name, len)) {
+			return &rows[i];
+		}
+	}
+	return NULL;
+}
+
+static char *trim(char *text)
+{
+	while (isspace((unsigned char)*text)) {
+		text++;
+	}
+	size_t len = strlen(text);
+	while (len && isspace((unsigned char)text[len - 1])) {
+		text[--len] = '\0';
+	}
+	return text;
+}
+
+/* One line of a config file: blank, comment, or key = value. */
+static int set_line(struct vm_config *config, char *line, struct error *err)
+{
+	char *key = trim(line);
+	if (!*key || *key == '#') {
+		return 0;
+	}
+	char *equals = strchr(key, '=');
+	if (!equals) {
+		return error_set(err, -EINVAL, "'%s' is not 'key = value'", key);
+	}
+	*equals = '\0';
+	key = trim(key);
+	const struct option_row *row = find_row(key, strlen(key));
+	if (!row || row->set == set_config) {
+		return error_set(err, -EINVAL, "unknown key '%s'; see oriel run --help", key);
+	}
+	return row->set(config, trim(equals + 1), err);
+}
+
+static int set_config(struct vm_config *config, const char *path, struct error *err)
+{
+	FILE *file = fopen(path, "re");
+	if (!file) {
+		return error_errno(err, "config file %s", path);
+	}
+	AUTO_FREE char *line = NULL;
+	size_t room = 0;
+	int status = 0;
+	for (unsigned number = 1; !status && getline(&line, &room, file) >= 0; number++) {
+		status = set_line(config, line, err);
+		if (status) {
+			error_context(err, "%s line %u", path, number);
+		}
+	}
+	fclose(file);
+	return status;
+}
+
+int config_parse(struct vm_config *config, int argc, char **argv, struct error *err)
+{
+	for (int i = 0; i < argc; i++) {
+		const char *word = argv[i];
+		if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
+			return 1;
+		}
+		if (strncmp(word, "--", 2) || !word[2]) {
+			return error_set(err, -EINVAL, "unexpected argument '%s'; see oriel run --help", word);
+		}
+		const char *equals = strchr(word, '=');
+		size_t len = equals ? (size_t)(equals - word) - 2 : strlen(word) - 2;
+		const struct option_row *row = find_row(word + 2, len);
+		if (!row) {
+			return error_set(err, -EINVAL, "unknown option '%.*s'; see oriel run --help", (int)len + 2,
+					 word);
+		}
+		const char *value = equals ? equals + 1 : NULL;
+		if (row->argument && !value) {
+			if (++i == argc) {
+				return error_set(err, -EINVAL, "--%s needs an argument: %s", row->name,
+						 row->argument);
+			}
+			value = argv[i];
+		}
+		int status = row->set(config, value, err);
+		if (status) {
+			return status;
+		}
+	}
+	return 0;
+}
+
+int config_check(const struct vm_config *config, struct error *err)
+{
+	if (!config->kernel) {
+		return error_set(err, -EINVAL, "no kernel: give --kernel FILE (an arm64 Image)");
+	}
+	if (config->display != CONFIG_DISPLAY_NONE && config->gpu == CONFIG_GPU_NONE) {
+		return error_set(err, -EINVAL, "--display needs a GPU: use --gpu shared or --gpu 2d");
+	}
+	if (config->gpu_memory_bytes && config->gpu != CONFIG_GPU_SHARED) {
+		return error_set(err, -EINVAL, "--gpu-memory belongs to --gpu shared");
+	}
+	if (config->gpu_memory_bytes & 0xfffff) {
+		return error_set(err, -EINVAL, "--gpu-memory must be a multiple of 1M");
+	}
+	for (size_t i = 0; i < config->disk_count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (!strcmp(config->disks[i].path, config->disks[j].path) &&
+			    !(config->disks[i].read_only && config->disks[j].read_only)) {
+				return error_set(err, -EINVAL, "--disk: %s is given twice and not read only",
+						 config->disks[i].path);
+			}
+		}
+	}
+	return 0;
+}
+
+void config_help(FILE *out)
+{
+	fputs("Usage: oriel run --kernel FILE [options]\n\nBoot a VM and stay until it ends.\n\nOptions:\n", out);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char left[48];
+		snprintf(left, sizeof(left), "--%s %s", rows[i].name, rows[i].argument ? rows[i].argument : "");
+		fprintf(out, "  %-32s %s\n", left, rows[i].help);
+	}
+	fputs("  --help                           this text\n\n"
+	      "Exit status: 0 the guest powered off; 1 error; 2 bad usage; 3 reset with --no-reboot;\n"
+	      "4 the boot timeout passed; 5 quit from the console; 143 ended by SIGTERM, 130 by SIGINT.\n",
+	      out);
+}

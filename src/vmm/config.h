@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - what a VM shall be: parsed and validated before anything is opened
+ *
+ * One table of options serves the command line, the config file (`key = value`, the same names without dashes), the
+ * help text and the man page's test.  Later settings win; lists add up.
+ * Threads: set-up only.
+ */
+#ifndef ORIEL_VMM_CONFIG_H
+#define ORIEL_VMM_CONFIG_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CONFIG_MAX_DISKS = 16, CONFIG_MAX_CPUS = 8 };
+
+enum config_gpu { CONFIG_GPU_NONE, CONFIG_GPU_2D, CONFIG_GPU_SHARED };
+enum config_net { CONFIG_NET_NONE, CONFIG_NET_USER };
+enum config_console { CONFIG_CONSOLE_STDIO, CONFIG_CONSOLE_NONE, CONFIG_CONSOLE_FILE };
+enum config_display { CONFIG_DISPLAY_NONE, CONFIG_DISPLAY_PNG };
+enum config_cpu { CONFIG_CPU_DEFAULT, CONFIG_CPU_MAX };
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_SOFT };
+
+struct config_disk {
+	char *path;
+	bool read_only;
+};
+
+/* All strings are owned by the config. */
+struct vm_config {
+	char *name;    /* in messages and process titles; default "vm" */
+	char *kernel;  /* required */
+	char *initrd;  /* may be NULL */
+	char *append;  /* kernel command line; may be NULL */
+	struct config_disk disks[CONFIG_MAX_DISKS];
+	size_t disk_count;
+	uint64_t memory_bytes; /* default 2 GiB */
+	unsigned cpus;
+	enum config_engine engine;
+	enum config_cpu cpu;
+	enum config_gpu gpu;
+	uint64_t gpu_memory_bytes; /* host memory of all contexts, and the window's size; 0: as guest RAM */
+	char *gpu_server;	   /* path of oriel-gpu; NULL: beside the oriel binary, then $PATH */
+	unsigned display_width, display_height;
+	enum config_net net;
+	enum config_console console;
+	char *console_file;
+	enum config_display display;
+	char *display_file;
+	bool rng;
+	bool reboot; /* false: a reset ends the VM */
+	char *stats_file;	/* JSON counters at exit; may be NULL */
+	unsigned boot_timeout_s; /* 0: none; else the guest must write to its console within it */
+	int log_level;		 /* enum log_level */
+};
+
+/* Fill in the defaults. */
+void config_init(struct vm_config *config);
+void config_finish(struct vm_config *config);
+
+/*
+ * Parse the words after `oriel run` (argv[0] is the first of them).  --config FILE is read where it stands.  Returns 0,
+ * or -EINVAL with one line in @err; 1 if --help was asked for.
+ */
+int config_parse(struct vm_config *config, int argc, char **argv, struct error *err) MUST_CHECK;
+
+/* What one option alone can not tell: missing kernel, contradictions. */
+int config_check(const struct vm_config *config, struct error *err) MUST_CHECK;
+
+/* Print the help of all options from the table. */
+void config_help(FILE *out);
+
+#endif
