@@ -12,6 +12,9 @@ over fields and integers with == != < <= > >= in and or not & ( ).  FEATURE is `
 how the pre-decoder reads the operands (`raw`: not at all).  Attributes: `over=OTHER` (this row is more specific than OTHER and wins),
 `end` (the instruction ends a block), `hint` (a NOP where the feature is off, not UNDEFINED).
 
+A line `feature NAME REGISTER LOW MINIMUM` declares a feature: it exists where the field of ID_AA64<REGISTER>_EL1 that starts at bit
+LOW is at least MINIMUM (4-bit, unsigned).
+
 {a,b} and [a,b] anywhere in a line make several rows: all {} lists of a line advance together, so do all [] lists; a line
 with both gives each combination.  # starts a comment.  Words that no row matches are unallocated: A64_UNDEFINED.
 
@@ -25,6 +28,7 @@ import sys
 from dataclasses import dataclass, field
 
 MAX_OVERLAP_BITS = 22
+ID_REGISTERS = ("PFR0", "PFR1", "ISAR0", "ISAR1", "ISAR2", "MMFR0", "MMFR1", "MMFR2")
 
 
 class TableError(Exception):
@@ -153,13 +157,37 @@ def parse_row(text, where):
     return row
 
 
+@dataclass
+class Feature:
+    """An extension and the ID register field that shows it."""
+
+    name: str
+    register: str
+    low: int
+    minimum: int
+
+
+def parse_feature(line, where):
+    """A line that declares a feature."""
+    words = line.split()
+    if len(words) != 5 or not all(word.isdigit() for word in words[3:]) or words[2] not in ID_REGISTERS:
+        raise TableError(f"{where}: expected 'feature NAME REGISTER LOW MINIMUM'")
+    return Feature(words[1], words[2], int(words[3]), int(words[4]))
+
+
+def read_features(text, name):
+    """All features that one table text declares."""
+    lines = ((number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), 1))
+    return [parse_feature(line, f"{name}:{number}") for number, line in lines if line.startswith("feature ")]
+
+
 def read_table(text, name):
     """All rows of one table text."""
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.partition("#")[0].strip()
         where = f"{name}:{number}"
-        if line:
+        if line and not line.startswith("feature "):
             rows += [parse_row(one, where) for one in expand(line, where)]
     return rows
 
@@ -220,6 +248,17 @@ def find_overlap(one, two):
         if row_matches(one, word) and row_matches(two, word):
             return word
     return None
+
+
+def check_features(rows, features):
+    """Each declared once, each used one declared."""
+    names = [feature.name for feature in features]
+    for name in names:
+        if names.count(name) > 1:
+            raise TableError(f"feature {name} is declared twice")
+    for row in rows:
+        if row.feature != "-" and row.feature not in names:
+            row.fail(f"feature {row.feature} is not declared")
 
 
 def check_rows(rows):
@@ -349,13 +388,13 @@ def names_of(rows, key):
 NOTE = "/* Made by gen/a64.py from gen/a64; do not edit. */"
 
 
-def make_header(rows):
+def make_header(rows, features):
     """Enums and field functions."""
     out = [NOTE, "#ifndef ORIEL_A64_GEN_H", "#define ORIEL_A64_GEN_H", "#include <stdint.h>"]
     out += ["enum a64_op {", "\tA64_UNDEFINED,"] + [f"\tA64_{row.name}," for row in rows] + ["\tA64_OPS", "};"]
-    features = names_of(rows, "feature")
-    out += ["enum a64_feature {", "\tA64_FEATURE_BASE,"] + [f"\tA64_FEATURE_{name}," for name in features]
+    out += ["enum a64_feature {", "\tA64_FEATURE_BASE,"] + [f"\tA64_FEATURE_{feature.name}," for feature in features]
     out += ["\tA64_FEATURES", "};"]
+    out += ["enum a64_id {"] + [f"\tA64_ID_{name}," for name in ID_REGISTERS] + ["\tA64_IDS", "};"]
     out += ["enum a64_format {"] + [f"\tA64_FORMAT_{name}," for name in dict.fromkeys(["raw"] + names_of(rows, "format"))]
     out += ["\tA64_FORMATS", "};"]
     places = {name: place for row in rows for name, place in row.fields.items()}
@@ -365,7 +404,7 @@ def make_header(rows):
     return "\n".join(out + ["#endif", ""])
 
 
-def make_source(rows):
+def make_source(rows, features):
     """Info table and decode function."""
     out = [NOTE, '#include "a64/a64.h"', "const struct a64_info a64_infos[A64_OPS] = {"]
     out.append('\t[A64_UNDEFINED] = { "UNDEFINED", 0, 0, A64_FEATURE_BASE, A64_FORMAT_raw, A64_ENDS },')
@@ -374,8 +413,8 @@ def make_source(rows):
         flags = " | ".join({"end": "A64_ENDS", "hint": "A64_HINT"}[flag] for flag in sorted(row.flags)) or "0"
         out.append(f'\t[A64_{row.name}] = {{ "{row.name}", {row.mask:#x}u, {row.value:#x}u, A64_FEATURE_{feature}, '
                    f"A64_FORMAT_{row.format}, {flags} }},")
-    out += ["};", "const char *const a64_feature_names[A64_FEATURES] = {", '\t"BASE",']
-    out += [f'\t"{name}",' for name in names_of(rows, "feature")] + ["};"]
+    out += ["};", "const struct a64_feature_info a64_feature_infos[A64_FEATURES] = {", '\t[A64_FEATURE_BASE] = { "BASE", 0, 0, 0 },']
+    out += [f'\t[A64_FEATURE_{f.name}] = {{ "{f.name}", A64_ID_{f.register}, {f.low}, {f.minimum} }},' for f in features] + ["};"]
     out += ["enum a64_op a64_decode(uint32_t w)", "{"]
     emit_tree(order_rows(rows), 0, "\t", out)
     return "\n".join(out + ["}", ""])
@@ -393,12 +432,15 @@ def main(args):
         print(__doc__.strip().splitlines()[-1], file=sys.stderr)
         return 1
     try:
-        rows = []
+        rows, features = [], []
         for path in args[3:]:
             with open(path, encoding="utf-8") as table:
-                rows += read_table(table.read(), path.rsplit("/", 1)[-1])
+                text, name = table.read(), path.rsplit("/", 1)[-1]
+                rows += read_table(text, name)
+                features += read_features(text, name)
+        check_features(rows, features)
         check_rows(rows)
-        texts = make_header(rows), make_source(rows), make_handlers(rows)
+        texts = make_header(rows, features), make_source(rows, features), make_handlers(rows)
     except (TableError, OSError) as error:
         print(f"a64.py: {error}", file=sys.stderr)
         return 1

@@ -30,7 +30,14 @@ struct a64_info {
 };
 
 extern const struct a64_info a64_infos[A64_OPS];
-extern const char *const a64_feature_names[A64_FEATURES];
+
+/* A feature exists where the 4-bit field at @low of ID register @id (enum a64_id) is at least @minimum. */
+struct a64_feature_info {
+	const char *name;
+	uint8_t id, low, minimum;
+};
+
+extern const struct a64_feature_info a64_feature_infos[A64_FEATURES];
 
 /* The row that @word matches, whatever features exist; A64_UNDEFINED if the word is unallocated. */
 enum a64_op a64_decode(uint32_t word);

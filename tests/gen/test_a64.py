@@ -65,11 +65,21 @@ class Generator(unittest.TestCase):
         rows(f"A - raw : {ZEROS} a:2 b:14 ; a==3\nB - raw : {ZEROS} a:2 b:14 ; a in (0,1,2)")
         self.refuse(f"A - raw : {ZEROS} a:2 b:14 ; a==3\nB - raw : {ZEROS} a:2 b:14 ; a>1", "overlaps B .* at 0x0000c000")
 
+    def test_features(self):
+        table = rows(f"A LSE rr : {ZEROS} a:16")
+        with self.assertRaisesRegex(a64.TableError, "A: feature LSE is not declared"):
+            a64.check_features(table, [])
+        with self.assertRaisesRegex(a64.TableError, "t.tbl:1: expected 'feature"):
+            a64.read_features("feature LSE ISAR9 20 2", "t.tbl")
+
     def test_output(self):
         table = rows(f"A LSE rr : {ZEROS} a:2 b:14 ; a in (1,2)\nB - raw : {ZEROS} 11 b:14")
-        self.assertIn("A64_FEATURE_LSE", a64.make_header(table))
-        self.assertIn("A64_FORMAT_rr", a64.make_header(table))
-        self.assertIn("return A64_A;", a64.make_source(table))
+        features = a64.read_features("feature LSE ISAR0 20 2", "t.tbl")
+        a64.check_features(table, features)
+        self.assertIn("A64_FEATURE_LSE", a64.make_header(table, features))
+        self.assertIn("A64_FORMAT_rr", a64.make_header(table, features))
+        self.assertIn("return A64_A;", a64.make_source(table, features))
+        self.assertIn('"LSE", A64_ID_ISAR0, 20, 2', a64.make_source(table, features))
         self.assertIn("X(B)", a64.make_handlers(table))
 
 

@@ -127,6 +127,9 @@ void run_op_sevl(struct cpu *cpu, const struct insn *i);
 void run_op_isb(struct cpu *cpu, const struct insn *i);
 void run_op_dsb(struct cpu *cpu, const struct insn *i); /* any DSB: also completes broadcast invalidations */
 
+/* FEAT_BTI: does the running instruction's page have the GP bit?  Asked only when the feature is shown. */
+bool run_is_guarded(struct cpu *cpu);
+
 /* Set bits of @cpu->pending and wake it if it sleeps.  Any thread. */
 void run_request(struct cpu *cpu, unsigned bits);
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decode.h - from words to struct insn (see also decode_insn() in run.h)
+ *
+ * Threads: the vCPU thread.
+ */
+#ifndef ORIEL_ENGINE_SOFT_DECODE_H
+#define ORIEL_ENGINE_SOFT_DECODE_H
+
+#include "a64/a64.h"
+#include "engine/soft/cpu.h"
+
+/* Do the ID registers of this CPU show @feature?  (What they do not show is UNDEFINED.) */
+bool decode_has_feature(const struct cpu *cpu, enum a64_feature feature);
+
+/*
+ * FEAT_BTI: may an indirect branch that left PSTATE.BTYPE = @btype (1..3) end at the instruction @raw of a guarded page?
+ * @strict: SCTLR_EL1.BT0 or BT1 for the current EL.  If not: Branch Target exception.
+ */
+bool decode_is_branch_target(const struct cpu *cpu, uint32_t raw, unsigned btype, bool strict);
+
+#endif
