@@ -59,8 +59,10 @@ struct venus_dispatch {
 	struct venus_objects objects;
 	struct venus_driver *global;	/* entry points without an instance */
 	PFN_vkGetInstanceProcAddr get_proc;
-	/* Called when an object with data goes, before its host handle is destroyed.  May be NULL. */
+	/* Called when an object with data is forgotten; its host handle is gone already.  May be NULL. */
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
+	/* Extensions that hooks emulate, ends with NULL, borrowed: their structs stay in chains though the driver lacks them. */
+	const char *const *emulated;
 	const struct venus_hook **hooks; /* by command number, NULL where the driver is called directly */
 };
 
@@ -113,6 +115,9 @@ struct venus_call {
 	bool keep_objects; /* a hook sets it: do not register or forget anything after me, I did */
 	const uint8_t *bytes; /* the command as it came, header included */
 	size_t len;
+	struct venus_stream stream; /* private: what follows what was decoded */
+	uint64_t capacity;	    /* private: elements of the output array */
+	uint32_t registered;	    /* private: created handles that are in the table */
 };
 
 /*
@@ -124,6 +129,10 @@ int venus_call_driver(struct venus_call *call) MUST_CHECK;
 /* The driver's entry point for @command at @object's level (NULL: global), or NULL.  Cast it to the PFN_ type. */
 PFN_vkVoidFunction venus_driver_fn(const struct venus_dispatch *dispatch, const struct venus_object *object,
 				   uint32_t command);
+
+/* Any function of the driver by name, at @object's level (NULL: global), or NULL.  Slow: keep what you need. */
+PFN_vkVoidFunction venus_driver_proc(const struct venus_dispatch *dispatch, const struct venus_object *object,
+				     const char *name);
 
 /*
  * Put the @index-th handle the call created under its guest id in the object table now, to set ->data; otherwise the

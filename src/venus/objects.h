@@ -91,6 +91,10 @@ void venus_objects_remove(struct venus_objects *objects, struct venus_object *ob
 /* The newest object below @object (NULL: of the roots), or NULL. */
 struct venus_object *venus_objects_newest(struct venus_objects *objects, struct venus_object *object);
 
+/* The id of @parent's child (NULL: of the root) with that host handle, or 0.  Walks all children: for few and rare ones. */
+uint64_t venus_objects_id_of(struct venus_objects *objects, struct venus_object *parent, VkObjectType type,
+			     uint64_t handle);
+
 /* Keep a copy of the creation command with the object, if limits allow; @shared: the record of a sibling or NULL. */
 void venus_objects_record(struct venus_objects *objects, struct venus_object *object, const void *bytes, size_t len,
 			  struct venus_object *shared, uint32_t index);
