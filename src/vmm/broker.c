@@ -209,6 +209,12 @@ int broker_watch(struct broker *broker, struct loop *loop, struct error *err)
 	return broker->source ? 0 : error_set(err, -ENOMEM, "broker: can not watch it");
 }
 
+void broker_unwatch(struct broker *broker)
+{
+	loop_remove(broker->source);
+	broker->source = NULL;
+}
+
 void broker_stop(struct broker *broker)
 {
 	if (!broker) {

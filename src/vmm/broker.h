@@ -28,6 +28,8 @@ struct broker_config {
 struct broker *broker_start(const struct broker_config *config, struct error *err) MUST_CHECK;
 /* Hear on @loop about helpers that started or ended.  Before the loop runs. */
 int broker_watch(struct broker *broker, struct loop *loop, struct error *err) MUST_CHECK;
+/* Hear nothing more: before that loop is destroyed. */
+void broker_unwatch(struct broker *broker);
 /* End the broker and all helpers; waits for at most a few seconds.  Accepts NULL. */
 void broker_stop(struct broker *broker);
 

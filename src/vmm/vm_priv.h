@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm_priv.h - the parts of a VM, shared by the vm*.c files
+ *
+ * How it works: two loops.  The control loop runs on vm_run()'s thread: console, clock alarm, time-outs.  The device loop has
+ * its own thread: virtio devices, their helpers, the display.  Each vCPU has a thread that is inside engine_run(), or parked here.
+ * Invariants: devices, memory and engine state are changed by the VM itself (load, reset) only while all vCPUs are parked.
+ * Threads: fields below `lock` are guarded by it, all others are constant after vm_create().
+ */
+#ifndef ORIEL_VMM_VM_PRIV_H
+#define ORIEL_VMM_VM_PRIV_H
+
+#include "base/loop.h"
+#include "board/board.h"
+#include "board/loader.h"
+#include "board/psci.h"
+#include "bus/bus.h"
+#include "display/display.h"
+#include "display/screenshot.h"
+#include "engine/engine.h"
+#include "mem/gmem.h"
+#include "pci/pci.h"
+#include "virtio/device.h"
+#include "vmm/broker.h"
+#include "vmm/console.h"
+#include "vmm/vm.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct vm_cpu {
+	struct vm *vm;
+	unsigned index;
+	struct engine_vcpu *vcpu;
+	pthread_t thread;
+	bool has_thread;
+	/* Guarded by vm->lock: */
+	enum psci_affinity power;
+	bool running;		 /* inside engine_run() or about to be */
+	uint64_t entry, context; /* for power == PSCI_AFFINITY_ON_PENDING */
+};
+
+struct vm {
+	const struct vm_config *config;
+	struct broker *broker;
+	struct loop *control, *device_loop;
+	struct loop_source *boot_timer;
+	struct gmem *gmem;
+	struct bus *bus;
+	struct console *console;
+	struct board board;
+	struct engine *engine;
+	struct psci psci;
+	struct display *display;
+	struct screenshot *screenshot;
+	struct pci_host *pci;
+	struct virtio_device *gpu; /* owned by pci; NULL: none */
+	uint64_t started_ns;
+	pthread_t device_thread;
+	bool has_device_thread;
+	atomic_bool spoke; /* the guest wrote to its console */
+	atomic_uint resets;
+	struct vm_cpu cpu[CONFIG_MAX_CPUS];
+	pthread_mutex_t lock; /* guards all below, and the marked fields of vm_cpu */
+	pthread_cond_t changed;
+	bool paused;   /* vCPUs park */
+	bool quitting; /* vCPU threads end */
+	bool has_end;
+	enum vm_end end; /* valid if has_end */
+};
+
+/* ----- vm_cpu.c: vCPUs and what their engine asks the machine for ----- */
+
+extern const struct engine_host vm_engine_host;	 /* host is the struct vm */
+extern const struct gicv3_cpu_ops vm_gic_cpu_ops; /* opaque is the struct vm */
+extern const struct psci_ops vm_psci_ops;	 /* opaque is the struct vm */
+
+/* Start the threads of all vCPUs. */
+int vm_cpus_start(struct vm *vm, struct error *err) MUST_CHECK;
+/* Power state at (re)start: vCPU 0 will begin at @entry with x0 = @x0, the others are off.  All are parked. */
+void vm_cpus_set_boot(struct vm *vm, uint64_t entry, uint64_t x0);
+/* Park all vCPUs and wait until they are. */
+void vm_cpus_pause(struct vm *vm);
+void vm_cpus_resume(struct vm *vm);
+/* End and join the threads that were started. */
+void vm_cpus_finish(struct vm *vm);
+/* The VM is to end with @end, unless something more final was said before.  Any thread. */
+void vm_finish_with(struct vm *vm, enum vm_end end);
+
+/* ----- vm_devices.c: the devices of --disk, --net, --rng, --gpu and --display ----- */
+
+int vm_create_display(struct vm *vm, struct error *err) MUST_CHECK;
+int vm_create_disks(struct vm *vm, struct error *err) MUST_CHECK;
+int vm_create_net(struct vm *vm, struct error *err) MUST_CHECK;
+int vm_create_rng(struct vm *vm, struct error *err) MUST_CHECK;
+int vm_create_gpu(struct vm *vm, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm_stats.c - the counters of a VM as JSON
+ *
+ * Keys: name, run_s, resets, interrupts {acks, sgis, msis, msis_dropped}, gpu {driver, api_version, contexts [...], ...} if it has one.
+ * Threads: after vm_run().
+ */
+#include "gpu/virtio_gpu.h"
+#include "vmm/vm_priv.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+static json_t *stats_of_interrupts(struct vm *vm)
+{
+	struct gicv3_counters c;
+	gicv3_counters(vm->board.gic, &c);
+	return json_pack("{s:I, s:I, s:I, s:I}", "acks", (json_int_t)c.acks, "sgis", (json_int_t)c.sgis, "msis",
+			 (json_int_t)c.msis, "msis_dropped", (json_int_t)c.msis_dropped);
+}
+
+static json_t *stats_of_context(const struct virtio_gpu_context_stats *c)
+{
+	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid", (int)c->pid,
+			 "live", c->live, "name", c->name, "commands", (json_int_t)c->commands, "draws",
+			 (json_int_t)c->draws, "dispatches", (json_int_t)c->dispatches, "submits",
+			 (json_int_t)c->submits);
+}
+
+static json_t *stats_of_gpu(struct vm *vm)
+{
+	struct virtio_gpu_stats s = {0};
+	char version[32];
+	virtio_gpu_stats(vm->gpu, &s);
+	snprintf(version, sizeof(version), "%u.%u.%u", s.api_version >> 22 & 0x7f, s.api_version >> 12 & 0x3ff,
+		 s.api_version & 0xfff);
+	json_t *contexts = json_array();
+	for (unsigned i = 0; i < s.context_count; i++) {
+		json_array_append_new(contexts, stats_of_context(&s.contexts[i]));
+	}
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "driver", s.driver,
+			 "api_version", version, "contexts_started", (json_int_t)s.contexts_started, "contexts_lost",
+			 (json_int_t)s.contexts_lost, "commands", (json_int_t)s.commands, "draws",
+			 (json_int_t)s.draws, "dispatches", (json_int_t)s.dispatches, "submits",
+			 (json_int_t)s.submits, "blob_bytes", (json_int_t)s.blob_bytes, "mapped_bytes",
+			 (json_int_t)s.mapped_bytes, "refused", (json_int_t)s.refused, "contexts", contexts);
+}
+
+int vm_write_stats(struct vm *vm, const char *path, struct error *err)
+{
+	double run_s = (double)(loop_now_ns() - vm->started_ns) / 1e9;
+	json_t *root = json_pack("{s:s, s:f, s:i, s:o}", "name", vm->config->name, "run_s", run_s, "resets",
+				 (int)atomic_load(&vm->resets), "interrupts", stats_of_interrupts(vm));
+	if (root && vm->gpu) {
+		json_object_set_new(root, "gpu", stats_of_gpu(vm));
+	}
+	int rc = 0;
+	errno = 0;
+	if (!root || json_dump_file(root, path, JSON_INDENT(2)) < 0) {
+		errno = errno ? errno : ENOMEM;
+		rc = error_errno(err, "write statistics to %s", path);
+	}
+	json_decref(root);
+	return rc;
+}
