@@ -9,6 +9,7 @@
 #include "cli/doctor.h"
 
 #include "base/log.h"
+#include "base/own.h"
 #include "vmm/broker.h"
 
 #include <stdarg.h>
@@ -51,21 +52,6 @@ static unsigned long memory_mib(const char *key)
 	return kib / 1024;
 }
 
-static bool in_path(const char *program)
-{
-	const char *path = getenv("PATH");
-	while (path && *path) {
-		char full[512];
-		size_t len = strcspn(path, ":");
-		snprintf(full, sizeof(full), "%.*s/%s", (int)len, path, program);
-		if (access(full, X_OK) == 0) {
-			return true;
-		}
-		path += len + (path[len] == ':');
-	}
-	return false;
-}
-
 static void doctor_host(void)
 {
 	struct utsname host;
@@ -93,10 +79,11 @@ static void doctor_engines(void)
 /* Let oriel-gpu print its drivers.  True if one is usable. */
 static bool doctor_gpu(void)
 {
-	char server[4096];
+	struct error err = {0};
+	AUTO_FREE char *server = broker_find_program("oriel-gpu", NULL, &err);
 	puts("Vulkan drivers (--gpu shared)");
-	if (!broker_find_server(NULL, server, sizeof(server))) {
-		say("oriel-gpu", "not found beside oriel or in $PATH: build or install it");
+	if (!server) {
+		say("oriel-gpu", "%s", err.text);
 		return false;
 	}
 	fflush(stdout);
@@ -130,6 +117,7 @@ int command_doctor(int argc, char **argv)
 	puts("Optional parts of the host");
 	doctor_file("/dev/dri", "not needed for the shared GPU");
 	doctor_file("/dev/udmabuf", "not needed for the shared GPU");
-	say("passt", in_path("passt") ? "present; --net user works" : "missing: for --net user, apt install passt");
+	AUTO_FREE char *passt = broker_find_program("passt", NULL, NULL);
+	say("passt", "%s", passt ? "present; --net user works" : "missing: for --net user, apt install passt");
 	return gpu ? 0 : 1;
 }

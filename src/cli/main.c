@@ -7,11 +7,13 @@
  * Threads: main runs the VM's loop; one thread waits for signals.
  */
 #include "base/log.h"
+#include "base/own.h"
 #include "cli/doctor.h"
 #include "vmm/broker.h"
 #include "vmm/config.h"
 #include "vmm/vm.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -85,6 +87,24 @@ static int run_vm(struct vm *vm, const struct vm_config *config, struct stopper 
 	return exit_status_of(end, stopper->caught);
 }
 
+/* The programs that this VM will need, found before anything starts. */
+static int find_helpers(const struct vm_config *config, char **gpu_server, char **passt, struct error *err)
+{
+	if (config->gpu == CONFIG_GPU_SHARED) {
+		*gpu_server = broker_find_program("oriel-gpu", config->gpu_server, err);
+		if (!*gpu_server) {
+			return -ENOENT;
+		}
+	}
+	if (config->net == CONFIG_NET_USER) {
+		*passt = broker_find_program("passt", NULL, err);
+		if (!*passt) {
+			return -ENOENT;
+		}
+	}
+	return 0;
+}
+
 static int run_config(const struct vm_config *config)
 {
 	struct stopper stopper = {0};
@@ -94,7 +114,12 @@ static int run_config(const struct vm_config *config)
 	sigaddset(&stopper.signals, SIGINT);
 	sigaddset(&stopper.signals, SIGHUP);
 	sigaddset(&stopper.signals, SIGUSR2);
-	struct broker *broker = broker_start(config->gpu_server, &err);
+	AUTO_FREE char *gpu_server = NULL;
+	AUTO_FREE char *passt = NULL;
+	if (find_helpers(config, &gpu_server, &passt, &err) < 0) {
+		return complain(&err);
+	}
+	struct broker *broker = broker_start(&(struct broker_config){gpu_server, passt}, &err);
 	if (!broker) {
 		return complain(&err);
 	}
@@ -109,7 +134,7 @@ static int run_config(const struct vm_config *config)
 	} else {
 		complain(&err);
 	}
-	broker_destroy(broker);
+	broker_stop(broker);
 	return status;
 }
 
