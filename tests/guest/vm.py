@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 BUILD = Path(os.environ.get("ORIEL_BUILD", "build")).resolve()
-ORIEL = BUILD / "oriel"
+ORIEL = BUILD / "src/cli/oriel"
 IMAGE = BUILD / "guest"
 
 

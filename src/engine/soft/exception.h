@@ -51,6 +51,10 @@ void exception_take(struct cpu *cpu, unsigned ec, uint32_t iss, uint64_t elr, bo
 /* Take IRQ (or FIQ) at cpu->pc.  The caller has checked the masks. */
 void exception_take_interrupt(struct cpu *cpu, bool fiq);
 
+/* MDSCR_EL1, the OS lock, PSTATE.D or the EL changed: is software step active now? */
+void exception_update_step(struct cpu *cpu);
+bool exception_step_enabled(const struct cpu *cpu);
+
 /* PSTATE as SPSR_EL1 holds it. */
 uint64_t exception_pstate(const struct cpu *cpu);
 /* Change to @el with stack selection @spsel: swaps x[31] and selects the translation tables. */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.c - the built-in CPU engine behind engine.h
+ *
+ * Threads: as engine.h says for each call.
+ */
+#include "engine/engine.h"
+
+#include "base/own.h"
+#include "engine/soft/exception.h"
+#include "engine/soft/soft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int soft_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
+			struct error *err)
+{
+	return memory_add(&soft_engine(engine)->memory, gpa, len, hva, read_only, err);
+}
+
+static void forget_translations(struct soft_engine *engine)
+{
+	struct invalidate_op op = {.kind = INVALIDATE_TLB};
+	invalidate_post_all(engine, &op);
+}
+
+static int soft_window_place(struct engine *engine, uint64_t gpa, uint64_t len, struct error *err)
+{
+	int rc = memory_window_place(&soft_engine(engine)->memory, gpa, len, err);
+	forget_translations(soft_engine(engine));
+	return rc;
+}
+
+static int soft_window_map(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
+			   struct error *err)
+{
+	return memory_window_map(&soft_engine(engine)->memory, offset, fd, fd_offset, len, err);
+}
+
+static void soft_window_unmap(struct engine *engine, uint64_t offset, uint64_t len)
+{
+	if (memory_window_unmap(&soft_engine(engine)->memory, offset, len)) {
+		forget_translations(soft_engine(engine));
+	}
+}
+
+static void destroy_vcpu(struct soft_vcpu *vcpu)
+{
+	if (!vcpu) {
+		return;
+	}
+	code_destroy(vcpu->code);
+	free(vcpu->cpu.mmu);
+	invalidate_finish(&vcpu->invalidate);
+	pthread_mutex_destroy(&vcpu->sleep_lock);
+	pthread_cond_destroy(&vcpu->wake);
+	free(vcpu);
+}
+
+static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index, uint64_t mpidr,
+					    struct error *err)
+{
+	struct soft_engine *engine = soft_engine(base);
+	if (index != engine->vcpu_count || index >= engine->config.vcpus) {
+		error_set(err, -EINVAL, "vCPU %u is out of order", index);
+		return NULL;
+	}
+	struct soft_vcpu *vcpu = aligned_alloc(64, (sizeof(*vcpu) + 63) / 64 * 64);
+	if (!vcpu) {
+		error_set(err, -ENOMEM, "no memory for vCPU %u", index);
+		return NULL;
+	}
+	memset(vcpu, 0, sizeof(*vcpu));
+	vcpu->base = (struct engine_vcpu){.engine = base, .index = index};
+	vcpu->engine = engine;
+	vcpu->cpu.vcpu = vcpu;
+	vcpu->cpu.sys = &vcpu->sys;
+	vcpu->timers.deadline = TIMER_NEVER;
+	invalidate_init(&vcpu->invalidate);
+	pthread_mutex_init(&vcpu->sleep_lock, NULL);
+	pthread_cond_init(&vcpu->wake, NULL);
+	vcpu->cpu.mmu = mmu_create();
+	vcpu->code = code_create();
+	if (!vcpu->cpu.mmu || !vcpu->code) {
+		destroy_vcpu(vcpu);
+		error_set(err, -ENOMEM, "no memory for vCPU %u", index);
+		return NULL;
+	}
+	sysreg_identify(&vcpu->sys, engine->config.pauth, engine->config.bti, mpidr);
+	LOCKED(&engine->timer_thread.lock);
+	engine->vcpus[engine->vcpu_count++] = vcpu;
+	return &vcpu->base;
+}
+
+static void soft_vcpu_reset(struct engine_vcpu *base, uint64_t pc, uint64_t x0)
+{
+	struct soft_vcpu *vcpu = soft_vcpu(base);
+	struct cpu *cpu = &vcpu->cpu;
+	memset(cpu->x, 0, sizeof(cpu->x));
+	memset(cpu->v, 0, sizeof(cpu->v));
+	memset(cpu->sp_el, 0, sizeof(cpu->sp_el));
+	cpu->fpcr = cpu->fpsr = 0;
+	cpu->nzcv = 0;
+	cpu->daif = 0xf << 6;
+	cpu->el = cpu->spsel = 1;
+	cpu->btype = 0;
+	cpu->pan = cpu->ss = cpu->il = false;
+	cpu->ex_ptr = NULL;
+	atomic_fetch_and(&cpu->pending, ~(unsigned)(RUN_WFI | RUN_STEP));
+	cpu->pc = pc;
+	cpu->x[0] = x0;
+	sysreg_reset(cpu);
+	mmu_flush_all(cpu);
+	code_drop_all(cpu);
+	mmu_select_asid(cpu);
+	mmu_select(cpu);
+	timer_reset(cpu);
+}
+
+static enum engine_exit soft_run(struct engine_vcpu *vcpu)
+{
+	return run_vcpu(soft_vcpu(vcpu));
+}
+
+static void soft_vcpu_kick(struct engine_vcpu *vcpu)
+{
+	run_request(&soft_vcpu(vcpu)->cpu, RUN_KICK);
+}
+
+static void soft_vcpu_set_line(struct engine_vcpu *base, enum engine_line line, bool level)
+{
+	struct soft_vcpu *vcpu = soft_vcpu(base);
+	if (level) {
+		unsigned before = atomic_fetch_or(&vcpu->lines, 1u << line);
+		if (!(before & 1u << line)) {
+			run_request(&vcpu->cpu, RUN_IRQ);
+		}
+	} else {
+		atomic_fetch_and(&vcpu->lines, ~(1u << line));
+	}
+}
+
+static void soft_vcpu_registers(struct engine_vcpu *base, uint64_t x[31], uint64_t *sp, uint64_t *pc,
+				uint64_t *pstate)
+{
+	const struct cpu *cpu = &soft_vcpu(base)->cpu;
+	memcpy(x, cpu->x, 31 * sizeof(x[0]));
+	*sp = cpu->x[CPU_SP];
+	*pc = cpu->pc;
+	*pstate = exception_pstate(cpu);
+}
+
+static void soft_destroy(struct engine *base)
+{
+	struct soft_engine *engine = soft_engine(base);
+	timer_thread_stop(engine);
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		destroy_vcpu(engine->vcpus[n]);
+	}
+	memory_finish(&engine->memory);
+	free(engine);
+}
+
+static const struct engine_ops soft_ops = {
+	.name = "built-in",
+	.destroy = soft_destroy,
+	.map_ram = soft_map_ram,
+	.window_place = soft_window_place,
+	.window_map = soft_window_map,
+	.window_unmap = soft_window_unmap,
+	.vcpu_create = soft_vcpu_create,
+	.vcpu_reset = soft_vcpu_reset,
+	.run = soft_run,
+	.vcpu_kick = soft_vcpu_kick,
+	.vcpu_set_line = soft_vcpu_set_line,
+	.vcpu_registers = soft_vcpu_registers,
+};
+
+struct engine *soft_engine_create(const struct engine_config *config, struct error *err)
+{
+	if (!config->vcpus || config->vcpus > SOFT_VCPUS) {
+		error_set(err, -EINVAL, "the built-in engine has 1 to %d CPUs, not %u", SOFT_VCPUS,
+			  config->vcpus);
+		return NULL;
+	}
+	struct soft_engine *engine = calloc(1, sizeof(*engine));
+	if (!engine) {
+		error_set(err, -ENOMEM, "no memory for the CPU engine");
+		return NULL;
+	}
+	engine->base.ops = &soft_ops;
+	engine->config = *config;
+	memory_init(&engine->memory);
+	int rc = timer_thread_start(engine);
+	if (rc) {
+		error_set(err, rc, "the CPU engine's timer thread can not start");
+		soft_destroy(&engine->base);
+		return NULL;
+	}
+	return &engine->base;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* invalidate.c - see invalidate.h */
+#include "engine/soft/invalidate.h"
+
+#include "base/own.h"
+#include "engine/soft/soft.h"
+
+#include <sched.h>
+
+void invalidate_init(struct invalidate_box *box)
+{
+	pthread_mutex_init(&box->lock, NULL);
+}
+
+void invalidate_finish(struct invalidate_box *box)
+{
+	pthread_mutex_destroy(&box->lock);
+}
+
+static void do_op(struct cpu *cpu, const struct invalidate_op *op)
+{
+	switch (op->kind) {
+	case INVALIDATE_TLB:
+		mmu_flush_all(cpu);
+		break;
+	case INVALIDATE_TLB_ASID:
+		mmu_flush_asid(cpu, op->asid);
+		break;
+	case INVALIDATE_TLB_RANGE:
+		mmu_flush_range(cpu, op->start, op->len, op->asid, op->any_asid);
+		break;
+	case INVALIDATE_CODE_LINE:
+		code_drop_line(cpu, op->start);
+		break;
+	case INVALIDATE_CODE:
+		code_drop_all(cpu);
+		break;
+	}
+}
+
+static void post(struct soft_vcpu *vcpu, const struct invalidate_op *op)
+{
+	struct invalidate_box *box = &vcpu->invalidate;
+	{
+		LOCKED(&box->lock);
+		if (box->count < INVALIDATE_BOX) {
+			box->ops[box->count++] = *op;
+		} else {
+			box->overflow = true;
+		}
+		atomic_fetch_add(&box->posted, 1);
+	}
+	run_request(&vcpu->cpu, RUN_WORK);
+}
+
+void invalidate_do(struct cpu *cpu, const struct invalidate_op *op, bool broadcast)
+{
+	struct soft_vcpu *self = cpu->vcpu;
+	struct soft_engine *engine = self->engine;
+	do_op(cpu, op);
+	for (unsigned n = 0; broadcast && n < engine->vcpu_count; n++) {
+		if (engine->vcpus[n] != self) {
+			post(engine->vcpus[n], op);
+			self->invalidate.waits = true;
+		}
+	}
+}
+
+void invalidate_post_all(struct soft_engine *engine, const struct invalidate_op *op)
+{
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		post(engine->vcpus[n], op);
+	}
+}
+
+void invalidate_work(struct cpu *cpu)
+{
+	struct invalidate_box *box = &cpu->vcpu->invalidate;
+	LOCKED(&box->lock);
+	if (box->overflow) {
+		mmu_flush_all(cpu);
+		code_drop_all(cpu);
+	} else {
+		for (unsigned n = 0; n < box->count; n++) {
+			do_op(cpu, &box->ops[n]);
+		}
+	}
+	box->count = 0;
+	box->overflow = false;
+	atomic_store(&box->done, atomic_load(&box->posted));
+}
+
+/* Waiting vCPUs empty their own boxes, so two that wait for each other both go on. */
+static void wait_for(struct cpu *cpu, struct soft_vcpu *other)
+{
+	uint64_t target = atomic_load(&other->invalidate.posted);
+	while (atomic_load(&other->running) && atomic_load(&other->invalidate.done) < target) {
+		invalidate_work(cpu);
+		sched_yield();
+	}
+}
+
+void invalidate_wait(struct cpu *cpu)
+{
+	struct soft_vcpu *self = cpu->vcpu;
+	if (!self->invalidate.waits) {
+		return;
+	}
+	self->invalidate.waits = false;
+	for (unsigned n = 0; n < self->engine->vcpu_count; n++) {
+		if (self->engine->vcpus[n] != self) {
+			wait_for(cpu, self->engine->vcpus[n]);
+		}
+	}
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run.c - the run loop of a vCPU
+ *
+ * How it works: look at cpu->pending, find the decoded instruction at cpu->pc, call it; it comes back when something has
+ * to be looked at.  Everything that other threads want from a vCPU is a bit of pending.
+ * Invariants: the bits of interrupts and timers are cleared before their causes are looked at, so a cause that
+ * appears later sets them again; a sleeping vCPU has looked at pending after it said that it sleeps.
+ * Threads: the vCPU thread; run_request() any.
+ */
+#include "engine/soft/run.h"
+
+#include "engine/soft/decode.h"
+#include "engine/soft/exception.h"
+#include "engine/soft/soft.h"
+
+#include <sched.h>
+#include <time.h>
+
+#define ISS_CONDITION (1u << 24 | 0xeu << 20) /* CV, COND = always */
+
+void run_request(struct cpu *cpu, unsigned bits)
+{
+	struct soft_vcpu *vcpu = cpu->vcpu;
+	atomic_fetch_or(&cpu->pending, bits);
+	if (atomic_load(&vcpu->sleeping)) {
+		pthread_mutex_lock(&vcpu->sleep_lock);
+		pthread_cond_signal(&vcpu->wake);
+		pthread_mutex_unlock(&vcpu->sleep_lock);
+	}
+}
+
+/* WFI: until a line rises (masked or not) or anything is requested. */
+static void sleep_until_event(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = &vcpu->cpu;
+	timer_update(cpu);
+	atomic_store(&vcpu->running, false);
+	pthread_mutex_lock(&vcpu->sleep_lock);
+	atomic_store(&vcpu->sleeping, true);
+	while (!(atomic_load(&cpu->pending) & ~(unsigned)RUN_STEP) && !atomic_load(&vcpu->lines)) {
+		pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
+	}
+	atomic_store(&vcpu->sleeping, false);
+	pthread_mutex_unlock(&vcpu->sleep_lock);
+	atomic_store(&vcpu->running, true);
+}
+
+/* Take the interrupt that is due, if any. */
+static void look_at_lines(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = &vcpu->cpu;
+	unsigned lines = atomic_load(&vcpu->lines);
+	if ((lines & 1u << ENGINE_FIQ) && !(cpu->daif & 1u << 6)) {
+		exception_take_interrupt(cpu, true);
+	} else if ((lines & 1u << ENGINE_IRQ) && !(cpu->daif & 1u << 7)) {
+		exception_take_interrupt(cpu, false);
+	}
+}
+
+/* False: leave engine_run(). */
+static bool look_at_pending(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = &vcpu->cpu;
+	unsigned bits = atomic_fetch_and(&cpu->pending, (unsigned)RUN_STEP);
+	if (bits & RUN_WORK) {
+		invalidate_work(cpu);
+	}
+	if (bits & RUN_TIMER) {
+		timer_update(cpu);
+	}
+	if (bits & RUN_KICK) {
+		if (bits & RUN_WFI) {
+			atomic_fetch_or(&cpu->pending, RUN_WFI); /* sleep on when run again */
+		}
+		return false;
+	}
+	if ((bits & RUN_WFI) && !atomic_load(&vcpu->lines)) {
+		sleep_until_event(vcpu);
+		if (!atomic_load(&vcpu->lines)) {
+			/* Work and timers are no wake-up events by themselves; their interrupts are. */
+			atomic_fetch_or(&cpu->pending, RUN_WFI);
+			return true;
+		}
+	}
+	look_at_lines(vcpu);
+	return true;
+}
+
+/* Translate cpu->pc for the exec table.  NULL: an abort was taken. */
+static const struct insn *fetch(struct cpu *cpu)
+{
+	uint64_t pc = cpu->pc = mmu_canonical(cpu, cpu->pc, true);
+	if (pc & 3) {
+		exception_take(cpu, EC_PC_ALIGN, 0, pc, true, pc);
+		return NULL;
+	}
+	enum mmu_regime regime = cpu->el ? MMU_EL1 : MMU_EL0;
+	struct mmu_page page;
+	int fault = mmu_walk(cpu, pc, regime, MMU_EXEC, false, true, &page);
+	uint8_t *hva = NULL;
+	if (fault == MMU_OK) {
+		enum memory_kind kind = memory_find(&cpu->vcpu->engine->memory, page.pa, &hva);
+		if (kind != MEMORY_RAM && kind != MEMORY_ROM) {
+			fault = MMU_FAULT_EXTERNAL;
+		}
+	}
+	if (fault != MMU_OK) {
+		exception_take(cpu, EC_INSN_ABORT_EL0, (uint32_t)fault, pc, true, pc);
+		return NULL;
+	}
+	uint64_t offset = pc % GUEST_PAGE;
+	const struct insn *insns = code_find(cpu, page.pa - offset, hva - offset);
+	mmu_fill_exec(mmu_space(cpu, regime), pc, &page, insns);
+	cpu->block_pc = pc - offset;
+	return insns + offset / 4;
+}
+
+bool run_is_guarded(struct cpu *cpu)
+{
+	const struct mmu_space *space = mmu_space(cpu, cpu->el ? MMU_EL1 : MMU_EL0);
+	const struct exec_entry *e = run_exec_slot(cpu->exec, cpu->block_pc);
+	return e->tag == cpu->block_pc && space->guarded[e - space->exec];
+}
+
+/* FEAT_BTI: PSTATE.BTYPE says how an indirect branch came here.  False: Branch Target exception taken. */
+static bool may_land(struct cpu *cpu, const struct insn *i)
+{
+	unsigned btype = cpu->btype;
+	uint64_t strict = cpu->el ? SCTLR_BT1 : SCTLR_BT0;
+	code_decode(cpu, i);
+	if (run_is_guarded(cpu) &&
+	    !decode_is_branch_target(cpu, i->raw, btype, cpu->sys->sctlr & strict)) {
+		cpu_exception(cpu, i, EC_BTI, btype);
+		return false;
+	}
+	cpu->btype = 0;
+	return true;
+}
+
+static const struct insn *find(struct cpu *cpu)
+{
+	uint64_t pc = cpu->pc;
+	const struct exec_entry *e = run_exec_slot(cpu->exec, pc);
+	const struct insn *i;
+	if (LIKELY(e->tag == (pc & ~UINT64_C(0xffc)))) {
+		cpu->block_pc = pc & ~UINT64_C(0xfff);
+		i = e->insns + (pc & 0xffc) / 4;
+	} else {
+		i = fetch(cpu);
+	}
+	if (UNLIKELY(cpu->btype) && i && !may_land(cpu, i)) {
+		return NULL;
+	}
+	return i;
+}
+
+static void call(struct cpu *cpu, const struct insn *i)
+{
+	cpu->next = NULL;
+	i->fn(cpu, i);
+#ifndef SOFT_TAILCALLS
+	while (cpu->next) {
+		i = cpu->next;
+		cpu->next = NULL;
+		i->fn(cpu, i);
+	}
+#endif
+}
+
+/* Entry behind a stepped instruction. */
+static void stop_here(struct cpu *cpu, const struct insn *i)
+{
+	cpu->pc = insn_pc(cpu, i);
+}
+
+/* Software step (Arm ARM D2.12): run a copy of one instruction that has nothing behind it. */
+static void step_one(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = &vcpu->cpu;
+	if (!exception_step_enabled(cpu)) {
+		atomic_fetch_and(&cpu->pending, ~(unsigned)RUN_STEP);
+		const struct insn *next = find(cpu);
+		if (next) {
+			call(cpu, next);
+		}
+		return;
+	}
+	if (!cpu->ss) {
+		/* ISV is clear: no syndrome about the stepped instruction is kept. */
+		exception_take(cpu, EC_STEP_EL0, 0x22, cpu->pc, false, 0);
+		return;
+	}
+	const struct insn *i = find(cpu);
+	if (!i) {
+		return;
+	}
+	code_decode(cpu, i);
+	unsigned el = cpu->el;
+	vcpu->step[0] = *i;
+	vcpu->step[1] = (struct insn){.fn = stop_here, .offset = i->offset + 4};
+	call(cpu, vcpu->step);
+	if (cpu->el == el && exception_step_enabled(cpu)) {
+		cpu->ss = false;
+	}
+}
+
+enum engine_exit run_vcpu(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = &vcpu->cpu;
+	atomic_store(&vcpu->running, true);
+	for (;;) {
+		if (atomic_load_explicit(&cpu->pending, memory_order_relaxed)) {
+			if (!look_at_pending(vcpu)) {
+				break;
+			}
+			unsigned bits = atomic_load(&cpu->pending);
+			if (bits & RUN_WFI) {
+				continue;
+			}
+			if (bits & RUN_STEP) {
+				step_one(vcpu);
+				continue;
+			}
+		}
+		const struct insn *i = find(cpu);
+		if (i) {
+			call(cpu, i);
+		}
+	}
+	atomic_store(&vcpu->running, false);
+	return ENGINE_EXIT_KICKED;
+}
+
+static bool wfx_trapped(struct cpu *cpu, const struct insn *i, uint64_t allow, unsigned ti)
+{
+	if (cpu->el || (cpu->sys->sctlr & allow)) {
+		return false;
+	}
+	cpu_exception(cpu, i, EC_WFX, ISS_CONDITION | ti);
+	return true;
+}
+
+void run_op_wfi(struct cpu *cpu, const struct insn *i)
+{
+	if (wfx_trapped(cpu, i, SCTLR_NTWI, 0)) {
+		return;
+	}
+	atomic_fetch_or(&cpu->pending, RUN_WFI);
+	LEAVE(cpu, i);
+}
+
+/* The architecture lets WFE complete at any time.  With other vCPUs it lets them run. */
+void run_op_wfe(struct cpu *cpu, const struct insn *i)
+{
+	struct soft_vcpu *vcpu = cpu->vcpu;
+	if (!vcpu->event && wfx_trapped(cpu, i, SCTLR_NTWE, 1)) {
+		return;
+	}
+	if (!vcpu->event && vcpu->engine->vcpu_count > 1) {
+		sched_yield();
+	}
+	vcpu->event = false;
+	LEAVE(cpu, i);
+}
+
+void run_op_yield(struct cpu *cpu, const struct insn *i)
+{
+	if (cpu->vcpu->engine->vcpu_count > 1) {
+		sched_yield();
+	}
+	NEXT(cpu, i);
+}
+
+void run_op_sev(struct cpu *cpu, const struct insn *i)
+{
+	cpu->vcpu->event = true;
+	NEXT(cpu, i);
+}
+
+void run_op_sevl(struct cpu *cpu, const struct insn *i)
+{
+	cpu->vcpu->event = true;
+	NEXT(cpu, i);
+}
+
+void run_op_isb(struct cpu *cpu, const struct insn *i)
+{
+	LEAVE(cpu, i);
+}
+
+void run_op_dsb(struct cpu *cpu, const struct insn *i)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (UNLIKELY(cpu->vcpu->invalidate.waits)) {
+		invalidate_wait(cpu);
+		LEAVE(cpu, i);
+	}
+	NEXT(cpu, i);
+}

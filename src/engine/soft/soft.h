@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * soft.h - the built-in engine's objects
+ *
+ * Threads: fields of a vCPU belong to its thread unless marked.
+ */
+#ifndef ORIEL_ENGINE_SOFT_SOFT_H
+#define ORIEL_ENGINE_SOFT_SOFT_H
+
+#include "engine/soft/code.h"
+#include "engine/soft/invalidate.h"
+#include "engine/soft/memory.h"
+#include "engine/soft/mmu.h"
+#include "engine/soft/sysreg.h"
+#include "engine/soft/timer.h"
+
+enum { SOFT_VCPUS = 64 };
+
+struct soft_vcpu {
+	struct engine_vcpu base;
+	struct soft_engine *engine;
+	struct cpu cpu;
+	struct sysregs sys;
+	struct code *code;
+	struct timers timers;
+	struct invalidate_box invalidate;
+	_Alignas(64) uint8_t scratch[64]; /* stands in for memory where the window has a gap */
+	struct insn step[2];		  /* software step runs a copy of the instruction */
+	bool event;			  /* event register of WFE */
+
+	/* Any thread. */
+	atomic_uint lines;    /* a bit for each enum engine_line */
+	atomic_bool sleeping; /* in WFI */
+	atomic_bool running;  /* may use tables; others must wait for it */
+	pthread_mutex_t sleep_lock;
+	pthread_cond_t wake;
+};
+
+struct soft_engine {
+	struct engine base;
+	struct engine_config config;
+	struct memory memory;
+	struct timer_thread timer_thread;
+	struct soft_vcpu *vcpus[SOFT_VCPUS];
+	unsigned vcpu_count;
+};
+
+static inline struct soft_vcpu *soft_vcpu(struct engine_vcpu *vcpu)
+{
+	return (struct soft_vcpu *)vcpu; /* base is the first member */
+}
+
+static inline struct soft_engine *soft_engine(struct engine *engine)
+{
+	return (struct soft_engine *)engine;
+}
+
+/* The run loop (run.c). */
+enum engine_exit run_vcpu(struct soft_vcpu *vcpu);
+
+#endif

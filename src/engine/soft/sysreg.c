@@ -1,0 +1,772 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sysreg.c - MRS and MSR
+ *
+ * How it works: the decoder finds the register in a table once; registers that are plain storage get a handler that loads or
+ * stores at an offset, the hottest ones get their own, all others a call.  A register that is not in the table is UNDEFINED,
+ * but for the identification space, which reads as zero.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/sysreg.h"
+
+#include "engine/soft/exception.h"
+#include "engine/soft/soft.h"
+#include "engine/soft/sysreg_priv.h"
+
+/* Who may do what: at EL1, and at EL0 (also subject to info.allowed). */
+enum access {
+	R1 = 1,
+	W1 = 2,
+	RW1 = R1 | W1,
+	R0 = 4,
+	W0 = 8,
+	RW0 = R0 | W0,
+};
+
+struct info {
+	uint32_t number;
+	uint8_t access;
+	bool plain;	 /* no function: storage */
+	uint16_t offset; /* in struct sysregs */
+	uint64_t mask;	 /* bits that can be written */
+	uint64_t (*read)(struct cpu *cpu);
+	void (*write)(struct cpu *cpu, uint64_t value);
+	/* May EL0 use it now?  False: trap with EC 0x18. */
+	bool (*allowed)(struct cpu *cpu);
+};
+
+#define DAIF_MASK (0xfu << 6)
+
+static uint64_t *storage(struct cpu *cpu, uint64_t offset)
+{
+	return (uint64_t *)((char *)cpu->sys + offset);
+}
+
+void sysreg_update_fp(struct cpu *cpu)
+{
+	unsigned fpen = cpu->sys->cpacr >> 20 & 3;
+	cpu->fp_trapped = fpen != 3 && !(fpen == 1 && cpu->el);
+}
+
+void sysreg_trap(struct cpu *cpu, const struct insn *i)
+{
+	uint32_t raw = i->raw;
+	uint32_t iss = (raw >> 19 & 3) << 20 | (raw >> 5 & 7) << 17 | (raw >> 16 & 7) << 14 |
+		       (raw >> 12 & 0xf) << 10 | (raw & 31) << 5 | (raw >> 8 & 0xf) << 1 | (raw >> 21 & 1);
+	cpu_exception(cpu, i, EC_SYSREG, iss);
+}
+
+/* An interrupt that was masked may be due now. */
+static void look_at_lines(struct cpu *cpu)
+{
+	if (atomic_load_explicit(&cpu->vcpu->lines, memory_order_relaxed)) {
+		atomic_fetch_or(&cpu->pending, RUN_IRQ);
+	}
+	exception_update_step(cpu);
+}
+
+/* Registers with effects. */
+
+#define SCTLR_RES1 UINT64_C(0x30500980)
+#define SCTLR_RW                                                                                   \
+	(SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_SA0 | SCTLR_UMA | SCTLR_I | SCTLR_DZE |     \
+	 SCTLR_UCT | SCTLR_NTWI | SCTLR_NTWE | SCTLR_WXN | SCTLR_SPAN | SCTLR_UCI)
+#define SCTLR_PAUTH (SCTLR_ENIA | SCTLR_ENIB | SCTLR_ENDA | SCTLR_ENDB)
+
+static void write_sctlr(struct cpu *cpu, uint64_t value)
+{
+	struct sysregs *sys = cpu->sys;
+	uint64_t old = sys->sctlr, mask = SCTLR_RW;
+	mask |= sys->isar1 & 0xff0 ? SCTLR_PAUTH : 0;
+	mask |= sys->pfr1 & 0xf ? SCTLR_BT0 | SCTLR_BT1 : 0;
+	sys->sctlr = (value & mask) | SCTLR_RES1;
+	if ((old ^ sys->sctlr) & (SCTLR_M | SCTLR_A | SCTLR_WXN)) {
+		mmu_flush_all(cpu);
+	}
+}
+
+static void write_cpacr(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->cpacr = value & 3 << 20;
+	sysreg_update_fp(cpu);
+}
+
+static void write_ttbr0(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->ttbr0 = value;
+	mmu_select_asid(cpu);
+}
+
+static void write_ttbr1(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->ttbr1 = value;
+	mmu_select_asid(cpu);
+}
+
+/* All but RES0, HWU and fields of features that do not exist. */
+#define TCR_RW UINT64_C(0x018007f7ffffffbf)
+
+static void write_tcr(struct cpu *cpu, uint64_t value)
+{
+	struct sysregs *sys = cpu->sys;
+	uint64_t mask = TCR_RW | (sys->isar1 & 0xff0 ? TCR_TBID0 | TCR_TBID1 : 0);
+	bool changed = sys->tcr != (value & mask);
+	sys->tcr = value & mask;
+	if (changed) {
+		mmu_flush_all(cpu);
+		mmu_select_asid(cpu);
+	}
+}
+
+static void write_mair(struct cpu *cpu, uint64_t value)
+{
+	if (cpu->sys->mair != value) {
+		cpu->sys->mair = value;
+		mmu_flush_all(cpu);
+	}
+}
+
+static uint64_t read_nzcv(struct cpu *cpu)
+{
+	return cpu->nzcv;
+}
+
+static void write_nzcv(struct cpu *cpu, uint64_t value)
+{
+	cpu->nzcv = value & 0xf0000000;
+}
+
+static uint64_t read_daif(struct cpu *cpu)
+{
+	return cpu->daif;
+}
+
+static void write_daif(struct cpu *cpu, uint64_t value)
+{
+	cpu->daif = value & DAIF_MASK;
+	look_at_lines(cpu);
+}
+
+static bool uma_allows(struct cpu *cpu)
+{
+	return cpu->sys->sctlr & SCTLR_UMA;
+}
+
+static uint64_t read_current_el(struct cpu *cpu)
+{
+	return (uint64_t)cpu->el << 2;
+}
+
+static uint64_t read_spsel(struct cpu *cpu)
+{
+	return cpu->spsel;
+}
+
+static void write_spsel(struct cpu *cpu, uint64_t value)
+{
+	exception_set_level(cpu, 1, value & 1);
+}
+
+static uint64_t read_pan(struct cpu *cpu)
+{
+	return (uint64_t)cpu->pan << 22;
+}
+
+static void write_pan(struct cpu *cpu, uint64_t value)
+{
+	cpu->pan = value >> 22 & 1;
+	mmu_select(cpu);
+}
+
+/* FPCR: AHP, DN, FZ, RMode, FZ16; traps of FP exceptions are not implemented and read as zero. */
+#define FPCR_RW 0x07c80000u
+#define FPSR_RW 0x0800009fu
+
+static uint64_t read_fpcr(struct cpu *cpu)
+{
+	return cpu->fpcr;
+}
+
+static void write_fpcr(struct cpu *cpu, uint64_t value)
+{
+	cpu->fpcr = value & FPCR_RW;
+}
+
+static uint64_t read_fpsr(struct cpu *cpu)
+{
+	return cpu->fpsr;
+}
+
+static void write_fpsr(struct cpu *cpu, uint64_t value)
+{
+	cpu->fpsr = value & FPSR_RW;
+}
+
+static bool uct_allows(struct cpu *cpu)
+{
+	return cpu->sys->sctlr & SCTLR_UCT;
+}
+
+static uint64_t read_dczid(struct cpu *cpu)
+{
+	bool prohibited = !cpu->el && !(cpu->sys->sctlr & SCTLR_DZE);
+	return cpu->sys->dczid | (uint64_t)prohibited << 4;
+}
+
+/* 32 KiB of four ways at level 1, 1 MiB of 16 ways at level 2. */
+static uint64_t read_ccsidr(struct cpu *cpu)
+{
+	enum { LINE_64 = 2 };
+	switch (cpu->sys->csselr >> 1) {
+	case 0:
+		return 127 << 13 | 3 << 3 | LINE_64;
+	case 1:
+		return cpu->sys->csselr & 1 ? 0 : 1023 << 13 | 15 << 3 | LINE_64;
+	default:
+		return 0;
+	}
+}
+
+static uint64_t read_isr(struct cpu *cpu)
+{
+	unsigned lines = atomic_load(&cpu->vcpu->lines);
+	return (lines >> ENGINE_IRQ & 1) << 7 | (lines >> ENGINE_FIQ & 1) << 6;
+}
+
+static uint64_t read_zero(struct cpu *cpu)
+{
+	return 0;
+}
+
+static void write_nothing(struct cpu *cpu, uint64_t value)
+{
+}
+
+static void write_mdscr(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->mdscr = value & 0xf001;
+	exception_update_step(cpu);
+}
+
+static void write_oslar(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->oslar_locked = value & 1;
+	exception_update_step(cpu);
+}
+
+static uint64_t read_oslsr(struct cpu *cpu)
+{
+	return 1 << 3 | cpu->sys->oslar_locked << 1;
+}
+
+static uint64_t read_dbgclaimset(struct cpu *cpu)
+{
+	return 0xff;
+}
+
+static void write_dbgclaimset(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->dbgclaim |= value & 0xff;
+}
+
+static void write_dbgclaimclr(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->dbgclaim &= ~value;
+}
+
+/* Timers. */
+
+static uint64_t read_cntfrq(struct cpu *cpu)
+{
+	return TIMER_HZ;
+}
+
+static bool cntkctl_has(struct cpu *cpu, unsigned bits)
+{
+	return cpu->sys->cntkctl & bits;
+}
+
+static bool counters_allowed(struct cpu *cpu)
+{
+	return cntkctl_has(cpu, 3);
+}
+
+static bool pct_allowed(struct cpu *cpu)
+{
+	return cntkctl_has(cpu, 1);
+}
+
+static bool vct_allowed(struct cpu *cpu)
+{
+	return cntkctl_has(cpu, 2);
+}
+
+static bool vtimer_allowed(struct cpu *cpu)
+{
+	return cntkctl_has(cpu, 1 << 8);
+}
+
+static bool ptimer_allowed(struct cpu *cpu)
+{
+	return cntkctl_has(cpu, 1 << 9);
+}
+
+#define TIMER_REGISTERS(prefix, kind)                                                              \
+	static uint64_t read_##prefix##_ctl(struct cpu *cpu)                                       \
+	{                                                                                          \
+		return timer_read_ctl(cpu, kind);                                                  \
+	}                                                                                          \
+	static void write_##prefix##_ctl(struct cpu *cpu, uint64_t value)                          \
+	{                                                                                          \
+		timer_write_ctl(cpu, kind, value);                                                 \
+	}                                                                                          \
+	static uint64_t read_##prefix##_cval(struct cpu *cpu)                                      \
+	{                                                                                          \
+		return cpu->vcpu->timers.timer[kind].cval;                                         \
+	}                                                                                          \
+	static void write_##prefix##_cval(struct cpu *cpu, uint64_t value)                         \
+	{                                                                                          \
+		timer_write_cval(cpu, kind, value);                                                \
+	}                                                                                          \
+	static uint64_t read_##prefix##_tval(struct cpu *cpu)                                      \
+	{                                                                                          \
+		return (uint32_t)(cpu->vcpu->timers.timer[kind].cval - timer_count(cpu));          \
+	}                                                                                          \
+	static void write_##prefix##_tval(struct cpu *cpu, uint64_t value)                         \
+	{                                                                                          \
+		timer_write_cval(cpu, kind, timer_count(cpu) + (uint64_t)(int64_t)(int32_t)value); \
+	}
+TIMER_REGISTERS(cntv, TIMER_VIRTUAL)
+TIMER_REGISTERS(cntp, TIMER_PHYSICAL)
+
+#define REG ENGINE_SYSREG
+#define STORED(reg, who, field)                                                                    \
+	{.number = reg, .access = who, .plain = true, .offset = offsetof(struct sysregs, field),   \
+	 .mask = UINT64_MAX}
+#define MASKED(reg, who, field, bits)                                                              \
+	{.number = reg, .access = who, .offset = offsetof(struct sysregs, field), .mask = bits}
+#define SET(reg, who, field, writer)                                                               \
+	{.number = reg, .access = who, .offset = offsetof(struct sysregs, field), .write = writer}
+#define CALLED(reg, who, reader, writer)                                                           \
+	{.number = reg, .access = who, .read = reader, .write = writer}
+#define GATED(reg, who, reader, writer, gate)                                                      \
+	{.number = reg, .access = who, .read = reader, .write = writer, .allowed = gate}
+#define KEY(n, reg_lo, reg_hi) STORED(reg_lo, RW1, apkey[n][0]), STORED(reg_hi, RW1, apkey[n][1])
+
+static const struct info infos[] = {
+	STORED(REG(3, 0, 0, 0, 0), R1, midr),
+	STORED(REG(3, 0, 0, 0, 5), R1, mpidr),
+	CALLED(REG(3, 0, 0, 0, 6), R1, read_zero, NULL), /* REVIDR */
+	STORED(REG(3, 0, 0, 4, 0), R1, pfr0),
+	STORED(REG(3, 0, 0, 4, 1), R1, pfr1),
+	STORED(REG(3, 0, 0, 5, 0), R1, dfr0),
+	STORED(REG(3, 0, 0, 6, 0), R1, isar0),
+	STORED(REG(3, 0, 0, 6, 1), R1, isar1),
+	STORED(REG(3, 0, 0, 6, 2), R1, isar2),
+	STORED(REG(3, 0, 0, 7, 0), R1, mmfr0),
+	STORED(REG(3, 0, 0, 7, 1), R1, mmfr1),
+	STORED(REG(3, 0, 0, 7, 2), R1, mmfr2),
+	CALLED(REG(3, 1, 0, 0, 0), R1, read_ccsidr, NULL),
+	STORED(REG(3, 1, 0, 0, 1), R1, clidr),
+	CALLED(REG(3, 1, 0, 0, 7), R1, read_zero, NULL), /* AIDR */
+	MASKED(REG(3, 2, 0, 0, 0), RW1, csselr, 0xf),
+	{.number = REG(3, 3, 0, 0, 1), .access = R1 | R0, .offset = offsetof(struct sysregs, ctr),
+	 .allowed = uct_allows},
+	CALLED(REG(3, 3, 0, 0, 7), R1 | R0, read_dczid, NULL),
+
+	SET(REG(3, 0, 1, 0, 0), RW1, sctlr, write_sctlr),
+	CALLED(REG(3, 0, 1, 0, 1), RW1, read_zero, write_nothing), /* ACTLR */
+	SET(REG(3, 0, 1, 0, 2), RW1, cpacr, write_cpacr),
+	SET(REG(3, 0, 2, 0, 0), RW1, ttbr0, write_ttbr0),
+	SET(REG(3, 0, 2, 0, 1), RW1, ttbr1, write_ttbr1),
+	SET(REG(3, 0, 2, 0, 2), RW1, tcr, write_tcr),
+	MASKED(REG(3, 0, 4, 0, 0), RW1, spsr, 0xf07003df | 3 << 10 | 1 << 4),
+	STORED(REG(3, 0, 4, 0, 1), RW1, elr),
+	CALLED(REG(3, 0, 4, 2, 0), RW1, read_spsel, write_spsel),
+	CALLED(REG(3, 0, 4, 2, 2), R1, read_current_el, NULL),
+	CALLED(REG(3, 0, 4, 2, 3), RW1, read_pan, write_pan),
+	CALLED(REG(3, 3, 4, 2, 0), RW1 | RW0, read_nzcv, write_nzcv),
+	GATED(REG(3, 3, 4, 2, 1), RW1 | RW0, read_daif, write_daif, uma_allows),
+	CALLED(REG(3, 3, 4, 4, 0), RW1 | RW0, read_fpcr, write_fpcr),
+	CALLED(REG(3, 3, 4, 4, 1), RW1 | RW0, read_fpsr, write_fpsr),
+	CALLED(REG(3, 0, 5, 1, 0), RW1, read_zero, write_nothing), /* AFSR0 */
+	CALLED(REG(3, 0, 5, 1, 1), RW1, read_zero, write_nothing), /* AFSR1 */
+	MASKED(REG(3, 0, 5, 2, 0), RW1, esr, UINT64_C(0x1fffffffff)),
+	STORED(REG(3, 0, 6, 0, 0), RW1, far),
+	STORED(REG(3, 0, 7, 4, 0), RW1, par),
+	SET(REG(3, 0, 10, 2, 0), RW1, mair, write_mair),
+	CALLED(REG(3, 0, 10, 3, 0), RW1, read_zero, write_nothing), /* AMAIR */
+	MASKED(REG(3, 0, 12, 0, 0), RW1, vbar, ~UINT64_C(0x7ff)),
+	CALLED(REG(3, 0, 12, 0, 1), R1, read_zero, NULL), /* RVBAR */
+	CALLED(REG(3, 0, 12, 1, 0), R1, read_isr, NULL),
+	MASKED(REG(3, 0, 13, 0, 1), RW1, contextidr, UINT32_MAX),
+	STORED(REG(3, 0, 13, 0, 4), RW1, tpidr_el1),
+	STORED(REG(3, 3, 13, 0, 2), RW1 | RW0, tpidr_el0),
+	STORED(REG(3, 3, 13, 0, 3), RW1 | R0, tpidrro_el0),
+
+	MASKED(REG(3, 0, 14, 1, 0), RW1, cntkctl, 0x203ff),
+	GATED(REG(3, 3, 14, 0, 0), R1 | R0, read_cntfrq, NULL, counters_allowed),
+	GATED(REG(3, 3, 14, 0, 1), R1 | R0, timer_count, NULL, pct_allowed),
+	GATED(REG(3, 3, 14, 0, 2), R1 | R0, timer_count, NULL, vct_allowed),
+	GATED(REG(3, 3, 14, 0, 5), R1 | R0, timer_count, NULL, pct_allowed), /* CNTPCTSS */
+	GATED(REG(3, 3, 14, 0, 6), R1 | R0, timer_count, NULL, vct_allowed), /* CNTVCTSS */
+	GATED(REG(3, 3, 14, 2, 0), RW1 | RW0, read_cntp_tval, write_cntp_tval, ptimer_allowed),
+	GATED(REG(3, 3, 14, 2, 1), RW1 | RW0, read_cntp_ctl, write_cntp_ctl, ptimer_allowed),
+	GATED(REG(3, 3, 14, 2, 2), RW1 | RW0, read_cntp_cval, write_cntp_cval, ptimer_allowed),
+	GATED(REG(3, 3, 14, 3, 0), RW1 | RW0, read_cntv_tval, write_cntv_tval, vtimer_allowed),
+	GATED(REG(3, 3, 14, 3, 1), RW1 | RW0, read_cntv_ctl, write_cntv_ctl, vtimer_allowed),
+	GATED(REG(3, 3, 14, 3, 2), RW1 | RW0, read_cntv_cval, write_cntv_cval, vtimer_allowed),
+
+	MASKED(REG(2, 0, 0, 0, 2), RW1, osdtrrx, UINT32_MAX),
+	MASKED(REG(2, 0, 0, 2, 0), RW1, mdccint, 3 << 29),
+	SET(REG(2, 0, 0, 2, 2), RW1, mdscr, write_mdscr),
+	MASKED(REG(2, 0, 0, 3, 2), RW1, osdtrtx, UINT32_MAX),
+	MASKED(REG(2, 0, 0, 6, 2), RW1, oseccr, UINT32_MAX),
+	STORED(REG(2, 0, 0, 0, 4), RW1, dbgbvr[0]),
+	STORED(REG(2, 0, 0, 0, 5), RW1, dbgbcr[0]),
+	STORED(REG(2, 0, 0, 0, 6), RW1, dbgwvr[0]),
+	STORED(REG(2, 0, 0, 0, 7), RW1, dbgwcr[0]),
+	STORED(REG(2, 0, 0, 1, 4), RW1, dbgbvr[1]),
+	STORED(REG(2, 0, 0, 1, 5), RW1, dbgbcr[1]),
+	STORED(REG(2, 0, 0, 1, 6), RW1, dbgwvr[1]),
+	STORED(REG(2, 0, 0, 1, 7), RW1, dbgwcr[1]),
+	CALLED(REG(2, 0, 1, 0, 0), R1, read_zero, NULL), /* MDRAR */
+	CALLED(REG(2, 0, 1, 0, 4), W1, NULL, write_oslar),
+	CALLED(REG(2, 0, 1, 1, 4), R1, read_oslsr, NULL),
+	MASKED(REG(2, 0, 1, 3, 4), RW1, osdlr, 1),
+	CALLED(REG(2, 0, 1, 4, 4), RW1, read_zero, write_nothing), /* DBGPRCR */
+	CALLED(REG(2, 0, 7, 8, 6), RW1, read_dbgclaimset, write_dbgclaimset),
+	SET(REG(2, 0, 7, 9, 6), RW1, dbgclaim, write_dbgclaimclr),
+	CALLED(REG(2, 0, 7, 14, 6), R1, read_zero, NULL), /* DBGAUTHSTATUS */
+	CALLED(REG(2, 3, 0, 1, 0), R1 | R0, read_zero, NULL), /* MDCCSR */
+	CALLED(REG(2, 3, 0, 4, 0), RW1 | RW0, read_zero, write_nothing), /* DBGDTR */
+	CALLED(REG(2, 3, 0, 5, 0), RW1 | RW0, read_zero, write_nothing), /* DBGDTRRX, TX */
+};
+
+static const struct info key_infos[] = {
+	KEY(KEY_IA, REG(3, 0, 2, 1, 0), REG(3, 0, 2, 1, 1)),
+	KEY(KEY_IB, REG(3, 0, 2, 1, 2), REG(3, 0, 2, 1, 3)),
+	KEY(KEY_DA, REG(3, 0, 2, 2, 0), REG(3, 0, 2, 2, 1)),
+	KEY(KEY_DB, REG(3, 0, 2, 2, 2), REG(3, 0, 2, 2, 3)),
+	KEY(KEY_GA, REG(3, 0, 2, 3, 0), REG(3, 0, 2, 3, 1)),
+};
+
+/* op0=3 op1=0 CRn=0 CRm=1..7: what is not known there reads as zero. */
+static const struct info id_space = CALLED(0, R1, read_zero, NULL);
+
+static const struct info *find_in(const struct info *table, size_t count, uint32_t number)
+{
+	for (size_t n = 0; n < count; n++) {
+		if (table[n].number == number) {
+			return &table[n];
+		}
+	}
+	return NULL;
+}
+
+static const struct info *find(const struct cpu *cpu, uint32_t number)
+{
+	const struct info *info = find_in(infos, sizeof(infos) / sizeof(infos[0]), number);
+	if (!info && cpu->sys->isar1 & 0xff0) {
+		info = find_in(key_infos, sizeof(key_infos) / sizeof(key_infos[0]), number);
+	}
+	if (!info && number >= REG(3, 0, 0, 1, 0) && number <= REG(3, 0, 0, 7, 7)) {
+		return &id_space;
+	}
+	return info;
+}
+
+/* ICC_*_EL1 of GICv3. */
+static bool is_icc(uint32_t number)
+{
+	return number == REG(3, 0, 4, 6, 0) ||
+	       (number >= REG(3, 0, 12, 8, 0) && number <= REG(3, 0, 12, 12, 7));
+}
+
+/* Handlers. */
+
+static bool may_access(struct cpu *cpu, const struct insn *i, const struct info *info, unsigned el0)
+{
+	if (cpu->el) {
+		return true;
+	}
+	if (!(info->access & el0)) {
+		cpu_undefined(cpu, i);
+		return false;
+	}
+	if (info->allowed && !info->allowed(cpu)) {
+		sysreg_trap(cpu, i);
+		return false;
+	}
+	return true;
+}
+
+static const struct info *info_of(const struct insn *i)
+{
+	return (const struct info *)(uintptr_t)i->imm;
+}
+
+static void op_mrs(struct cpu *cpu, const struct insn *i)
+{
+	const struct info *info = info_of(i);
+	if (!may_access(cpu, i, info, R0)) {
+		return;
+	}
+	cpu->x[i->rd] = info->read ? info->read(cpu) : *storage(cpu, info->offset);
+	NEXT(cpu, i);
+}
+
+static void op_msr(struct cpu *cpu, const struct insn *i)
+{
+	const struct info *info = info_of(i);
+	if (!may_access(cpu, i, info, W0)) {
+		return;
+	}
+	uint64_t value = cpu->x[i->rd];
+	if (info->write) {
+		info->write(cpu, value);
+	} else {
+		*storage(cpu, info->offset) = value & info->mask;
+	}
+	LEAVE(cpu, i);
+}
+
+static void op_mrs_plain(struct cpu *cpu, const struct insn *i)
+{
+	if (UNLIKELY(!cpu->el)) {
+		cpu_undefined(cpu, i);
+		return;
+	}
+	cpu->x[i->rd] = *storage(cpu, i->imm);
+	NEXT(cpu, i);
+}
+
+static void op_msr_plain(struct cpu *cpu, const struct insn *i)
+{
+	if (UNLIKELY(!cpu->el)) {
+		cpu_undefined(cpu, i);
+		return;
+	}
+	*storage(cpu, i->imm) = cpu->x[i->rd];
+	NEXT(cpu, i);
+}
+
+static void op_mrs_plain_el0(struct cpu *cpu, const struct insn *i)
+{
+	cpu->x[i->rd] = *storage(cpu, i->imm);
+	NEXT(cpu, i);
+}
+
+static void op_msr_plain_el0(struct cpu *cpu, const struct insn *i)
+{
+	*storage(cpu, i->imm) = cpu->x[i->rd];
+	NEXT(cpu, i);
+}
+
+/* SP_EL0 is UNDEFINED while it is the stack pointer in use. */
+static bool sp_el0_visible(struct cpu *cpu, const struct insn *i)
+{
+	if (LIKELY(cpu->el && cpu->spsel)) {
+		return true;
+	}
+	cpu_undefined(cpu, i);
+	return false;
+}
+
+static void op_mrs_sp_el0(struct cpu *cpu, const struct insn *i)
+{
+	if (!sp_el0_visible(cpu, i)) {
+		return;
+	}
+	cpu->x[i->rd] = cpu->sp_el[0];
+	NEXT(cpu, i);
+}
+
+static void op_msr_sp_el0(struct cpu *cpu, const struct insn *i)
+{
+	if (!sp_el0_visible(cpu, i)) {
+		return;
+	}
+	cpu->sp_el[0] = cpu->x[i->rd];
+	NEXT(cpu, i);
+}
+
+static void op_mrs_icc(struct cpu *cpu, const struct insn *i)
+{
+	const struct engine_config *config = &cpu->vcpu->engine->config;
+	if (!cpu->el || !config->host_ops->icc_read(config->host, cpu->vcpu->base.index,
+						    sysreg_number(i->raw), &cpu->result[0])) {
+		cpu_undefined(cpu, i);
+		return;
+	}
+	cpu->x[i->rd] = cpu->result[0];
+	NEXT(cpu, i);
+}
+
+static void op_msr_icc(struct cpu *cpu, const struct insn *i)
+{
+	const struct engine_config *config = &cpu->vcpu->engine->config;
+	if (!cpu->el || !config->host_ops->icc_write(config->host, cpu->vcpu->base.index,
+						     sysreg_number(i->raw), cpu->x[i->rd])) {
+		cpu_undefined(cpu, i);
+		return;
+	}
+	LEAVE(cpu, i);
+}
+
+static void op_undefined(struct cpu *cpu, const struct insn *i)
+{
+	cpu_undefined(cpu, i);
+}
+
+/* FPCR and FPSR also obey CPACR_EL1.FPEN. */
+static void op_mrs_fp(struct cpu *cpu, const struct insn *i)
+{
+	if (!cpu_fp_enabled(cpu, i)) {
+		return;
+	}
+	cpu->x[i->rd] = info_of(i)->read(cpu);
+	NEXT(cpu, i);
+}
+
+static void op_msr_fp(struct cpu *cpu, const struct insn *i)
+{
+	if (!cpu_fp_enabled(cpu, i)) {
+		return;
+	}
+	info_of(i)->write(cpu, cpu->x[i->rd]);
+	NEXT(cpu, i);
+}
+
+/* MSR (immediate): CRm in rm. */
+
+static void op_daifset(struct cpu *cpu, const struct insn *i)
+{
+	if (UNLIKELY(!cpu->el && !uma_allows(cpu))) {
+		sysreg_trap(cpu, i);
+		return;
+	}
+	cpu->daif |= (uint32_t)i->rm << 6;
+	NEXT(cpu, i);
+}
+
+static void op_daifclr(struct cpu *cpu, const struct insn *i)
+{
+	if (UNLIKELY(!cpu->el && !uma_allows(cpu))) {
+		sysreg_trap(cpu, i);
+		return;
+	}
+	cpu->daif &= ~((uint32_t)i->rm << 6);
+	look_at_lines(cpu);
+	if (run_is_pending(cpu)) {
+		LEAVE(cpu, i);
+	}
+	NEXT(cpu, i);
+}
+
+static void op_msr_pan(struct cpu *cpu, const struct insn *i)
+{
+	if (!cpu->el) {
+		cpu_undefined(cpu, i);
+		return;
+	}
+	cpu->pan = i->rm & 1;
+	mmu_select(cpu);
+	NEXT(cpu, i);
+}
+
+static void op_msr_spsel(struct cpu *cpu, const struct insn *i)
+{
+	if (!cpu->el) {
+		cpu_undefined(cpu, i);
+		return;
+	}
+	exception_set_level(cpu, 1, i->rm & 1);
+	NEXT(cpu, i);
+}
+
+static void decode_immediate(struct insn *i)
+{
+	uint32_t raw = i->raw;
+	unsigned op1 = raw >> 16 & 7, op2 = raw >> 5 & 7;
+	i->rm = raw >> 8 & 0xf;
+	i->fn = op_undefined;
+	if ((raw & 31) != 31) {
+		return;
+	}
+	switch (op1 << 3 | op2) {
+	case 0 << 3 | 4:
+		i->fn = op_msr_pan;
+		break;
+	case 0 << 3 | 5:
+		i->fn = op_msr_spsel;
+		break;
+	case 3 << 3 | 6:
+		i->fn = op_daifset;
+		break;
+	case 3 << 3 | 7:
+		i->fn = op_daifclr;
+		break;
+	default:
+		break;
+	}
+}
+
+static void choose_plain(struct insn *i, const struct info *info, bool read)
+{
+	bool el0 = info->access & (read ? R0 : W0);
+	i->imm = info->offset;
+	if (read) {
+		i->fn = el0 ? op_mrs_plain_el0 : op_mrs_plain;
+	} else {
+		i->fn = el0 ? op_msr_plain_el0 : op_msr_plain;
+	}
+}
+
+static void decode_register(struct cpu *cpu, struct insn *i, bool read)
+{
+	uint32_t number = sysreg_number(i->raw);
+	const struct info *info = find(cpu, number);
+	if (number == REG(3, 0, 4, 1, 0)) {
+		i->fn = read ? op_mrs_sp_el0 : op_msr_sp_el0;
+	} else if (is_icc(number)) {
+		i->fn = read ? op_mrs_icc : op_msr_icc;
+	} else if (!info || !(info->access & (read ? R1 : W1))) {
+		i->fn = op_undefined;
+	} else if (info->plain) {
+		choose_plain(i, info, read);
+	} else if (info->read == read_fpcr || info->read == read_fpsr) {
+		i->imm = (uintptr_t)info;
+		i->fn = read ? op_mrs_fp : op_msr_fp;
+	} else {
+		i->imm = (uintptr_t)info;
+		i->fn = read ? op_mrs : op_msr;
+	}
+}
+
+void sysreg_decode(struct cpu *cpu, struct insn *i)
+{
+	uint32_t raw = i->raw;
+	bool read = raw >> 21 & 1;
+	i->rd = sysreg_rt(raw, read);
+	switch (raw >> 19 & 3) {
+	case 0:
+		decode_immediate(i);
+		break;
+	case 1:
+		sysop_decode(i);
+		break;
+	default:
+		decode_register(cpu, i, read);
+		break;
+	}
+}
+
+void sysreg_reset(struct cpu *cpu)
+{
+	struct sysregs *sys = cpu->sys;
+	memset(sys, 0, offsetof(struct sysregs, mpidr));
+	sys->sctlr = SCTLR_RES1 | SCTLR_SPAN;
+	sys->oslar_locked = 1;
+	sysreg_update_fp(cpu);
+}

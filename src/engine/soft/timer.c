@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* timer.c - see timer.h */
+#include "engine/soft/timer.h"
+
+#include "base/loop.h"
+#include "base/own.h"
+#include "engine/soft/soft.h"
+
+#include <sys/prctl.h>
+#include <time.h>
+
+enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
+
+static struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+}
+
+/* The earliest deadline; requests RUN_TIMER from the vCPUs whose time has come. */
+static uint64_t fire(struct soft_engine *engine, uint64_t now)
+{
+	uint64_t next = TIMER_NEVER;
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		struct soft_vcpu *vcpu = engine->vcpus[n];
+		if (vcpu->timers.deadline <= now) {
+			vcpu->timers.deadline = TIMER_NEVER;
+			run_request(&vcpu->cpu, RUN_TIMER);
+		} else if (vcpu->timers.deadline < next) {
+			next = vcpu->timers.deadline;
+		}
+	}
+	return next;
+}
+
+static void *timer_main(void *opaque)
+{
+	struct soft_engine *engine = opaque;
+	struct timer_thread *thread = &engine->timer_thread;
+	prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
+	LOCKED(&thread->lock);
+	while (!thread->stop) {
+		thread->sleeps_until = fire(engine, loop_now_ns());
+		if (thread->sleeps_until == TIMER_NEVER) {
+			pthread_cond_wait(&thread->changed, &thread->lock);
+		} else {
+			struct timespec until = to_timespec(thread->sleeps_until);
+			pthread_cond_timedwait(&thread->changed, &thread->lock, &until);
+		}
+	}
+	return NULL;
+}
+
+int timer_thread_start(struct soft_engine *engine)
+{
+	struct timer_thread *thread = &engine->timer_thread;
+	thread->start = loop_now_ns();
+	thread->sleeps_until = TIMER_NEVER;
+	pthread_mutex_init(&thread->lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&thread->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	int rc = pthread_create(&thread->thread, NULL, timer_main, engine);
+	thread->started = rc == 0;
+	return -rc;
+}
+
+void timer_thread_stop(struct soft_engine *engine)
+{
+	struct timer_thread *thread = &engine->timer_thread;
+	if (thread->started) {
+		pthread_mutex_lock(&thread->lock);
+		thread->stop = true;
+		pthread_cond_signal(&thread->changed);
+		pthread_mutex_unlock(&thread->lock);
+		pthread_join(thread->thread, NULL);
+	}
+}
+
+void timer_reset(struct cpu *cpu)
+{
+	for (unsigned n = 0; n < TIMER_KINDS; n++) {
+		cpu->vcpu->timers.timer[n].ctl = 0;
+		cpu->vcpu->timers.timer[n].cval = 0;
+	}
+	timer_update(cpu);
+}
+
+uint64_t timer_count(struct cpu *cpu)
+{
+	return (loop_now_ns() - cpu->vcpu->engine->timer_thread.start) / TIMER_NS;
+}
+
+static bool has_passed(const struct timer *timer, uint64_t count)
+{
+	return (timer->ctl & CTL_ENABLE) && count >= timer->cval;
+}
+
+uint64_t timer_read_ctl(struct cpu *cpu, enum timer_kind kind)
+{
+	const struct timer *timer = &cpu->vcpu->timers.timer[kind];
+	return timer->ctl | (has_passed(timer, timer_count(cpu)) ? CTL_ISTATUS : 0);
+}
+
+void timer_write_ctl(struct cpu *cpu, enum timer_kind kind, uint64_t value)
+{
+	cpu->vcpu->timers.timer[kind].ctl = value & (CTL_ENABLE | CTL_IMASK);
+	timer_update(cpu);
+}
+
+void timer_write_cval(struct cpu *cpu, enum timer_kind kind, uint64_t value)
+{
+	cpu->vcpu->timers.timer[kind].cval = value;
+	timer_update(cpu);
+}
+
+/* When the line of @timer would rise by itself. */
+static uint64_t deadline_of(struct soft_engine *engine, const struct timer *timer, uint64_t count)
+{
+	if ((timer->ctl & (CTL_ENABLE | CTL_IMASK)) != CTL_ENABLE || count >= timer->cval ||
+	    timer->cval > TIMER_NEVER / TIMER_NS - engine->timer_thread.start) {
+		return TIMER_NEVER;
+	}
+	return engine->timer_thread.start + timer->cval * TIMER_NS;
+}
+
+uint64_t timer_deadline(struct cpu *cpu)
+{
+	struct soft_vcpu *vcpu = cpu->vcpu;
+	uint64_t count = timer_count(cpu), first = TIMER_NEVER;
+	for (unsigned n = 0; n < TIMER_KINDS; n++) {
+		uint64_t deadline = deadline_of(vcpu->engine, &vcpu->timers.timer[n], count);
+		first = deadline < first ? deadline : first;
+	}
+	return first;
+}
+
+static void set_deadline(struct soft_vcpu *vcpu, uint64_t deadline)
+{
+	struct timer_thread *thread = &vcpu->engine->timer_thread;
+	LOCKED(&thread->lock);
+	vcpu->timers.deadline = deadline;
+	if (deadline < thread->sleeps_until) {
+		pthread_cond_signal(&thread->changed);
+	}
+}
+
+void timer_update(struct cpu *cpu)
+{
+	static const enum engine_ppi ppis[TIMER_KINDS] = {ENGINE_PPI_VTIMER, ENGINE_PPI_PTIMER};
+	struct soft_vcpu *vcpu = cpu->vcpu;
+	const struct engine_config *config = &vcpu->engine->config;
+	uint64_t count = timer_count(cpu);
+	for (unsigned n = 0; n < TIMER_KINDS; n++) {
+		struct timer *timer = &vcpu->timers.timer[n];
+		bool level = has_passed(timer, count) && !(timer->ctl & CTL_IMASK);
+		if (level != timer->level) {
+			timer->level = level;
+			config->host_ops->timer_line(config->host, vcpu->base.index, ppis[n], level);
+		}
+	}
+	set_deadline(vcpu, timer_deadline(cpu));
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timer.h - the generic timer: CNTVCT, the virtual and the physical EL1 timer
+ *
+ * How it works: the counter is CLOCK_MONOTONIC at 62.5 MHz, from 0 at the engine's creation.  No clock is read
+ * while instructions run: one thread of the engine sleeps until the earliest deadline of all vCPUs and
+ * requests RUN_TIMER; the vCPU then works out the levels of its lines and tells the host of changes.
+ * Threads: the vCPU thread, but for the fields under the lock.
+ */
+#ifndef ORIEL_ENGINE_SOFT_TIMER_H
+#define ORIEL_ENGINE_SOFT_TIMER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu;
+struct soft_engine;
+
+enum { TIMER_HZ = 62500000, TIMER_NS = 16 };
+
+#define TIMER_NEVER UINT64_MAX
+
+enum timer_kind { TIMER_VIRTUAL, TIMER_PHYSICAL, TIMER_KINDS };
+
+struct timer {
+	uint32_t ctl;
+	uint64_t cval;
+	bool level;
+};
+
+struct timers {
+	struct timer timer[TIMER_KINDS];
+	uint64_t deadline; /* host time, ns; under timer_thread.lock */
+};
+
+struct timer_thread {
+	pthread_t thread;
+	bool started;
+	uint64_t start; /* host time of counter 0, ns */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stop;	/* under lock, as is: */
+	uint64_t sleeps_until;
+};
+
+int timer_thread_start(struct soft_engine *engine);
+void timer_thread_stop(struct soft_engine *engine);
+
+void timer_reset(struct cpu *cpu);
+uint64_t timer_count(struct cpu *cpu);
+/* CTL with ISTATUS; TVAL is 32 bits, signed. */
+uint64_t timer_read_ctl(struct cpu *cpu, enum timer_kind kind);
+void timer_write_ctl(struct cpu *cpu, enum timer_kind kind, uint64_t value);
+void timer_write_cval(struct cpu *cpu, enum timer_kind kind, uint64_t value);
+/* Work out lines and the next deadline. */
+void timer_update(struct cpu *cpu);
+/* Host time (CLOCK_MONOTONIC, ns) of the next deadline of this vCPU or TIMER_NEVER. */
+uint64_t timer_deadline(struct cpu *cpu);
+
+#endif
