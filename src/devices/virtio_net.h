@@ -3,8 +3,8 @@
  * virtio_net.h - a network card whose cable is a stream socket (virtio 1.2, 5.1)
  *
  * How it works: frames travel over a UNIX stream socket, each behind its length in 4 bytes, big endian: what passt speaks.
- * No offloads: frames are at most 1514 bytes (and a VLAN tag).  One frame in each direction is buffered at most: when
- * the peer is slow, the transmit queue is left alone; when the guest offers no buffers, the socket is.
+ * No offloads, but an MTU of 65520, so that few frames carry much.  A frame to the peer and two from it are buffered at
+ * most: when the peer is slow, the transmit queue is left alone; when the guest offers no buffers, the socket is.
  * If the peer goes away, the link goes down and the guest is told.
  * Threads: create before the loop runs or on its thread.
  */

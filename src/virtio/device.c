@@ -179,6 +179,7 @@ void virtio_device_finish(struct virtio_device *device)
 void virtio_device_destroy(struct virtio_device *device)
 {
 	if (device) {
+		atomic_store(&device->broken, true); /* what is still in flight must not reach the driver */
 		device->ops->destroy(device);
 	}
 }

@@ -43,6 +43,8 @@ struct virtq_used {
 	struct virtq_used_elem ring[];
 };
 
+enum { VIRTQ_BATCH = 512 }; /* chains handled before others on the loop get their turn */
+
 /* A walk in progress: iovecs of the readable part, then of the writable part. */
 struct virtq_walk {
 	struct virtq *queue;
@@ -68,7 +70,7 @@ int virtq_start(struct virtq *queue, const struct virtio_queue_setup *setup, uin
 		return -EFAULT;
 	}
 	queue->size = (uint16_t)size;
-	queue->next_avail = queue->next_used = queue->signalled_used = 0;
+	queue->next_avail = queue->seen_avail = queue->next_used = queue->signalled_used = 0;
 	queue->event_idx = features & VIRTIO_F_EVENT_IDX;
 	queue->indirect = features & VIRTIO_F_INDIRECT_DESC;
 	queue->ready = true;
@@ -226,7 +228,8 @@ struct virtq_chain *virtq_pop(struct virtq *queue)
 	if (!virtq_is_live(queue)) {
 		return NULL;
 	}
-	uint16_t waiting = __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE) - queue->next_avail;
+	queue->seen_avail = __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE);
+	uint16_t waiting = queue->seen_avail - queue->next_avail;
 	if (!waiting) {
 		return NULL;
 	}
@@ -246,11 +249,12 @@ struct virtq_chain *virtq_pop(struct virtq *queue)
 		return virtq_fail(queue, walk.mistake);
 	}
 	struct virtq_chain *chain = virtq_make_chain(&walk, head);
-	if (chain) {
-		queue->next_avail++;
-		queue->in_flight++;
-		virtq_toggle_busy(queue, head);
+	if (!chain) {
+		return virtq_fail(queue, "or rather, the host is out of memory");
 	}
+	queue->next_avail++;
+	queue->in_flight++;
+	virtq_toggle_busy(queue, head);
 	return chain;
 }
 
@@ -274,18 +278,43 @@ void virtq_unpop(struct virtq *queue, struct virtq_chain *chain)
 	virtq_drop(queue, chain);
 }
 
-void virtq_push(struct virtq *queue, struct virtq_chain *chain, uint32_t written)
+/* Write the used element after @ahead unpublished ones, free the chain. */
+static void virtq_write_used(struct virtq *queue, struct virtq_chain *chain, uint32_t written, uint16_t ahead)
 {
 	assert(written <= chain->writable_len);
 	uint16_t head = chain->head;
 	virtq_drop(queue, chain);
-	if (!virtq_is_live(queue)) {
-		return;
+	if (virtq_is_live(queue)) {
+		unsigned slot = (queue->next_used + ahead) & (queue->size - 1);
+		struct virtq_used_elem *elem = &queue->used->ring[slot];
+		__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
+		__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
 	}
-	struct virtq_used_elem *elem = &queue->used->ring[queue->next_used & (queue->size - 1)];
-	__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
-	__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
-	__atomic_store_n(&queue->used->idx, ++queue->next_used, __ATOMIC_RELEASE);
+}
+
+static void virtq_publish_used(struct virtq *queue, uint16_t count)
+{
+	if (virtq_is_live(queue)) {
+		queue->next_used += count;
+		__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+	}
+}
+
+void virtq_push(struct virtq *queue, struct virtq_chain *chain, uint32_t written)
+{
+	virtq_write_used(queue, chain, written, 0);
+	virtq_publish_used(queue, 1);
+}
+
+void virtq_push_list(struct virtq *queue, struct virtq_chain *chains)
+{
+	uint16_t count = 0;
+	while (chains) {
+		struct virtq_chain *next = chains->next;
+		virtq_write_used(queue, chains, chains->written, count++);
+		chains = next;
+	}
+	virtq_publish_used(queue, count);
 }
 
 /* virtio 1.2, 2.7.7.1: does the driver want to hear that the used index moved from @before to @now? */
@@ -326,10 +355,36 @@ bool virtq_want_kicks(struct virtq *queue)
 	}
 	if (queue->event_idx) {
 		uint16_t *avail_event = (uint16_t *)&queue->used->ring[queue->size];
-		__atomic_store_n(avail_event, queue->next_avail, __ATOMIC_RELAXED);
+		__atomic_store_n(avail_event, queue->seen_avail, __ATOMIC_RELAXED);
 	} else {
 		__atomic_store_n(&queue->used->flags, 0, __ATOMIC_RELAXED);
 	}
 	atomic_thread_fence(memory_order_seq_cst);
-	return virtq_has_next(queue);
+	return __atomic_load_n(&queue->avail->idx, __ATOMIC_ACQUIRE) != queue->seen_avail;
+}
+
+/* Handle chains while *@left lasts.  True if the ring was found empty. */
+static bool virtq_drain_batch(struct virtq *queue, virtq_chain_fn handle, void *opaque, unsigned *left)
+{
+	while (*left) {
+		--*left;
+		struct virtq_chain *chain = virtq_pop(queue);
+		if (!chain) {
+			return true;
+		}
+		if (!handle(opaque, queue, chain)) {
+			return false;
+		}
+	}
+	virtio_device_kick(queue->device, queue->index);
+	return false;
+}
+
+void virtq_drain(struct virtq *queue, virtq_chain_fn handle, void *opaque)
+{
+	unsigned left = VIRTQ_BATCH;
+	virtq_stop_kicks(queue);
+	while (virtq_drain_batch(queue, handle, opaque, &left) && virtq_want_kicks(queue)) {
+	}
+	virtq_interrupt(queue);
 }

@@ -16,6 +16,7 @@ struct virtq {
 	unsigned index;
 	bool ready, event_idx, indirect;
 	uint16_t size, next_avail, next_used, signalled_used;
+	uint16_t seen_avail; /* the driver's index when virtq_pop() last looked */
 	const struct virtq_desc *descriptors; /* the three parts in guest RAM */
 	struct virtq_avail *avail;
 	struct virtq_used *used;
