@@ -41,7 +41,7 @@ int vm_create_display(struct vm *vm, struct error *err)
 int vm_create_disks(struct vm *vm, struct error *err)
 {
 	for (size_t i = 0; i < vm->config->disk_count; i++) {
-		char name[16];
+		char name[32];
 		snprintf(name, sizeof(name), "disk%zu", i);
 		const struct virtio_blk_config blk = {
 			.name = name,

@@ -140,7 +140,7 @@ static void uart_survives_all_widths(void **state)
 		for (unsigned offset = 0; offset + size <= 0x1000; offset++) {
 			b.out_len = 0;
 			b.appetite = offset % 3;
-			pl011_ops.write(uart, offset, size, 0x1122334455667788 * size);
+			pl011_ops.write(uart, offset, size, UINT64_C(0x1122334455667788) * size);
 			(void)pl011_ops.read(uart, offset, size);
 		}
 	}
