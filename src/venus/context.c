@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * context.c - one Venus context
+ *
+ * How it works: the front end's thread runs the virtqueue's lane; each ring has its own thread; the monitor thread tells the
+ * guest that monitored rings live.  Whatever turns fatal first ends everything: the FATAL bit is set on all rings, and
+ * every blocked call returns.
+ * Threads: as context.h says.  Lock order: context.lock, then a ring's lock.
+ */
+#include "venus/context.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/own.h"
+#include "venus/device.h"
+#include "venus/hooks.h"
+#include "venus/lane.h"
+#include "venus/memory.h"
+#include "venus/physical.h"
+#include "venus/queue.h"
+#include "venus/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum {
+	CONTEXT_MAX_RESOURCES = 256 * 1024,
+	CONTEXT_MONITOR_MIN_US = 10 * 1000, /* a guest cannot make the monitor run more often */
+	CONTEXT_MAP_CACHED = 1,		    /* VIRTIO_GPU_MAP_CACHE_CACHED */
+	CONTEXT_BLOB_MAPPABLE = 1,
+};
+
+struct context {
+	struct context_config config;
+	struct budget budget;
+	struct resource_table resources;
+	struct venus_dispatch dispatch;
+	struct lane virtqueue;	  /* front end */
+	atomic_bool over;
+	atomic_bool failed;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;	  /* monitor thread */
+	struct ring *rings[WIRE_MAX_RINGS];	   /* guarded by lock; changed by the front end */
+	struct queue *timelines[WIRE_MAX_TIMELINES]; /* guarded by lock */
+	struct device *devices;	  /* guarded by lock; linked by device->next */
+	bool monitoring;	  /* guarded by lock: the monitor thread runs */
+	uint32_t monitor_us;	  /* guarded by lock */
+	pthread_t monitor;
+};
+
+struct venus_dispatch *context_dispatch(struct context *context)
+{
+	return &context->dispatch;
+}
+
+struct resource_table *context_resources(struct context *context)
+{
+	return &context->resources;
+}
+
+struct budget *context_budget(struct context *context)
+{
+	return &context->budget;
+}
+
+const struct context_config *context_config(const struct context *context)
+{
+	return &context->config;
+}
+
+bool context_is_over(const struct context *context)
+{
+	return atomic_load_explicit(&context->over, memory_order_relaxed);
+}
+
+void context_count_commands(struct context *context, uint64_t count)
+{
+	__atomic_fetch_add(&context->config.state->commands, count, __ATOMIC_RELAXED);
+}
+
+void context_count_submit(struct context *context)
+{
+	__atomic_fetch_add(&context->config.state->submits, 1, __ATOMIC_RELAXED);
+}
+
+struct context *context_create(const struct context_config *config, struct error *err)
+{
+	struct context *context = calloc(1, sizeof(*context));
+	if (!context) {
+		error_set(err, -ENOMEM, "no memory for a context");
+		return NULL;
+	}
+	context->config = *config;
+	context->budget.limit = config->max_bytes;
+	if (venus_dispatch_init(&context->dispatch, vkGetInstanceProcAddr, hooks_table, context)) {
+		free(context);
+		error_set(err, -ENOMEM, "no memory for a context");
+		return NULL;
+	}
+	context->dispatch.data_free = hooks_free_data;
+	context->dispatch.emulated = physical_emulated;
+	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES);
+	pthread_mutex_init(&context->lock, NULL);
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&context->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	lane_init(&context->virtqueue, context, NULL, NULL);
+	return context;
+}
+
+void context_end(struct context *context)
+{
+	atomic_store(&context->over, true);
+	LOCKED(&context->lock);
+	for (size_t i = 0; i < WIRE_MAX_RINGS; i++) {
+		if (context->rings[i]) {
+			ring_notify(context->rings[i]);
+		}
+	}
+	pthread_cond_broadcast(&context->changed);
+}
+
+void context_fail(struct context *context, const struct venus_decoder *decoder)
+{
+	const char *reason = decoder->fatal ? decoder->fatal : "rule broken";
+	if (atomic_exchange(&context->failed, true)) {
+		return;
+	}
+	if (!context_is_over(context)) {
+		log_limited(LOG_WARN, "context ended by the guest: %s in %s", reason,
+			    venus_command_name(decoder->fatal_command));
+	}
+	context_end(context);
+	{
+		LOCKED(&context->lock);
+		for (size_t i = 0; i < WIRE_MAX_RINGS; i++) {
+			if (context->rings[i]) {
+				ring_set_fatal(context->rings[i]);
+			}
+		}
+	}
+	context->config.ops->fatal(context->config.opaque, reason);
+}
+
+int context_submit(struct context *context, const void *bytes, size_t len)
+{
+	struct venus_decoder *decoder = &context->virtqueue.decoder;
+	if (context_is_over(context)) {
+		return -EPROTO;
+	}
+	uint64_t before = decoder->commands;
+	int status = venus_decoder_run(decoder, bytes, len);
+	context_count_commands(context, decoder->commands - before);
+	if (status || decoder->fatal) {
+		context_fail(context, decoder);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/* Blobs */
+
+static uint64_t context_page(const struct context *context)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	return page > context->config.granule ? page : context->config.granule;
+}
+
+static int context_new_shmem(struct context *context, uint64_t bytes, struct pages **pages)
+{
+	uint64_t rounded = pages_round(bytes, context_page(context));
+	if (!bytes || !rounded) {
+		return -EINVAL;
+	}
+	return pages_create(pages, &context->budget, rounded);
+}
+
+int context_create_blob(struct context *context, uint32_t id, uint32_t blob_flags, uint64_t blob_id,
+			uint64_t bytes, struct context_blob *blob)
+{
+	struct pages *pages;
+	int status = blob_id ? memory_export(context, blob_id, bytes, &pages)
+			     : context_new_shmem(context, bytes, &pages);
+	if (status) {
+		return status;
+	}
+	*blob = (struct context_blob){
+		.fd = pages->fd,
+		.map_info = blob_flags & CONTEXT_BLOB_MAPPABLE ? CONTEXT_MAP_CACHED : 0,
+		.bytes = pages->bytes,
+	};
+	return resource_add(&context->resources, id, blob_id ? RESOURCE_MEMORY : RESOURCE_SHMEM,
+			    pages, bytes);
+}
+
+int context_attach(struct context *context, uint32_t id, int fd, uint64_t bytes)
+{
+	struct pages *pages;
+	uint64_t rounded = pages_round(bytes, (uint64_t)sysconf(_SC_PAGESIZE));
+	int status = pages_adopt(&pages, fd, rounded);
+	if (status) {
+		return status;
+	}
+	return resource_add(&context->resources, id, RESOURCE_FOREIGN, pages, bytes);
+}
+
+int context_unref(struct context *context, uint32_t id)
+{
+	return resource_remove(&context->resources, id);
+}
+
+/* Rings */
+
+/* Sleeps until the next report is due.  False once the context is over. */
+static bool context_monitor_wait(struct context *context)
+{
+	uint64_t wake = loop_now_ns() + (uint64_t)context->monitor_us * 1000 / 3;
+	struct timespec time = {.tv_sec = (time_t)(wake / 1000000000u),
+				.tv_nsec = (long)(wake % 1000000000u)};
+	pthread_cond_timedwait(&context->changed, &context->lock, &time);
+	return !context_is_over(context);
+}
+
+static void *context_monitor_main(void *opaque)
+{
+	struct context *context = opaque;
+	LOCKED(&context->lock);
+	while (!context_is_over(context)) {
+		for (size_t i = 0; i < WIRE_MAX_RINGS; i++) {
+			if (context->rings[i] && ring_monitor_period_us(context->rings[i])) {
+				ring_set_alive(context->rings[i]);
+			}
+		}
+		if (!context_monitor_wait(context)) {
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* Locked.  Makes sure that @period_us is kept. */
+static const char *context_monitor_start(struct context *context, uint32_t period_us)
+{
+	if (period_us < CONTEXT_MONITOR_MIN_US) {
+		period_us = CONTEXT_MONITOR_MIN_US;
+	}
+	if (!context->monitoring || period_us < context->monitor_us) {
+		context->monitor_us = period_us;
+		pthread_cond_broadcast(&context->changed);
+	}
+	if (context->monitoring) {
+		return NULL;
+	}
+	if (pthread_create(&context->monitor, NULL, context_monitor_main, context)) {
+		return "no thread to monitor a ring";
+	}
+	context->monitoring = true;
+	return NULL;
+}
+
+/* Locked. */
+static const char *context_ring_slot(struct context *context, uint64_t id, size_t *slot)
+{
+	*slot = WIRE_MAX_RINGS;
+	for (size_t i = WIRE_MAX_RINGS; i-- > 0;) {
+		if (!context->rings[i]) {
+			*slot = i;
+		} else if (ring_id(context->rings[i]) == id) {
+			return "ring id in use";
+		}
+	}
+	return *slot == WIRE_MAX_RINGS ? "too many rings" : NULL;
+}
+
+const char *context_create_ring(struct context *context, const struct ring_config *config,
+				struct pages *pages)
+{
+	LOCKED(&context->lock);
+	size_t slot;
+	const char *problem = context_ring_slot(context, config->id, &slot);
+	if (!problem && config->monitor_period_us) {
+		problem = context_monitor_start(context, config->monitor_period_us);
+	}
+	if (problem) {
+		pages_put(pages);
+		return problem;
+	}
+	return ring_create(&context->rings[slot], context, config, pages,
+			   &context->config.state->rings[slot]);
+}
+
+struct ring *context_find_ring(struct context *context, uint64_t id)
+{
+	LOCKED(&context->lock);
+	for (size_t i = 0; i < WIRE_MAX_RINGS; i++) {
+		if (context->rings[i] && ring_id(context->rings[i]) == id) {
+			return context->rings[i];
+		}
+	}
+	return NULL;
+}
+
+void context_destroy_ring(struct context *context, struct ring *ring)
+{
+	{
+		LOCKED(&context->lock);
+		for (size_t i = 0; i < WIRE_MAX_RINGS; i++) {
+			if (context->rings[i] == ring) {
+				context->rings[i] = NULL;
+			}
+		}
+	}
+	ring_destroy(ring);
+}
+
+/* Timelines */
+
+bool context_bind_timeline(struct context *context, uint32_t ring_idx, struct queue *queue)
+{
+	LOCKED(&context->lock);
+	if (!ring_idx || ring_idx >= WIRE_MAX_TIMELINES || context->timelines[ring_idx]) {
+		return false;
+	}
+	context->timelines[ring_idx] = queue;
+	return true;
+}
+
+void context_unbind_timeline(struct context *context, uint32_t ring_idx)
+{
+	LOCKED(&context->lock);
+	assert(ring_idx < WIRE_MAX_TIMELINES);
+	context->timelines[ring_idx] = NULL;
+}
+
+void context_fence_done(struct context *context, uint32_t ring_idx, uint64_t fence_id)
+{
+	context->config.ops->fence(context->config.opaque, ring_idx, fence_id);
+}
+
+void context_fence(struct context *context, uint32_t ring_idx, uint64_t fence_id)
+{
+	bool pending = false;
+	{
+		/* Under the lock: the queue cannot be unbound and freed meanwhile. */
+		LOCKED(&context->lock);
+		struct queue *queue =
+			ring_idx < WIRE_MAX_TIMELINES ? context->timelines[ring_idx] : NULL;
+		pending = queue && queue_add_fence(queue, fence_id);
+	}
+	if (!pending) {
+		context_fence_done(context, ring_idx, fence_id);
+	}
+}
+
+/* Devices */
+
+void context_add_device(struct context *context, struct device *device)
+{
+	LOCKED(&context->lock);
+	device->next = context->devices;
+	context->devices = device;
+}
+
+/* Unlinks @device, or any if NULL.  NULL if there is none. */
+static struct device *context_take_device(struct context *context, struct device *device)
+{
+	LOCKED(&context->lock);
+	struct device **link = &context->devices;
+	while (*link && device && *link != device) {
+		link = &(*link)->next;
+	}
+	struct device *found = *link;
+	if (found) {
+		*link = found->next;
+	}
+	return found;
+}
+
+void context_quiet_devices(struct context *context, struct device *device)
+{
+	struct device *found;
+	while ((found = context_take_device(context, device))) {
+		device_quiet(found);
+	}
+}
+
+void context_destroy(struct context *context)
+{
+	context_end(context);
+	for (size_t i = 0; i < WIRE_MAX_RINGS; i++) {
+		if (context->rings[i]) {
+			context_destroy_ring(context, context->rings[i]);
+		}
+	}
+	if (context->monitoring) {
+		pthread_join(context->monitor, NULL);
+	}
+	lane_finish(&context->virtqueue);
+	context_quiet_devices(context, NULL);
+	venus_dispatch_finish(&context->dispatch);
+	resource_table_finish(&context->resources);
+	pthread_cond_destroy(&context->changed);
+	pthread_mutex_destroy(&context->lock);
+	free(context);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hooks.c - the one list of commands that need more than being passed to the driver
+ * Threads: constant.
+ */
+#include "venus/hooks.h"
+
+#include "venus/context.h"
+#include "venus/device.h"
+#include "venus/memory.h"
+#include "venus/physical.h"
+#include "venus/sync.h"
+#include "venus/transport.h"
+#include "venus_args.h"
+
+static int hooks_count_draw(struct venus_call *call)
+{
+	__atomic_fetch_add(&context_config(context_of(call))->state->draws, 1, __ATOMIC_RELAXED);
+	return venus_call_driver(call);
+}
+
+static int hooks_count_dispatch(struct venus_call *call)
+{
+	__atomic_fetch_add(&context_config(context_of(call))->state->dispatches, 1,
+			   __ATOMIC_RELAXED);
+	return venus_call_driver(call);
+}
+
+const struct venus_hook hooks_table[] = {
+	{VENUS_vkSetReplyCommandStreamMESA, transport_set_reply_stream},
+	{VENUS_vkSeekReplyCommandStreamMESA, transport_seek_reply_stream},
+	{VENUS_vkExecuteCommandStreamsMESA, transport_execute_streams},
+	{VENUS_vkCreateRingMESA, transport_create_ring},
+	{VENUS_vkDestroyRingMESA, transport_destroy_ring},
+	{VENUS_vkNotifyRingMESA, transport_notify_ring},
+	{VENUS_vkWriteRingExtraMESA, transport_write_ring_extra},
+	{VENUS_vkSubmitVirtqueueSeqnoMESA, transport_submit_virtqueue_seqno},
+	{VENUS_vkWaitVirtqueueSeqnoMESA, transport_wait_virtqueue_seqno},
+	{VENUS_vkWaitRingSeqnoMESA, transport_wait_ring_seqno},
+
+	{VENUS_vkEnumerateInstanceVersion, physical_enumerate_version},
+	{VENUS_vkCreateInstance, physical_create_instance},
+	{VENUS_vkDestroyInstance, device_destroy_instance},
+	{VENUS_vkEnumeratePhysicalDevices, physical_enumerate},
+	{VENUS_vkEnumeratePhysicalDeviceGroups, physical_enumerate_groups},
+	{VENUS_vkGetPhysicalDeviceProperties, physical_get_properties},
+	{VENUS_vkGetPhysicalDeviceProperties2, physical_get_properties2},
+	{VENUS_vkGetPhysicalDeviceMemoryProperties2, physical_get_memory_properties2},
+	{VENUS_vkGetPhysicalDeviceQueueFamilyProperties2, physical_get_queue_families2},
+	{VENUS_vkEnumerateDeviceExtensionProperties, physical_enumerate_extensions},
+	{VENUS_vkGetPhysicalDeviceExternalSemaphoreProperties, physical_get_external_semaphore},
+	{VENUS_vkGetPhysicalDeviceExternalFenceProperties, physical_get_external_fence},
+
+	{VENUS_vkCreateDevice, device_create},
+	{VENUS_vkDestroyDevice, device_destroy},
+	{VENUS_vkGetDeviceQueue2, device_get_queue2},
+
+	{VENUS_vkAllocateMemory, memory_allocate_hook},
+	{VENUS_vkGetMemoryResourcePropertiesMESA, memory_get_resource_properties},
+
+	{VENUS_vkCreateSemaphore, sync_create_semaphore},
+	{VENUS_vkCreateFence, sync_create_fence},
+	{VENUS_vkQueueSubmit, sync_queue_submit},
+	{VENUS_vkQueueSubmit2, sync_queue_submit2},
+	{VENUS_vkQueueBindSparse, sync_queue_bind_sparse},
+	{VENUS_vkWaitForFences, sync_wait_for_fences},
+	{VENUS_vkWaitSemaphores, sync_wait_semaphores},
+	{VENUS_vkGetFenceStatus, sync_get_fence_status},
+	{VENUS_vkResetFences, sync_reset_fences},
+	{VENUS_vkImportSemaphoreResourceMESA, sync_import_semaphore_resource},
+	{VENUS_vkWaitSemaphoreResourceMESA, sync_wait_semaphore_resource},
+	{VENUS_vkResetFenceResourceMESA, sync_reset_fence_resource},
+
+	{VENUS_vkCmdDraw, hooks_count_draw},
+	{VENUS_vkCmdDrawIndexed, hooks_count_draw},
+	{VENUS_vkCmdDrawIndirect, hooks_count_draw},
+	{VENUS_vkCmdDrawIndexedIndirect, hooks_count_draw},
+	{VENUS_vkCmdDrawIndirectCount, hooks_count_draw},
+	{VENUS_vkCmdDrawIndexedIndirectCount, hooks_count_draw},
+	{VENUS_vkCmdDispatch, hooks_count_dispatch},
+	{VENUS_vkCmdDispatchIndirect, hooks_count_dispatch},
+	{VENUS_vkCmdDispatchBase, hooks_count_dispatch},
+	{0, NULL},
+};
+
+void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *object)
+{
+	(void)dispatch;
+	switch (object->type) {
+	case VK_OBJECT_TYPE_PHYSICAL_DEVICE:
+		physical_free(object->data);
+		break;
+	case VK_OBJECT_TYPE_DEVICE:
+		device_free(object->data);
+		break;
+	case VK_OBJECT_TYPE_DEVICE_MEMORY:
+		memory_free(object->data);
+		break;
+	case VK_OBJECT_TYPE_SEMAPHORE:
+	case VK_OBJECT_TYPE_FENCE:
+		sync_free_data(object);
+		break;
+	default:
+		break; /* queues belong to their device */
+	}
+	object->data = NULL;
+}

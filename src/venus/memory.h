@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memory.h - VkDeviceMemory that guests can map
+ * Threads: the lane's; memory_export() the front end's.
+ */
+#ifndef ORIEL_VENUS_MEMORY_H
+#define ORIEL_VENUS_MEMORY_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+struct context;
+struct memory; /* data of a VkDeviceMemory object */
+struct pages;
+struct venus_call;
+
+void memory_free(struct memory *memory);
+/*
+ * The pages of memory object @id, which must hold @bytes; *pages is counted.  -ENOENT (no such memory), -EINVAL (too
+ * small, or not mappable), or the driver's failure to export.
+ */
+int memory_export(struct context *context, uint64_t id, uint64_t bytes,
+		  struct pages **pages) MUST_CHECK;
+/* How many allocations a guest may make: each takes a descriptor. */
+uint32_t memory_max_allocations(struct context *context);
+
+int memory_allocate_hook(struct venus_call *call);
+int memory_get_resource_properties(struct venus_call *call);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pages.c - counted host memory that guest and server share
+ * Threads: any.
+ */
+#include "venus/pages.h"
+
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+bool budget_charge(struct budget *budget, uint64_t bytes)
+{
+	uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+	do {
+		if (bytes > budget->limit || used > budget->limit - bytes) {
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak(&budget->used, &used, used + bytes));
+	return true;
+}
+
+void budget_release(struct budget *budget, uint64_t bytes)
+{
+	atomic_fetch_sub(&budget->used, bytes);
+}
+
+uint64_t pages_round(uint64_t bytes, uint64_t granule)
+{
+	uint64_t sum;
+	if (__builtin_add_overflow(bytes, granule - 1, &sum)) {
+		return 0;
+	}
+	return sum & ~(granule - 1);
+}
+
+/* A record around @fd; takes @fd, also on failure. */
+static int pages_new(struct pages **out, struct budget *budget, int fd, void *map, uint64_t bytes)
+{
+	struct pages *pages = calloc(1, sizeof(*pages));
+	if (!pages) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*pages = (struct pages){
+		.references = 1, .fd = fd, .map = map, .bytes = bytes, .budget = budget};
+	*out = pages;
+	return 0;
+}
+
+/* A sized and sealed memfd, or a negative errno. */
+static int pages_make_memfd(uint64_t bytes)
+{
+	AUTO_FD int fd = memfd_create("oriel-gpu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0) {
+		return -errno;
+	}
+	if (bytes > INT64_MAX || ftruncate(fd, (off_t)bytes) < 0) {
+		return bytes > INT64_MAX ? -ENOMEM : -errno;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+		return -errno;
+	}
+	return fd_take(&fd);
+}
+
+/* Maps @fd and makes the record; takes @fd, also on failure. */
+static int pages_map(struct pages **out, struct budget *budget, int fd, uint64_t bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		int status = -errno;
+		close(fd);
+		return status;
+	}
+	int status = pages_new(out, budget, fd, map, bytes);
+	if (status) {
+		munmap(map, bytes);
+	}
+	return status;
+}
+
+int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes)
+{
+	if (!bytes) {
+		return -EINVAL;
+	}
+	if (!budget_charge(budget, bytes)) {
+		return -EDQUOT;
+	}
+	int fd = pages_make_memfd(bytes);
+	int status = fd < 0 ? fd : pages_map(pages, budget, fd, bytes);
+	if (status) {
+		budget_release(budget, bytes);
+	}
+	return status;
+}
+
+int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes)
+{
+	if (!budget_charge(budget, bytes)) {
+		close(fd);
+		return -EDQUOT;
+	}
+	int status = pages_new(pages, budget, fd, NULL, bytes);
+	if (status) {
+		budget_release(budget, bytes);
+	}
+	return status;
+}
+
+int pages_adopt(struct pages **pages, int fd, uint64_t bytes)
+{
+	struct stat stat;
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (!bytes || seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
+	    (uint64_t)stat.st_size < bytes) {
+		close(fd);
+		return -EINVAL;
+	}
+	return pages_map(pages, NULL, fd, bytes);
+}
+
+struct pages *pages_get(struct pages *pages)
+{
+	atomic_fetch_add_explicit(&pages->references, 1, memory_order_relaxed);
+	return pages;
+}
+
+void pages_put(struct pages *pages)
+{
+	if (!pages || atomic_fetch_sub(&pages->references, 1) != 1) {
+		return;
+	}
+	if (pages->map) {
+		munmap(pages->map, pages->bytes);
+	}
+	close(pages->fd);
+	if (pages->budget) {
+		budget_release(pages->budget, pages->bytes);
+	}
+	free(pages);
+}

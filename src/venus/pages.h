@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pages.h - counted host memory that guest and server share: a sealed memfd and its mapping
+ *
+ * A VkDeviceMemory and the resource made of it hold one reference each; the pages go when both are gone.
+ * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.
+ * Threads: any; references and the budget are atomic.
+ */
+#ifndef ORIEL_VENUS_PAGES_H
+#define ORIEL_VENUS_PAGES_H
+
+#include "base/error.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes of host memory one context may hold. */
+struct budget {
+	_Atomic uint64_t used;
+	uint64_t limit;
+};
+
+/* True if @bytes were charged, false if that would pass the limit. */
+bool budget_charge(struct budget *budget, uint64_t bytes);
+void budget_release(struct budget *budget, uint64_t bytes);
+
+struct pages {
+	atomic_uint references;
+	int fd;		/* memfd, or a dma-buf of the driver; data starts at offset 0 */
+	void *map;	/* read-write mapping of all bytes, or NULL (dma-buf) */
+	uint64_t bytes; /* multiple of the page size */
+	struct budget *budget; /* charged with @bytes, or NULL */
+};
+
+/* Bytes rounded up to a multiple of @granule (a power of two); 0 on overflow. */
+uint64_t pages_round(uint64_t bytes, uint64_t granule);
+
+/*
+ * New zeroed memory of exactly @bytes (a non-zero multiple of the page size) charged to @budget (borrowed, outlives the pages).
+ * *pages gets one reference.  -EDQUOT beyond the budget, -ENOMEM, -EMFILE, ...
+ */
+int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
+/* Wraps a driver's dma-buf of @bytes, unmapped.  Takes @fd, also on failure. */
+int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes) MUST_CHECK;
+/*
+ * Maps a memfd made by another process, which must carry F_SEAL_SHRINK and hold @bytes.  Takes @fd, also on
+ * failure.  Not charged: its maker pays.
+ */
+int pages_adopt(struct pages **pages, int fd, uint64_t bytes) MUST_CHECK;
+
+struct pages *pages_get(struct pages *pages);
+/* Accepts NULL. */
+void pages_put(struct pages *pages);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * physical.h - what guests are told about instances and physical devices
+ *
+ * Threads: the lane's; a struct physical is read-only once its object exists.
+ */
+#ifndef ORIEL_VENUS_PHYSICAL_H
+#define ORIEL_VENUS_PHYSICAL_H
+
+#include "venus/instance.h"
+#include "venus/probe.h"
+
+#include <stdbool.h>
+
+struct venus_call;
+struct venus_object;
+struct context;
+
+/* Data of a VkPhysicalDevice object. */
+struct physical {
+	const struct probe_device *probe; /* of the context's configuration */
+	VkInstance instance;
+	VkPhysicalDevice handle;
+	struct instance_extensions extensions;	/* of the host */
+	VkPhysicalDeviceMemoryProperties memory; /* as guests see it */
+	VkQueueFamilyProperties *families;	 /* shown ones */
+	uint32_t family_count;
+};
+
+void physical_free(struct physical *physical);
+/* True if memory of @type can be mapped by the guest. */
+bool physical_type_is_visible(const struct physical *physical, uint32_t type);
+/*
+ * True if guests may enable device extension @name; *pass tells whether the host driver is to be told, or we do it ourselves.
+ */
+bool physical_offers_extension(const struct physical *physical, const char *name, bool *pass);
+
+/* Extensions that we do ourselves, ends with NULL. */
+extern const char *const physical_emulated[];
+
+int physical_enumerate_version(struct venus_call *call);
+int physical_create_instance(struct venus_call *call);
+int physical_enumerate(struct venus_call *call);
+int physical_enumerate_groups(struct venus_call *call);
+int physical_get_properties(struct venus_call *call);
+int physical_get_properties2(struct venus_call *call);
+int physical_get_memory_properties2(struct venus_call *call);
+int physical_get_queue_families2(struct venus_call *call);
+int physical_enumerate_extensions(struct venus_call *call);
+int physical_get_external_semaphore(struct venus_call *call);
+int physical_get_external_fence(struct venus_call *call);
+
+#endif

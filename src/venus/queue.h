@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * queue.h - one VkQueue of the host: its lock, its timeline, its fences
+ *
+ * Invariants: every call that takes the VkQueue is made under its lock.  Fences complete in the order added, and only when
+ * all work submitted to the queue before them is done.
+ * Threads: any; a thread of the queue's own waits for its fences, started with the first one.
+ */
+#ifndef ORIEL_VENUS_QUEUE_H
+#define ORIEL_VENUS_QUEUE_H
+
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <vulkan/vulkan_core.h>
+
+struct context;
+struct queue;
+
+/* The driver's functions that a queue needs. */
+struct queue_driver {
+	VkDevice device;
+	PFN_vkCreateFence create_fence;
+	PFN_vkDestroyFence destroy_fence;
+	PFN_vkWaitForFences wait_for_fences;
+	PFN_vkResetFences reset_fences;
+	PFN_vkQueueSubmit submit;
+};
+
+/* @driver is borrowed and outlives the queue.  NULL if out of memory. */
+struct queue *queue_create(struct context *context, const struct queue_driver *driver,
+			   VkQueue handle, uint32_t family, uint32_t index) MUST_CHECK;
+/* Completes what fences are left (the device is idle or lost), unbinds the timeline, frees.  Accepts NULL. */
+void queue_destroy(struct queue *queue);
+
+VkQueue queue_handle(const struct queue *queue);
+bool queue_is(const struct queue *queue, uint32_t family, uint32_t index);
+/* Bind to a timeline of the context.  False if the queue or the timeline is bound already. */
+bool queue_bind(struct queue *queue, uint32_t ring_idx);
+
+/* The lock around every use of the VkQueue. */
+pthread_mutex_t *queue_lock(struct queue *queue);
+
+/*
+ * The one gate in front of every submission: locks the queue once the arbiter lets more work in, counts.
+ * Today everything is granted at once.  Pair with queue_leave().
+ */
+void queue_enter(struct queue *queue);
+void queue_leave(struct queue *queue);
+
+/* Signal @fence_id of the queue's timeline when all that was submitted so far is done.  False: it is done already. */
+bool queue_add_fence(struct queue *queue, uint64_t fence_id);
+
+#endif

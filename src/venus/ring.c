@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ring.c - a command ring in memory shared with the guest, and the thread that executes it
+ *
+ * How it works: see ring.h.  How long the thread spins before it yields follows what came of it: work found while spinning
+ * doubles the next spin, an idle sleep halves it.
+ * Threads: ring_main() is the ring's; everything else any other.
+ */
+#include "venus/ring.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/own.h"
+#include "venus/context.h"
+#include "venus/lane.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+enum {
+	RING_SPIN_MIN_NS = 2 * 1000,
+	RING_SPIN_MAX_NS = 100 * 1000,
+	RING_NAP_MIN_NS = 10 * 1000,
+	RING_NAP_MAX_NS = 100 * 1000,
+	RING_IDLE_MIN_NS = 50 * 1000,
+	RING_IDLE_MAX_NS = 20 * 1000 * 1000,
+};
+
+struct ring {
+	struct context *context;
+	struct ring_config config;
+	struct pages *pages;
+	atomic_uint *head, *tail, *status; /* shared with the guest */
+	uint8_t *buffer;		   /* shared with the guest */
+	uint8_t *private;		   /* copy of what is being executed; buffer_size bytes */
+	uint32_t cursor;		   /* ring thread: our head */
+	uint32_t batch_start;		   /* ring thread: cursor when the batch was copied */
+	uint64_t spin_ns;		   /* ring thread */
+	struct lane lane;		   /* ring thread */
+	struct wire_ring_state *record;
+	pthread_t thread;
+	atomic_bool stopping, dead;
+	atomic_uint waiters; /* threads in ring_wait_seqno() */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool notified;	      /* guarded by lock */
+	uint64_t queue_seqno; /* guarded by lock: how far the virtqueue is */
+};
+
+static bool ring_is_over(struct ring *ring)
+{
+	return atomic_load_explicit(&ring->stopping, memory_order_relaxed) ||
+	       context_is_over(ring->context);
+}
+
+static void ring_wake_all(struct ring *ring)
+{
+	LOCKED(&ring->lock);
+	ring->notified = true;
+	pthread_cond_broadcast(&ring->changed);
+}
+
+static void ring_store_head(struct ring *ring, uint32_t head)
+{
+	ring->cursor = head;
+	atomic_store(ring->head, head);
+	if (atomic_load(&ring->waiters)) {
+		LOCKED(&ring->lock);
+		pthread_cond_broadcast(&ring->changed);
+	}
+}
+
+/* Decoder callback: a command of the copied batch has been executed. */
+static void ring_progress(struct venus_decoder *decoder, size_t done)
+{
+	struct lane *lane = decoder->owner;
+	struct ring *ring = lane->ring;
+	lane_record_reply(lane);
+	ring_store_head(ring, ring->batch_start + (uint32_t)done);
+}
+
+static void ring_copy_batch(struct ring *ring, uint32_t len)
+{
+	uint32_t size = ring->config.layout.buffer_size;
+	uint32_t start = ring->cursor & (size - 1);
+	uint32_t first = len < size - start ? len : size - start;
+	memcpy(ring->private, ring->buffer + start, first);
+	memcpy(ring->private + first, ring->buffer, len - first);
+}
+
+/* Execute everything up to @tail.  False if the stream is fatal. */
+static bool ring_execute(struct ring *ring, uint32_t tail)
+{
+	uint32_t len = tail - ring->cursor;
+	if (len > ring->config.layout.buffer_size || len % 4) {
+		venus_decoder_fail(&ring->lane.decoder, "ring tail out of range");
+		return false;
+	}
+	ring->batch_start = ring->cursor;
+	ring_copy_batch(ring, len);
+	uint64_t before = ring->lane.decoder.commands;
+	int status = venus_decoder_run(&ring->lane.decoder, ring->private, len);
+	context_count_commands(ring->context, ring->lane.decoder.commands - before);
+	if (status || ring->lane.decoder.fatal) {
+		return false;
+	}
+	lane_record_reply(&ring->lane);
+	ring_store_head(ring, tail);
+	return true;
+}
+
+static bool ring_has_work(struct ring *ring)
+{
+	return atomic_load_explicit(ring->tail, memory_order_acquire) != ring->cursor;
+}
+
+static void ring_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Poll for @spin_ns.  True if there is work or the ring is over. */
+static bool ring_spin(struct ring *ring, uint64_t start)
+{
+	do {
+		for (int i = 0; i < 32; i++) {
+			if (ring_has_work(ring)) {
+				return true;
+			}
+			ring_relax();
+		}
+	} while (loop_now_ns() - start < ring->spin_ns && !ring_is_over(ring));
+	return ring_has_work(ring);
+}
+
+static void ring_adapt_spin(struct ring *ring, bool found)
+{
+	uint64_t spin = found ? ring->spin_ns * 2 : ring->spin_ns / 2;
+	spin = spin > RING_SPIN_MAX_NS ? RING_SPIN_MAX_NS : spin;
+	ring->spin_ns = spin < RING_SPIN_MIN_NS ? RING_SPIN_MIN_NS : spin;
+}
+
+/* Poll in naps until there is work or nothing came for the idle timeout.  True if there is work. */
+static bool ring_nap(struct ring *ring, uint64_t start)
+{
+	long nap = RING_NAP_MIN_NS;
+	while (!ring_is_over(ring)) {
+		if (loop_now_ns() - start > ring->config.idle_timeout_ns) {
+			return false;
+		}
+		struct timespec time = {.tv_nsec = nap};
+		nanosleep(&time, NULL);
+		if (ring_has_work(ring)) {
+			return true;
+		}
+		nap = nap * 2 > RING_NAP_MAX_NS ? RING_NAP_MAX_NS : nap * 2;
+	}
+	return false;
+}
+
+/*
+ * Set IDLE, look once more, sleep until notified.  The guest stores tail and then reads status; we set IDLE and then
+ * read tail, both in one total order, so at least one side sees the other.
+ */
+static void ring_sleep(struct ring *ring)
+{
+	atomic_fetch_or(ring->status, RING_STATUS_IDLE);
+	if (atomic_load(ring->tail) == ring->cursor) {
+		LOCKED(&ring->lock);
+		while (!ring->notified && !ring_is_over(ring)) {
+			pthread_cond_wait(&ring->changed, &ring->lock);
+		}
+		ring->notified = false;
+	}
+	atomic_fetch_and(ring->status, ~(unsigned)RING_STATUS_IDLE);
+}
+
+static void ring_wait_for_work(struct ring *ring)
+{
+	uint64_t start = loop_now_ns();
+	bool found = ring_spin(ring, start);
+	ring_adapt_spin(ring, found);
+	if (!found && !ring_nap(ring, start)) {
+		ring_sleep(ring);
+	}
+}
+
+static void ring_set_priority(const struct ring *ring)
+{
+	if (ring->config.nice > 0 && ring->config.nice < 20) {
+		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), ring->config.nice);
+	}
+	prctl(PR_SET_TIMERSLACK, 1000ul);
+}
+
+static void *ring_main(void *opaque)
+{
+	struct ring *ring = opaque;
+	ring_set_priority(ring);
+	while (!ring_is_over(ring)) {
+		uint32_t tail = atomic_load_explicit(ring->tail, memory_order_acquire);
+		if (tail == ring->cursor) {
+			ring_wait_for_work(ring);
+		} else if (!ring_execute(ring, tail)) {
+			context_fail(ring->context, &ring->lane.decoder);
+			break;
+		}
+	}
+	atomic_store(&ring->dead, true);
+	ring_wake_all(ring);
+	return NULL;
+}
+
+static void ring_free(struct ring *ring)
+{
+	lane_finish(&ring->lane);
+	if (ring->record) {
+		__atomic_store_n(&ring->record->in_use, 0, __ATOMIC_RELEASE);
+	}
+	pthread_cond_destroy(&ring->changed);
+	pthread_mutex_destroy(&ring->lock);
+	pages_put(ring->pages);
+	free(ring->private);
+	budget_release(context_budget(ring->context), ring->config.layout.buffer_size);
+	free(ring);
+}
+
+static void ring_fill_record(struct wire_ring_state *record, const struct ring_config *config)
+{
+	const struct ring_request *request = &config->request;
+	*record = (struct wire_ring_state){
+		.resource_id = config->resource_id,
+		.ring_id = config->id,
+		.offset = request->offset,
+		.size = request->size,
+		.head_offset = request->head_offset,
+		.tail_offset = request->tail_offset,
+		.status_offset = request->status_offset,
+		.buffer_offset = request->buffer_offset,
+		.buffer_size = request->buffer_size,
+		.extra_offset = request->extra_offset,
+		.extra_size = request->extra_size,
+	};
+	__atomic_store_n(&record->in_use, 1, __ATOMIC_RELEASE);
+}
+
+static struct ring *ring_new(struct context *context, const struct ring_config *config,
+			     struct pages *pages, struct wire_ring_state *record)
+{
+	uint32_t size = config->layout.buffer_size;
+	bool charged = budget_charge(context_budget(context), size);
+	struct ring *ring = charged ? calloc(1, sizeof(*ring)) : NULL;
+	uint8_t *private = ring ? malloc(size) : NULL;
+	if (!private) {
+		if (charged) {
+			budget_release(context_budget(context), size);
+		}
+		free(ring);
+		pages_put(pages);
+		return NULL;
+	}
+	uint8_t *base = pages->map;
+	*ring = (struct ring){
+		.context = context,
+		.config = *config,
+		.pages = pages,
+		.head = (atomic_uint *)(base + config->layout.head),
+		.tail = (atomic_uint *)(base + config->layout.tail),
+		.status = (atomic_uint *)(base + config->layout.status),
+		.buffer = base + config->layout.buffer,
+		.private = private,
+		.spin_ns = RING_SPIN_MIN_NS,
+		.record = record,
+	};
+	if (ring->config.idle_timeout_ns < RING_IDLE_MIN_NS) {
+		ring->config.idle_timeout_ns = RING_IDLE_MIN_NS;
+	} else if (ring->config.idle_timeout_ns > RING_IDLE_MAX_NS) {
+		ring->config.idle_timeout_ns = RING_IDLE_MAX_NS;
+	}
+	pthread_mutex_init(&ring->lock, NULL);
+	pthread_cond_init(&ring->changed, NULL);
+	ring_fill_record(record, config);
+	lane_init(&ring->lane, context, ring, record);
+	ring->lane.decoder.progress = ring_progress;
+	return ring;
+}
+
+const char *ring_create(struct ring **out, struct context *context, const struct ring_config *config,
+			struct pages *pages, struct wire_ring_state *record)
+{
+	struct ring *ring = ring_new(context, config, pages, record);
+	if (!ring) {
+		return "no memory for a ring";
+	}
+	if (atomic_load(ring->head) || atomic_load(ring->status)) {
+		ring_free(ring);
+		return "ring head or status not zero";
+	}
+	if (pthread_create(&ring->thread, NULL, ring_main, ring)) {
+		ring_free(ring);
+		return "no thread for a ring";
+	}
+	*out = ring;
+	return NULL;
+}
+
+void ring_destroy(struct ring *ring)
+{
+	atomic_store(&ring->stopping, true);
+	ring_wake_all(ring);
+	pthread_join(ring->thread, NULL);
+	ring_free(ring);
+}
+
+uint64_t ring_id(const struct ring *ring)
+{
+	return ring->config.id;
+}
+
+uint32_t ring_monitor_period_us(const struct ring *ring)
+{
+	return ring->config.monitor_period_us;
+}
+
+void ring_notify(struct ring *ring)
+{
+	ring_wake_all(ring);
+}
+
+void ring_set_alive(struct ring *ring)
+{
+	atomic_fetch_or(ring->status, RING_STATUS_ALIVE);
+}
+
+void ring_set_fatal(struct ring *ring)
+{
+	atomic_fetch_or(ring->status, RING_STATUS_FATAL);
+	ring_wake_all(ring);
+}
+
+bool ring_write_extra(struct ring *ring, uint64_t offset, uint32_t value)
+{
+	if (offset % 4 || ring->config.layout.extra_size < 4 ||
+	    offset > ring->config.layout.extra_size - 4) {
+		return false;
+	}
+	uint8_t *base = ring->pages->map;
+	atomic_store((atomic_uint *)(base + ring->config.layout.extra + offset), value);
+	return true;
+}
+
+void ring_submit_virtqueue_seqno(struct ring *ring, uint64_t seqno)
+{
+	LOCKED(&ring->lock);
+	ring->queue_seqno = seqno;
+	ring->notified = true;
+	pthread_cond_broadcast(&ring->changed);
+}
+
+bool ring_wait_virtqueue_seqno(struct ring *ring, uint64_t seqno)
+{
+	LOCKED(&ring->lock);
+	while (ring->queue_seqno < seqno && !ring_is_over(ring)) {
+		pthread_cond_wait(&ring->changed, &ring->lock);
+	}
+	return ring->queue_seqno >= seqno;
+}
+
+static bool ring_has_reached(struct ring *ring, uint32_t seqno)
+{
+	return (int32_t)(atomic_load(ring->head) - seqno) >= 0;
+}
+
+bool ring_wait_seqno(struct ring *ring, uint32_t seqno)
+{
+	if (ring_has_reached(ring, seqno)) {
+		return true;
+	}
+	ring_notify(ring);
+	atomic_fetch_add(&ring->waiters, 1);
+	{
+		LOCKED(&ring->lock);
+		while (!ring_has_reached(ring, seqno) && !ring_is_over(ring) &&
+		       !atomic_load(&ring->dead)) {
+			pthread_cond_wait(&ring->changed, &ring->lock);
+		}
+	}
+	atomic_fetch_sub(&ring->waiters, 1);
+	return ring_has_reached(ring, seqno);
+}
