@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtest.c - the listening process of the vtest front end
+ *
+ * How it works: one forked process for each connection, so that no client can harm another.  The listener itself never
+ * loads a driver: a forked process tries that at start-up and reports.  Clients' processes end with the listener.
+ * Threads: one.
+ */
+#include "venus/vtest.h"
+
+#include "base/log.h"
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+enum { VTEST_BACKLOG = 16 };
+
+/* Runs in a process of its own; tells through @pipe.  Never returns. */
+static void vtest_try_driver(const struct vtest_config *config, int pipe)
+{
+	struct probe probe;
+	struct error err = {0};
+	int status = probe_run(&probe, vkGetInstanceProcAddr, &config->choice, &err);
+	if (!status && !probe_first(&probe)) {
+		status = error_set(&err, -ENODEV, "no usable Vulkan device: %s: %s",
+				   probe.devices[0].name, probe.devices[0].problem);
+	}
+	ssize_t put = write(pipe, err.text, strlen(err.text));
+	_exit(status || put < 0);
+}
+
+/* Finds out in another process whether there is a driver. */
+static int vtest_check_driver(const struct vtest_config *config, struct error *err)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		return error_errno(err, "cannot try the driver");
+	}
+	AUTO_FD int reader = ends[0];
+	pid_t pid = fork();
+	if (pid == 0) {
+		vtest_try_driver(config, ends[1]);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		return error_errno(err, "cannot try the driver");
+	}
+	char text[sizeof(err->text)] = {0};
+	size_t len = 0;
+	ssize_t got;
+	while (len < sizeof(text) - 1 &&
+	       (got = read(reader, text + len, sizeof(text) - 1 - len)) > 0) {
+		len += (size_t)got;
+	}
+	int status;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		return 0;
+	}
+	return error_set(err, -ENODEV, "%s", len ? text : "the Vulkan driver crashed when it was tried");
+}
+
+/* A path nobody listens at any more is free for us. */
+static int vtest_remove_stale(const struct sockaddr_un *address, struct error *err)
+{
+	struct stat stat;
+	if (lstat(address->sun_path, &stat) < 0) {
+		return errno == ENOENT ? 0 : error_errno(err, "socket %s", address->sun_path);
+	}
+	if (!S_ISSOCK(stat.st_mode)) {
+		return error_set(err, -EEXIST, "socket %s: there is a file of that name",
+				 address->sun_path);
+	}
+	AUTO_FD int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (probe < 0) {
+		return error_errno(err, "socket %s", address->sun_path);
+	}
+	if (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	    errno != ECONNREFUSED) {
+		return error_set(err, -EADDRINUSE, "socket %s: in use by another server",
+				 address->sun_path);
+	}
+	return unlink(address->sun_path) < 0 ? error_errno(err, "socket %s", address->sun_path) : 0;
+}
+
+/* A listening socket at @path, or a negative errno with @err. */
+static int vtest_listen(const char *path, struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (!*path || strlen(path) >= sizeof(address.sun_path)) {
+		return error_set(err, -ENAMETOOLONG,
+				 "socket path must have 1 to %zu characters: %s",
+				 sizeof(address.sun_path) - 1, path);
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	int status = vtest_remove_stale(&address, err);
+	if (status) {
+		return status;
+	}
+	AUTO_FD int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || bind(listener, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(listener, VTEST_BACKLOG) < 0) {
+		return error_errno(err, "socket %s", path);
+	}
+	return fd_take(&listener);
+}
+
+/* Signals that end the server or tell of ended clients, as a descriptor. */
+static int vtest_signals(sigset_t *old, struct error *err)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, old);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? error_errno(err, "cannot watch signals") : fd;
+}
+
+struct vtest_server {
+	const struct vtest_config *config;
+	int listener, signals;
+	sigset_t old_signals;
+	unsigned clients;
+};
+
+/* The client's process.  Never returns. */
+static void vtest_client_main(struct vtest_server *server, int socket, pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) {
+		_exit(0);
+	}
+	close(server->listener);
+	close(server->signals);
+	sigprocmask(SIG_SETMASK, &server->old_signals, NULL);
+	vtest_serve_client(socket, server->config);
+	_exit(0);
+}
+
+static void vtest_accept(struct vtest_server *server)
+{
+	AUTO_FD int socket = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (socket < 0) {
+		return;
+	}
+	if (server->clients >= server->config->max_clients) {
+		log_limited(LOG_WARN, "client refused: %u are connected", server->clients);
+		return;
+	}
+	pid_t parent = getpid();
+	pid_t pid = fork();
+	if (pid == 0) {
+		vtest_client_main(server, fd_take(&socket), parent);
+	}
+	if (pid < 0) {
+		log_limited(LOG_WARN, "client refused: %s", strerror(errno));
+		return;
+	}
+	server->clients++;
+}
+
+static void vtest_reap(struct vtest_server *server)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		server->clients--;
+		if (WIFSIGNALED(status)) {
+			log_warn("the process of a client ended with signal %d", WTERMSIG(status));
+		}
+	}
+}
+
+/* False if the server is to end. */
+static bool vtest_take_signals(struct vtest_server *server)
+{
+	struct signalfd_siginfo info;
+	bool go_on = true;
+	while (read(server->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		go_on = go_on && info.ssi_signo == SIGCHLD;
+	}
+	vtest_reap(server);
+	return go_on;
+}
+
+static void vtest_loop(struct vtest_server *server)
+{
+	struct pollfd fds[2] = {
+		{.fd = server->signals, .events = POLLIN},
+		{.fd = server->listener, .events = POLLIN},
+	};
+	for (;;) {
+		if (poll(fds, 2, -1) < 0) {
+			continue;
+		}
+		if (fds[0].revents && !vtest_take_signals(server)) {
+			return;
+		}
+		if (fds[1].revents) {
+			vtest_accept(server);
+		}
+	}
+}
+
+int vtest_serve(const struct vtest_config *config, struct error *err)
+{
+	struct vtest_server server = {.config = config};
+	int status = vtest_check_driver(config, err);
+	if (status) {
+		return status;
+	}
+	AUTO_FD int signals = vtest_signals(&server.old_signals, err);
+	if (signals < 0) {
+		return signals;
+	}
+	AUTO_FD int listener = vtest_listen(config->path, err);
+	if (listener < 0) {
+		return listener;
+	}
+	server.signals = signals;
+	server.listener = listener;
+	vtest_loop(&server);
+	unlink(config->path);
+	return 0;
+}
