@@ -109,7 +109,7 @@ class GuestRun:
 def boot(build, out, screen):
     """Boot the guest to its power-off.  Returns (GuestRun, exit status, seconds)."""
     image = build / "guest"
-    command = [build / "src/cli/oriel", "run", "--kernel", image / "Image", "--initrd", image / "initrd.img",
+    command = [build / "oriel", "run", "--kernel", image / "Image", "--initrd", image / "initrd.img",
                "--disk", f"{image / 'root.img'},ro", "--memory", "1G", "--gpu", "shared", "--net", "none",
                "--display", f"png:{out / 'frame.png'}", "--stats", out / "stats.json", "--console", "stdio",
                "--append", f"console=ttyAMA0 quiet oriel.task=demo oriel.frames={FRAMES}"]

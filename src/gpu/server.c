@@ -7,7 +7,6 @@
  * Threads: the device's loop.
  */
 #include "gpu/server.h"
-#include "base/log.h"
 #include "base/own.h"
 #include "base/sock.h"
 
@@ -129,8 +128,10 @@ static bool server_take_blob(struct gpu_server *server, struct wire_blob *blob, 
 	const char *why = "missing";
 	uint64_t actual = 0;
 	if (*fd < 0 || gpu_server_check_fd(*fd, blob->size, &actual, &why) < 0) {
-		log_limited(LOG_WARN, "gpu: context %u: server sent memory that is %s", server->config.ctx_id, why);
-		return false;
+		char text[96];
+		snprintf(text, sizeof(text), "it sent memory that is %s", why);
+		server_report_lost(server, text);
+		return true;
 	}
 	blob->size = actual;
 	return server->config.events->blob(server->config.opaque, blob, fd_take(fd));

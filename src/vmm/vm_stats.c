@@ -49,7 +49,8 @@ static json_t *stats_of_gpu(struct vm *vm)
 int vm_write_stats(struct vm *vm, const char *path, struct error *err)
 {
 	double run_s = (double)(loop_now_ns() - vm->started_ns) / 1e9;
-	json_t *root = json_pack("{s:s, s:f, s:i, s:o}", "name", vm->config->name, "run_s", run_s, "resets",
+	json_t *root = json_pack("{s:s, s:f, s:i, s:o}", "name",
+				 vm->config->name ? vm->config->name : "vm", "run_s", run_s, "resets",
 				 (int)atomic_load(&vm->resets), "interrupts", stats_of_interrupts(vm));
 	if (root && vm->gpu) {
 		json_object_set_new(root, "gpu", stats_of_gpu(vm));

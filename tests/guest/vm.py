@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 BUILD = Path(os.environ.get("ORIEL_BUILD", "build")).resolve()
-ORIEL = BUILD / "src/cli/oriel"
+ORIEL = BUILD / "oriel"
 IMAGE = BUILD / "guest"
 
 

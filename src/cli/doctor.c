@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * doctor.c - what this host offers, what is missing, and what to do about it
+ *
+ * How it works: plain look-ups; the Vulkan drivers are probed by `oriel-gpu --probe`, so that a broken driver can not take
+ * the doctor down with it.
+ * Threads: main.
+ */
+#include "cli/doctor.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "vmm/broker.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void say(const char *what, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(const char *what, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	printf("  %-16s ", what);
+	vprintf(format, args);
+	putchar('\n');
+	va_end(args);
+}
+
+/* Value of a "Key:   N kB" line of /proc/meminfo in MiB; 0 if absent. */
+static unsigned long memory_mib(const char *key)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+	unsigned long kib = 0;
+	size_t len = strlen(key);
+	while (file && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, key, len) && line[len] == ':') {
+			kib = strtoul(line + len + 1, NULL, 10);
+			break;
+		}
+	}
+	if (file) {
+		fclose(file);
+	}
+	return kib / 1024;
+}
+
+static void doctor_host(void)
+{
+	struct utsname host;
+	puts("Host");
+	if (uname(&host) == 0) {
+		say("system", "%s %s, %s", host.sysname, host.release, host.machine);
+	}
+	say("CPUs", "%ld", sysconf(_SC_NPROCESSORS_ONLN));
+	say("page size", "%ld bytes", sysconf(_SC_PAGESIZE));
+	say("memory", "%lu MiB, %lu MiB available", memory_mib("MemTotal"), memory_mib("MemAvailable"));
+}
+
+static void doctor_engines(void)
+{
+	puts("CPU engines (--engine)");
+	say("soft", "yes: the built-in interpreter, runs everywhere");
+#if defined(__aarch64__)
+	say("kvm", access("/dev/kvm", R_OK | W_OK) == 0 ? "present on this host, but this version has no KVM engine yet"
+							: "no /dev/kvm that this user may open");
+#else
+	say("kvm", "no: KVM of this architecture can not run Arm guests");
+#endif
+}
+
+/* Let oriel-gpu print its drivers.  True if one is usable. */
+static bool doctor_gpu(void)
+{
+	struct error err = {0};
+	AUTO_FREE char *server = broker_find_program("oriel-gpu", NULL, &err);
+	puts("Vulkan drivers (--gpu shared)");
+	if (!server) {
+		say("oriel-gpu", "%s", err.text);
+		return false;
+	}
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		execl(server, "oriel-gpu", "--probe", (char *)NULL);
+		_exit(127);
+	}
+	int status = -1;
+	if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
+		say("result", "no usable driver: install one (Debian: apt install mesa-vulkan-drivers)");
+		return false;
+	}
+	return true;
+}
+
+static void doctor_file(const char *path, const char *use)
+{
+	say(path, "%s; %s", access(path, F_OK) == 0 ? "present" : "absent", use);
+}
+
+int command_doctor(int argc, char **argv)
+{
+	if (argc > 0) {
+		log_error("unexpected argument '%s'; oriel doctor takes none", argv[0]);
+		return 2;
+	}
+	doctor_host();
+	doctor_engines();
+	bool gpu = doctor_gpu();
+	puts("Optional parts of the host");
+	doctor_file("/dev/dri", "not needed for the shared GPU");
+	doctor_file("/dev/udmabuf", "not needed for the shared GPU");
+	AUTO_FREE char *passt = broker_find_program("passt", NULL, NULL);
+	say("passt", "%s", passt ? "present; --net user works" : "missing: for --net user, apt install passt");
+	return gpu ? 0 : 1;
+}
