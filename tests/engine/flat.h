@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flat.h - the interpreter's handlers without the rest of the engine
+ *
+ * How it works: stands in for run.c, mem.c and exception.c with two mapped ranges (the window's pages and the code) and no
+ * exceptions: whatever would raise one stops the stream.
+ */
+#ifndef ORIEL_TESTS_ENGINE_FLAT_H
+#define ORIEL_TESTS_ENGINE_FLAT_H
+
+#include "diff.h"
+
+struct flat;
+
+/* NULL if there is no memory. */
+struct flat *flat_create(void);
+void flat_destroy(struct flat *flat);
+/* Run one case; @result as the reference program would send it. */
+void flat_run(struct flat *flat, const struct diff_case *c, struct diff_state *result);
+
+#endif

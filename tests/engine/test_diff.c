@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_diff.c - compare the interpreter with qemu-aarch64, register by register
+ *
+ * Usage: test-diff --runner FILE [--qemu PROGRAM] [--seed N] [--count INSTRUCTIONS] [--only NAME] [--case N]
+ *
+ * How it works: cases (stream.h) are written to a file, the runner reads them under qemu-aarch64 and writes states to another, the
+ * same cases run here (flat.h), the states are compared.  A difference is narrowed down by running the case again with ever
+ * more of its instructions turned into NOPs.  Exit status 77: no reference found.
+ */
+#include "base/own.h"
+#include "flat.h"
+#include "stream.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCH = 2048, SKIP = 77, SHOWN = 20 };
+
+struct options {
+	const char *runner, *qemu, *only;
+	uint64_t seed, count;
+	int64_t single;
+};
+
+struct test {
+	struct options options;
+	struct row_set rows;
+	struct flat *flat;
+	struct diff_case *cases;
+	struct diff_state *states;
+	uint64_t executed, different;
+	uint32_t seen[A64_OPS];
+};
+
+/* Run @count cases under the reference.  False: it failed. */
+static bool run_reference(const struct options *options, const struct diff_case *cases,
+			  struct diff_state *states, unsigned count)
+{
+	AUTO_FD int in = memfd_create("cases", 0);
+	AUTO_FD int out = memfd_create("states", 0);
+	size_t bytes = count * sizeof(*cases);
+	if (in < 0 || out < 0 || write(in, cases, bytes) != (ssize_t)bytes || lseek(in, 0, SEEK_SET)) {
+		return false;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(in, 0);
+		dup2(out, 1);
+		execlp(options->qemu, options->qemu, "-cpu", "max", options->runner, NULL);
+		_exit(127);
+	}
+	int status = -1;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+		fprintf(stderr, "test-diff: %s ended with status %#x\n", options->qemu, (unsigned)status);
+		return false;
+	}
+	bytes = count * sizeof(*states);
+	return pread(out, states, bytes, 0) == (ssize_t)bytes;
+}
+
+static bool is_same(const struct diff_state *one, const struct diff_state *two)
+{
+	return memcmp(one, two, sizeof(*one)) == 0;
+}
+
+static void print_difference(const char *name, uint64_t before, uint64_t ours, uint64_t reference)
+{
+	if (ours != reference) {
+		printf("  %-10s before %016" PRIx64 "  ours %016" PRIx64 "  reference %016" PRIx64 "\n", name,
+		       before, ours, reference);
+	}
+}
+
+/* @before: the state before the instruction that differs. */
+static void print_differences(const struct diff_state *before, const struct diff_state *ours,
+			      const struct diff_state *reference)
+{
+	char name[16];
+	for (unsigned n = 0; n < 31; n++) {
+		snprintf(name, sizeof(name), "x%u", n);
+		print_difference(name, before->x[n], ours->x[n], reference->x[n]);
+	}
+	for (unsigned n = 0; n < 64; n++) {
+		snprintf(name, sizeof(name), "v%u.d[%u]", n / 2, n & 1);
+		print_difference(name, before->v[n / 2][n & 1], ours->v[n / 2][n & 1],
+				 reference->v[n / 2][n & 1]);
+	}
+	for (unsigned n = 0; n < DIFF_WINDOW_BYTES; n++) {
+		snprintf(name, sizeof(name), "byte %#x", n);
+		print_difference(name, before->memory[n], ours->memory[n], reference->memory[n]);
+	}
+	print_difference("sp", before->sp, ours->sp, reference->sp);
+	print_difference("nzcv", before->nzcv, ours->nzcv, reference->nzcv);
+	print_difference("fpcr", before->fpcr, ours->fpcr, reference->fpcr);
+	print_difference("fpsr", before->fpsr, ours->fpsr, reference->fpsr);
+	print_difference("signal", 0, ours->stopped, reference->stopped);
+	print_difference("signal at", 0, ours->stopped_at, reference->stopped_at);
+}
+
+static void print_operands(const struct diff_state *before, uint32_t word)
+{
+	const unsigned numbers[] = { word >> 5 & 31, word >> 16 & 31, word >> 10 & 31, word & 31 };
+	for (unsigned k = 0; k < 4; k++) {
+		unsigned n = numbers[k];
+		printf("  %2u: x %016" PRIx64 "  v %016" PRIx64 ".%016" PRIx64 "\n", n,
+		       n < 31 ? before->x[n] : before->sp, before->v[n][1], before->v[n][0]);
+	}
+	printf("  nzcv %08" PRIx64 " fpcr %08" PRIx64 " fpsr %08" PRIx64 "\n", before->nzcv, before->fpcr,
+	       before->fpsr);
+}
+
+/* Find the first instruction of a case after which the states differ, and show it. */
+static bool narrow_down(struct test *test, const struct diff_case *c, uint64_t number)
+{
+	struct diff_case *prefixes = calloc(c->count + 1, sizeof(*prefixes));
+	struct diff_state *states = calloc(c->count + 1, sizeof(*states)), ours, before = c->start;
+	bool ran = prefixes && states;
+	for (unsigned n = 0; ran && n <= c->count; n++) {
+		prefixes[n] = *c;
+		for (unsigned k = n; k < c->count; k++) {
+			prefixes[n].insns[k] = 0xd503201f;
+		}
+	}
+	ran = ran && run_reference(&test->options, prefixes, states, c->count + 1);
+	for (unsigned n = 0; ran && n <= c->count; n++) {
+		flat_run(test->flat, &prefixes[n], &ours);
+		if (!is_same(&ours, &states[n])) {
+			uint32_t word = n ? c->insns[n - 1] : 0;
+			printf("case %" PRIu64 ", instruction %u: %08x %s\n", number, n, word,
+			       a64_infos[a64_decode(word)].name);
+			print_operands(&before, word);
+			print_differences(&before, &ours, &states[n]);
+			break;
+		}
+		before = states[n];
+	}
+	free(prefixes);
+	free(states);
+	return ran;
+}
+
+/* One batch of cases from @first.  False: the reference failed. */
+static bool run_batch(struct test *test, uint64_t first, unsigned count)
+{
+	struct diff_state ours;
+	for (unsigned n = 0; n < count; n++) {
+		stream_make_case(&test->cases[n], &test->rows, test->options.seed, first + n);
+		test->executed += test->cases[n].count;
+		for (unsigned k = 0; k < test->cases[n].count; k++) {
+			test->seen[a64_decode(test->cases[n].insns[k])]++;
+		}
+	}
+	if (!run_reference(&test->options, test->cases, test->states, count)) {
+		return false;
+	}
+	for (unsigned n = 0; n < count; n++) {
+		memset(&ours, 0, sizeof(ours));
+		flat_run(test->flat, &test->cases[n], &ours);
+		if (!is_same(&ours, &test->states[n]) && test->different++ < SHOWN) {
+			if (!narrow_down(test, &test->cases[n], first + n)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static bool parse_options(struct options *options, int argc, char **argv)
+{
+	static const struct option table[] = {
+		{ "runner", 1, NULL, 'r' }, { "qemu", 1, NULL, 'q' }, { "only", 1, NULL, 'o' },
+		{ "seed", 1, NULL, 's' },   { "count", 1, NULL, 'c' }, { "case", 1, NULL, 'n' }, { 0 },
+	};
+	int c;
+	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (c) {
+		case 'r': options->runner = optarg; break;
+		case 'q': options->qemu = optarg; break;
+		case 'o': options->only = optarg; break;
+		case 's': options->seed = strtoull(optarg, NULL, 0); break;
+		case 'c': options->count = strtoull(optarg, NULL, 0); break;
+		case 'n': options->single = strtoll(optarg, NULL, 0); break;
+		default: return false;
+		}
+	}
+	return options->runner != NULL;
+}
+
+static bool run_all(struct test *test)
+{
+	if (test->options.single >= 0) {
+		return run_batch(test, (uint64_t)test->options.single, 1);
+	}
+	for (uint64_t first = 0; test->executed < test->options.count; first += BATCH) {
+		if (!run_batch(test, first, BATCH)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Rows that were to be tried but never came up. */
+static void print_unseen(const struct test *test)
+{
+	for (unsigned n = 0; n < test->rows.count; n++) {
+		if (!test->seen[test->rows.rows[n]]) {
+			printf("never tried: %s\n", a64_infos[test->rows.rows[n]].name);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct test test = { .options = { .qemu = "qemu-aarch64", .count = 1000000, .single = -1 } };
+	test.options.seed = (uint64_t)time(NULL);
+	if (!parse_options(&test.options, argc, argv)) {
+		fprintf(stderr, "usage: test-diff --runner FILE [--qemu PROGRAM] [--seed N] [--count N] "
+				"[--only NAME] [--case N]\n");
+		return 2;
+	}
+	printf("seed %" PRIu64 ", %u rows of the tables\n", test.options.seed,
+	       stream_choose_rows(&test.rows, test.options.only));
+	if (system("command -v qemu-aarch64 >/dev/null 2>&1") != 0) {
+		printf("skipped: qemu-aarch64 is not installed\n");
+		return SKIP;
+	}
+	test.flat = flat_create();
+	test.cases = calloc(BATCH, sizeof(*test.cases));
+	test.states = calloc(BATCH, sizeof(*test.states));
+	if (!test.flat || !test.cases || !test.states || test.rows.count == 0 || !run_all(&test)) {
+		printf("FAIL: the comparison could not run\n");
+		return 1;
+	}
+	print_unseen(&test);
+	printf("%" PRIu64 " instructions, %" PRIu64 " cases differ\n", test.executed, test.different);
+	flat_destroy(test.flat);
+	free(test.cases);
+	free(test.states);
+	return test.different != 0;
+}
