@@ -9,7 +9,7 @@ from venus_registry import Refused, Var
 KINDS = ('END', 'COPY', 'U8', 'U16', 'FIXED_COPY', 'FIXED_SKIP', 'FIXED_STRUCT', 'FIXED_HANDLE', 'HANDLE', 'STRUCT', 'UNION',
 	'CHAIN', 'ARRAY_COPY', 'ARRAY_STRUCT', 'ARRAY_UNION', 'ARRAY_HANDLE', 'STRING', 'ARRAY_STRING', 'NULL', 'OUT_COPY',
 	'OUT_STRUCT', 'OUT_HANDLE')
-PARTIAL, OUT, WRITABLE = 1, 2, 4  # op flags; alignment is kept in bits 4..7 as a power of two
+PARTIAL, OUT, WRITABLE, REQUIRED = 1, 2, 4, 8  # op flags; alignment is kept in bits 4..7 as a power of two
 
 
 class Op:
@@ -323,6 +323,8 @@ class CommandInfo:
 				ops[0].c = layout.offsets[f'{var.name}_obj']
 			return ops[0]
 		op = compiler.pointer(var, params, layout, 0)
+		if var.required and op.kind not in ('NULL', 'STRING'):
+			op.flags |= REQUIRED  # drivers may rely on it; members of structs have too many exceptions
 		if var.const or op.kind == 'NULL':
 			return op
 		op.flags |= OUT | WRITABLE

@@ -39,6 +39,7 @@ class Var:
 		self.stype = element.get('values')
 		self.stype_offset = element.get('stype')
 		self.optional = (element.get('optional') or 'false').split(',')[0] == 'true'
+		self.required = self.pointers > 0 and not self.optional and element.get('noautovalidity') != 'true'
 		pointer = ' '.join(x for x in (before, self.type) if x) + between
 		self.declaration = f'{pointer} {self.name}' + (f'[{self.fixed}]' if self.fixed else '')
 

@@ -42,6 +42,7 @@ enum {
 	OP_PARTIAL = 1,	 /* nested structs and chains are partial */
 	OP_OUT = 2,	 /* goes into the reply */
 	OP_WRITABLE = 4, /* the driver writes: needs memory of its own */
+	OP_REQUIRED = 8, /* may be NULL only if the length is 0 */
 	OP_ALIGN_SHIFT = 4,
 };
 

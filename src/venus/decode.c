@@ -89,6 +89,9 @@ static uint64_t decode_count(struct reader *reader, const struct venus_op *op, c
 {
 	uint64_t count = decode_u64(reader);
 	if (!count) {
+		if (op->flags & OP_REQUIRED && codec_length(op->len, base) && !reader->bad) {
+			decode_fail(reader, "NULL where something is needed");
+		}
 		return 0;
 	}
 	if (op->len == 0) {

@@ -731,6 +731,10 @@ static void test_rules_are_enforced(void **state)
 	put_create_fence(&wire, 0, 101); /* in use */
 	expect_fatal(&wire, "object id is in use, or too many objects");
 	wire.len = 0;
+	put_command(&wire, VENUS_vkCreateFence, 0);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, 300);
+	expect_fatal(&wire, "NULL where something is needed");
+	wire.len = 0;
 	put_create_fence(&wire, 0, 0);
 	expect_fatal(&wire, "object id is in use, or too many objects");
 }
