@@ -225,7 +225,6 @@ static bool context_on_submitted(void *opaque, const struct wire_submitted *subm
 		context_answer_sent(context, command, command->result);
 		return true;
 	}
-	command->fence_done |= submitted->status != 0; /* no fence follows a failure */
 	context_advance(context, command->timeline);
 	context_finish_closing(context);
 	return true;

@@ -8,8 +8,8 @@
  *
  * Start: the broker executes `oriel-gpu --wire`; the socket is descriptor WIRE_SOCKET_FD, 0 and 1 are /dev/null, 2 is
  * oriel's stderr, nothing else is open.  End of stream on the socket ends the server, whatever it is doing.  The requests
- * that follow HELLO may be in the socket before WELCOME was sent.  FENCE for a stream may come before or after its
- * SUBMITTED; FENCEs of one timeline come in order.
+ * that follow HELLO may be in the socket before WELCOME was sent.  FENCE for a fenced stream may come before or after
+ * its SUBMITTED, and comes whatever the status; FENCEs of one timeline come in order.
  *
  * Blob descriptors: memfds of page-multiple size, sealed F_SEAL_SHRINK | F_SEAL_GROW, read-write, data at offset 0.
  *

@@ -343,9 +343,11 @@ static void fences_complete_in_order_within_a_timeline_only(void **state)
 	assert_int_equal(f->answers[last - 2].tag, 1);
 	assert_int_equal(f->answers[last - 1].tag, 2);
 	assert_int_equal(f->gpu->held, 0);
-	/* A stream that failed has no fence to wait for. */
+	/* A stream that failed still has its place in the timeline. */
 	send_submit(f, 6, 1, 1, 106, 4);
 	reply_submitted(f, a, expect(f, a, WIRE_SUBMIT), -EINVAL);
+	assert_int_equal(fixture_type(f, 6), 0);
+	reply_fence(f, a, 1, 106);
 	assert_int_equal(fixture_type(f, 6), GPU_ERR_UNSPEC);
 }
 
