@@ -410,8 +410,10 @@ static bool vtest_receive(struct vtest_client *client)
 	}
 	/* CREATE_RENDERER alone counts in bytes. */
 	uint64_t bytes = header[1] == VTEST_CREATE_RENDERER ? header[0] : header[0] * 4ull;
-	if (!vtest_check_first(client, header) || bytes > VTEST_MAX_BODY ||
-	    (client->context && context_is_over(client->context))) {
+	if (client->context && context_is_over(client->context)) {
+		return false; /* hung up, or said why already */
+	}
+	if (!vtest_check_first(client, header) || bytes > VTEST_MAX_BODY) {
 		log_limited(LOG_WARN, "client dropped: request %u not allowed here", header[1]);
 		return false;
 	}

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A newer Mesa beside the system: its Venus driver, loader and vulkaninfo, unpacked from Debian's packages.
+
+Nothing of the host is installed or replaced.  Programs run with the unpacked loader and libraries.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "images"))
+import aptroot  # noqa: E402
+
+SUITE = "trixie"
+PACKAGES = ["mesa-vulkan-drivers", "vulkan-tools", "libdrm2"]
+EXCLUDE = {"libllvm19", "libz3-4", "openssl-provider-legacy", "libssl3t64", "coreutils", "debconf"}  # nothing here needs them
+
+
+class Mesa:
+    """The unpacked Mesa; root, version, and how to run something with it."""
+
+    def __init__(self):
+        arch = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
+        self.dir = aptroot.cache_dir() / f"mesa-{SUITE}-{arch}"
+        if not (self.dir / "done").exists():
+            self._unpack(arch)
+        self.version = (self.dir / "done").read_text(encoding="utf-8").strip()
+        self.loader = next(p for p in (self.dir / "root/usr/lib").rglob("ld-linux-*.so.*") if p.is_file())
+        self.libraries = next((self.dir / "root/usr/lib").rglob("libvulkan_virtio.so")).parent
+        self.icd = self.dir / "venus.json"
+        self.icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {
+            "api_version": "1.3.269", "library_path": str(self.libraries / "libvulkan_virtio.so")}}), encoding="utf-8")
+
+    def _unpack(self, arch):
+        shutil.rmtree(self.dir, ignore_errors=True)
+        apt = aptroot.AptRoot(SUITE, arch)
+        apt.update()
+        debs = apt.download(PACKAGES, EXCLUDE)
+        aptroot.unpack(debs, self.dir / "root")
+        version = next(d.name.split("_")[1] for d in debs if d.name.startswith("mesa-vulkan-drivers_"))
+        (self.dir / "done").write_text(version + "\n", encoding="utf-8")
+
+    def run(self, socket, program, *args, timeout=120, **env):
+        """Run a program against the vtest server at @socket; returns its output, raises if it fails."""
+        path = self.dir / "root/usr/bin" / program
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
+        environment.update(VN_DEBUG="vtest", VTEST_SOCKET_NAME=socket, VK_DRIVER_FILES=str(self.icd),
+                           VK_LOADER_LAYERS_DISABLE="*", MESA_SHADER_CACHE_DISABLE="true", **env)
+        command = [str(self.loader), "--library-path", str(self.libraries), str(path if path.exists() else program), *args]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        assert result.returncode == 0, f"{program}: status {result.returncode}: {result.stderr[-2000:]}"
+        return result.stdout

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mesa's own Venus driver against oriel-gpu over vtest: the host's device, Vulkan 1.3, exact pictures."""
+import functools
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import tap  # noqa: E402
+import mesa  # noqa: E402
+import venus  # noqa: E402
+from aptroot import AptError  # noqa: E402
+from venus import Server  # noqa: E402
+
+SCENE = str(venus.BUILD / "images/vkscene/vkscene")
+FRAMES = ("--frames", "24", "--hash-every", "6")
+
+
+@functools.cache
+def newer_mesa():
+    """Unpacked once; skips where packages cannot be had."""
+    try:
+        return mesa.Mesa()
+    except AptError as error:
+        raise tap.Skip(str(error)) from error
+
+
+@functools.cache
+def native():
+    """The scene on the host's own driver."""
+    out = subprocess.run([SCENE, *FRAMES], capture_output=True, text=True, check=True, timeout=120).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def scene(server, *args, **env):
+    """The scene through Venus; its report."""
+    return json.loads(newer_mesa().run(server.path, SCENE, *FRAMES, *args, **env).splitlines()[-1])
+
+
+def test_vulkaninfo_shows_the_hosts_device_with_vulkan_1_3():
+    with Server() as server:
+        out = newer_mesa().run(server.path, "vulkaninfo", "--summary")
+    device = json.loads(subprocess.run([str(venus.SERVER), "--probe"], capture_output=True, text=True, check=True).stdout)
+    name = device["devices"][0]["name"]
+    assert f"Virtio-GPU Venus ({name})" in out, out
+    assert re.search(r"apiVersion\s+= 1\.3\.", out), out
+
+
+def test_vulkaninfo_gets_through_every_query():
+    with Server() as server:
+        out = newer_mesa().run(server.path, "vulkaninfo")
+        assert "VK_KHR_synchronization2" in out and "VkPhysicalDeviceVulkan13Features" in out
+        assert "dropped" not in server.errors() and "ended by" not in server.errors(), server.errors()
+
+
+def test_scene_is_the_hosts_to_the_last_bit():
+    with Server() as server:
+        report = scene(server)
+        assert report["device"].startswith("Virtio-GPU Venus") and report["api"].startswith("1.3"), report
+        assert report["hashes"] == native()["hashes"], report
+        assert server.errors() == "", server.errors()
+
+
+def test_scene_without_feedback_or_batching():
+    """Fences, semaphores and queries are then asked for by calls, and each call travels alone."""
+    perf = ("no_fence_feedback,no_semaphore_feedback,no_event_feedback,no_query_feedback",
+            "no_async_set_alloc,no_async_buffer_create,no_async_queue_submit,no_async_mem_alloc,no_async_image_create",
+            "no_cmd_batching,no_multi_ring")
+    with Server() as server:
+        for options in perf:
+            assert scene(server, VN_PERF=options)["hashes"] == native()["hashes"], options
+        assert server.errors() == "", server.errors()
+
+
+def test_programs_run_side_by_side():
+    reports = []
+    with Server() as server:
+        threads = [threading.Thread(target=lambda: reports.append(scene(server))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [r["hashes"] for r in reports] == [native()["hashes"]] * 3
+
+
+def test_a_program_that_is_killed_harms_nobody():
+    with Server() as server:
+        newer_mesa()
+        try:
+            newer_mesa().run(server.path, SCENE, "--frames", "1000000", timeout=2)
+            raise AssertionError("it came to an end")
+        except subprocess.TimeoutExpired:
+            pass
+        assert scene(server)["hashes"] == native()["hashes"]
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)
