@@ -3,8 +3,10 @@
  * op_mem.c - loads and stores of one register and of pairs
  *
  * How it works: one macro a mode (immediate, pre- and post-index, register offset, unprivileged), instantiated for each access
- * of OPS_ACCESSES().  i->imm is the complete byte offset, for register offsets the shift.  With write-back and the base
- * also a target the results are CONSTRAINED UNPREDICTABLE (Arm ARM K1.2): the address wins.
+ * of OPS_ACCESSES().  i->imm is the complete byte offset, for register offsets the shift.  Each body is compiled twice: the
+ * handler itself knows only hits in the TLB, so that it needs no stack frame; on anything else it tail-calls
+ * its NAME_slow(), which does the instruction from its start.  With write-back and the base also a target the results
+ * are CONSTRAINED UNPREDICTABLE (Arm ARM K1.2): the address wins.
  * Threads: the vCPU thread.
  */
 #include "engine/soft/mem.h"
@@ -15,146 +17,196 @@
 #define RN cpu->x[i->rn]
 #define RM cpu->x[i->rm]
 #define RD cpu->x[i->rd]
+#define SP cpu->x[CPU_SP]
+/* What a body's argument BASE, which is S or N, stands for. */
+#define BASE_S SP
+#define BASE_N RN
 
-/* One access: READ(name, suffix) at va into RD, or STORE.  Returns from the handler when it faulted. */
-#define DO_LOAD(bits, suffix, type, ...)                                                           \
-	uint64_t value;                                                                            \
-	if (UNLIKELY(!mem_read##bits##suffix(cpu, i, va, &value))) {                               \
-		return;                                                                            \
+/* Define op_@name and its slow twin; BODY's first argument is FAST or SLOW. */
+#define TWICE(name, BODY, ...)                                                                     \
+	static __attribute__((cold, noinline)) void name##_slow(struct cpu *cpu,                   \
+								const struct insn *i)              \
+	{                                                                                          \
+		BODY(SLOW, __VA_ARGS__)                                                            \
 	}                                                                                          \
-	RD = (type)(__VA_ARGS__ value)
-#define DO_STORE(bits, suffix)                                                                     \
-	if (UNLIKELY(!mem_write##bits##suffix(cpu, i, va, RD))) {                                  \
+	OP(name)                                                                                   \
+	{                                                                                          \
+		const insn_fn slow = name##_slow;                                                  \
+		BODY(FAST, __VA_ARGS__)                                                            \
+	}
+
+#define TABLE	   cpu->tlb
+#define TABLE_user cpu->tlb_user
+
+/* Hits only: `p` is the host address. */
+#define HIT(way, table, bytes)                                                                     \
+	void *p = mem_hit_##way((table), va, (bytes), false);                                      \
+	if (UNLIKELY(!p)) {                                                                        \
+		SOFT_TAIL return slow(cpu, i);                                                     \
+	}
+#define FAST_LOAD(bits, suffix)                                                                    \
+	uint64_t value;                                                                            \
+	HIT(read, TABLE##suffix, bits / 8)                                                         \
+	MEM_LOAD_PLAIN(bits, p, &value);
+#define SLOW_LOAD(bits, suffix)                                                                    \
+	uint64_t value;                                                                            \
+	if (!mem_read##bits##suffix(cpu, i, va, &value)) {                                         \
+		return;                                                                            \
+	}
+#define FAST_STORE(bits, suffix)                                                                   \
+	HIT(write, TABLE##suffix, bits / 8)                                                        \
+	MEM_STORE_PLAIN(bits, p, RD);
+#define SLOW_STORE(bits, suffix)                                                                   \
+	if (!mem_write##bits##suffix(cpu, i, va, RD)) {                                            \
 		return;                                                                            \
 	}
 
-#define ACCESS_LDR_b(suffix)	DO_LOAD(8, suffix, uint64_t)
-#define ACCESS_LDR_h(suffix)	DO_LOAD(16, suffix, uint64_t)
-#define ACCESS_LDR_w(suffix)	DO_LOAD(32, suffix, uint64_t)
-#define ACCESS_LDR_x(suffix)	DO_LOAD(64, suffix, uint64_t)
-#define ACCESS_LDRS_b_x(suffix) DO_LOAD(8, suffix, uint64_t, (int64_t)(int8_t))
-#define ACCESS_LDRS_b_w(suffix) DO_LOAD(8, suffix, uint32_t, (int32_t)(int8_t))
-#define ACCESS_LDRS_h_x(suffix) DO_LOAD(16, suffix, uint64_t, (int64_t)(int16_t))
-#define ACCESS_LDRS_h_w(suffix) DO_LOAD(16, suffix, uint32_t, (int32_t)(int16_t))
-#define ACCESS_LDRS_w_x(suffix) DO_LOAD(32, suffix, uint64_t, (int64_t)(int32_t))
-#define ACCESS_STR_b(suffix)	DO_STORE(8, suffix)
-#define ACCESS_STR_h(suffix)	DO_STORE(16, suffix)
-#define ACCESS_STR_w(suffix)	DO_STORE(32, suffix)
-#define ACCESS_STR_x(suffix)	DO_STORE(64, suffix)
+#define LOAD(A, bits, suffix, type, ...)                                                           \
+	A##_LOAD(bits, suffix) RD = (type)(__VA_ARGS__ value)
+#define ACCESS_LDR_b(A, suffix)	   LOAD(A, 8, suffix, uint64_t)
+#define ACCESS_LDR_h(A, suffix)	   LOAD(A, 16, suffix, uint64_t)
+#define ACCESS_LDR_w(A, suffix)	   LOAD(A, 32, suffix, uint64_t)
+#define ACCESS_LDR_x(A, suffix)	   LOAD(A, 64, suffix, uint64_t)
+#define ACCESS_LDRS_b_x(A, suffix) LOAD(A, 8, suffix, uint64_t, (int64_t)(int8_t))
+#define ACCESS_LDRS_b_w(A, suffix) LOAD(A, 8, suffix, uint32_t, (int32_t)(int8_t))
+#define ACCESS_LDRS_h_x(A, suffix) LOAD(A, 16, suffix, uint64_t, (int64_t)(int16_t))
+#define ACCESS_LDRS_h_w(A, suffix) LOAD(A, 16, suffix, uint32_t, (int32_t)(int16_t))
+#define ACCESS_LDRS_w_x(A, suffix) LOAD(A, 32, suffix, uint64_t, (int64_t)(int32_t))
+#define ACCESS_STR_b(A, suffix)	   A##_STORE(8, suffix)
+#define ACCESS_STR_h(A, suffix)	   A##_STORE(16, suffix)
+#define ACCESS_STR_w(A, suffix)	   A##_STORE(32, suffix)
+#define ACCESS_STR_x(A, suffix)	   A##_STORE(64, suffix)
 
-#define CHECK_SP                                                                                   \
+/* Alignment of SP: where the base may be SP, where it is SP, where it is not. */
+#define SLOW_CHECK                                                                                 \
 	if (mem_sp_misaligned(cpu, i)) {                                                           \
 		return;                                                                            \
 	}
+#define FAST_CHECK_ANY                                                                             \
+	if (UNLIKELY(i->rn == CPU_SP && (SP & 15))) {                                              \
+		SOFT_TAIL return slow(cpu, i);                                                     \
+	}
+#define FAST_CHECK_S \
+	if (UNLIKELY(SP & 15)) {                                                                   \
+		SOFT_TAIL return slow(cpu, i);                                                     \
+	}
+#define FAST_CHECK_N
+#define SLOW_CHECK_ANY SLOW_CHECK
+#define SLOW_CHECK_S  SLOW_CHECK
+#define SLOW_CHECK_N
+
+/* The two forms of most modes: NAME for base SP, NAME_nosp for the others. */
+#define BOTH(name, BODY, access)                                                                   \
+	TWICE(name, BODY, access, S)                                                               \
+	TWICE(name##_nosp, BODY, access, N)
 
 /* Base plus immediate. */
-#define MODE_UI(name, SUFFIX, CHECK)                                                               \
-	OP(name##SUFFIX)                                                                           \
-	{                                                                                          \
-		CHECK uint64_t va = RN + i->imm;                                                   \
-		ACCESS_##name();                                                                   \
-		NEXT(cpu, i);                                                                      \
-	}
-#define BOTH_UI(name, mode) MODE_UI(name, _ui, CHECK_SP) MODE_UI(name, _ui_nosp, )
-OPS_ACCESSES(BOTH_UI, ui)
+#define BODY_UI(A, name, BASE)                                                                     \
+	A##_CHECK_##BASE uint64_t va = BASE_##BASE + i->imm;                                              \
+	ACCESS_##name(A, );                                                                        \
+	NEXT(cpu, i);
+#define MODE_UI(name, mode) BOTH(name##_ui, BODY_UI, name)
+OPS_ACCESSES(MODE_UI, ui)
 
-/* LDUR, STUR: as above; decode.c takes the _ui_nosp form when it can. */
-#define MODE_UR(name, mode) MODE_UI(name, _ur, CHECK_SP)
+/* LDUR, STUR: decode.c takes the _ui_nosp form where it can. */
+#define MODE_UR(name, mode) TWICE(name##_ur, BODY_UI, name, S)
 OPS_ACCESSES(MODE_UR, ur)
 
 /* LDTR, STTR. */
-#define MODE_UNPRIV(name, mode)                                                                    \
-	OP(name##_unpriv)                                                                          \
-	{                                                                                          \
-		CHECK_SP uint64_t va = RN + i->imm;                                                \
-		ACCESS_##name(_user);                                                              \
-		NEXT(cpu, i);                                                                      \
-	}
+#define BODY_UNPRIV(A, name)                                                                       \
+	A##_CHECK_ANY uint64_t va = RN + i->imm;                                                   \
+	ACCESS_##name(A, _user);                                                                   \
+	NEXT(cpu, i);
+#define MODE_UNPRIV(name, mode) TWICE(name##_unpriv, BODY_UNPRIV, name)
 OPS_ACCESSES(MODE_UNPRIV, unpriv)
 
-#define MODE_PRE(name, SUFFIX, CHECK)                                                              \
-	OP(name##SUFFIX)                                                                           \
-	{                                                                                          \
-		CHECK uint64_t va = RN + i->imm;                                                   \
-		ACCESS_##name();                                                                   \
-		RN = va;                                                                           \
-		NEXT(cpu, i);                                                                      \
-	}
-#define BOTH_PRE(name, mode) MODE_PRE(name, _pre, CHECK_SP) MODE_PRE(name, _pre_nosp, )
-OPS_ACCESSES(BOTH_PRE, pre)
+#define BODY_PRE(A, name, BASE)                                                                    \
+	A##_CHECK_##BASE uint64_t va = BASE_##BASE + i->imm;                                              \
+	ACCESS_##name(A, );                                                                        \
+	BASE_##BASE = va;                                                                                 \
+	NEXT(cpu, i);
+#define MODE_PRE(name, mode) BOTH(name##_pre, BODY_PRE, name)
+OPS_ACCESSES(MODE_PRE, pre)
 
-#define MODE_POST(name, SUFFIX, CHECK)                                                             \
-	OP(name##SUFFIX)                                                                           \
-	{                                                                                          \
-		CHECK uint64_t va = RN;                                                            \
-		ACCESS_##name();                                                                   \
-		RN = va + i->imm;                                                                  \
-		NEXT(cpu, i);                                                                      \
-	}
-#define BOTH_POST(name, mode) MODE_POST(name, _post, CHECK_SP) MODE_POST(name, _post_nosp, )
-OPS_ACCESSES(BOTH_POST, post)
+#define BODY_POST(A, name, BASE)                                                                   \
+	A##_CHECK_##BASE uint64_t va = BASE_##BASE;                                                       \
+	ACCESS_##name(A, );                                                                        \
+	BASE_##BASE = va + i->imm;                                                                        \
+	NEXT(cpu, i);
+#define MODE_POST(name, mode) BOTH(name##_post, BODY_POST, name)
+OPS_ACCESSES(MODE_POST, post)
 
-#define MODE_REG(name, SUFFIX, ...)                                                                \
-	OP(name##SUFFIX)                                                                           \
-	{                                                                                          \
-		CHECK_SP uint64_t va = RN + ((uint64_t)(__VA_ARGS__ RM) << i->imm);                \
-		ACCESS_##name();                                                                   \
-		NEXT(cpu, i);                                                                      \
-	}
-#define ALL_REG(name, mode)                                                                        \
-	MODE_REG(name, _reg)                                                                       \
-	MODE_REG(name, _reg_uxtw, (uint32_t))                                                      \
-	MODE_REG(name, _reg_sxtw, (int64_t)(int32_t))
-OPS_ACCESSES(ALL_REG, reg)
+#define BODY_REG(A, name, ...)                                                                     \
+	A##_CHECK_ANY uint64_t va = RN + ((uint64_t)(__VA_ARGS__ RM) << i->imm);                   \
+	ACCESS_##name(A, );                                                                        \
+	NEXT(cpu, i);
+#define MODE_REG(name, mode)                                                                       \
+	TWICE(name##_reg, BODY_REG, name)                                                          \
+	TWICE(name##_reg_uxtw, BODY_REG, name, (uint32_t))                                         \
+	TWICE(name##_reg_sxtw, BODY_REG, name, (int64_t)(int32_t))
+OPS_ACCESSES(MODE_REG, reg)
 
 /* LDR (literal): imm includes the offset in the page. */
-#define LITERAL(name, access)                                                                      \
-	OP(name)                                                                                   \
-	{                                                                                          \
-		uint64_t va = cpu->block_pc + i->imm;                                              \
-		ACCESS_##access();                                                                 \
-		NEXT(cpu, i);                                                                      \
-	}
-LITERAL(LDR_lit_w, LDR_w)
-LITERAL(LDR_lit_x, LDR_x)
-LITERAL(LDR_lit_sw, LDRS_w_x)
+#define BODY_LITERAL(A, name)                                                                      \
+	uint64_t va = cpu->block_pc + i->imm;                                                      \
+	ACCESS_##name(A, );                                                                        \
+	NEXT(cpu, i);
+TWICE(LDR_lit_w, BODY_LITERAL, LDR_w)
+TWICE(LDR_lit_x, BODY_LITERAL, LDR_x)
+TWICE(LDR_lit_sw, BODY_LITERAL, LDRS_w_x)
 
 /* Pairs: rm is the second register. */
-#define PAIR_STP_w                                                                                 \
-	if (UNLIKELY(!mem_write_pair32(cpu, i, va, RD, RM))) {                                     \
-		return;                                                                            \
-	}
-#define PAIR_STP_x                                                                                 \
-	if (UNLIKELY(!mem_write128(cpu, i, va, MEM_PAIR, RD, RM))) {                               \
-		return;                                                                            \
-	}
-#define PAIR_READ(READ, type)                                                                      \
+#define FAST_PAIR_LOAD(bits)                                                                       \
+	uint##bits##_t both[2];                                                                    \
+	HIT(read, cpu->tlb, sizeof(both))                                                          \
+	memcpy(both, p, sizeof(both));                                                             \
+	uint64_t first = both[0], second = both[1];
+#define SLOW_PAIR_LOAD(bits)                                                                       \
 	uint64_t first, second;                                                                    \
-	if (UNLIKELY(!READ)) {                                                                     \
+	if (!read_pair##bits(cpu, i, va, &first, &second)) {                                       \
 		return;                                                                            \
-	}                                                                                          \
-	RD = (uint64_t)(type)first;                                                                \
-	RM = (uint64_t)(type)second;
-#define PAIR_LDP_w PAIR_READ(mem_read_pair32(cpu, i, va, &first, &second), uint32_t)
-#define PAIR_LDPSW PAIR_READ(mem_read_pair32(cpu, i, va, &first, &second), int32_t)
-#define PAIR_LDP_x PAIR_READ(mem_read128(cpu, i, va, MEM_PAIR, &first, &second), uint64_t)
-
-#define MODE_PAIR(name, SUFFIX, CHECK, VA, AFTER)                                                  \
-	OP(name##SUFFIX)                                                                           \
-	{                                                                                          \
-		CHECK uint64_t va = VA;                                                            \
-		PAIR_##name;                                                                       \
-		AFTER;                                                                             \
-		NEXT(cpu, i);                                                                      \
 	}
-#define ALL_PAIR(name, mode)                                                                       \
-	MODE_PAIR(name, _off, CHECK_SP, RN + i->imm, )                                             \
-	MODE_PAIR(name, _off_nosp, , RN + i->imm, )                                                \
-	MODE_PAIR(name, _pre, CHECK_SP, RN + i->imm, RN = va)                                      \
-	MODE_PAIR(name, _pre_nosp, , RN + i->imm, RN = va)                                         \
-	MODE_PAIR(name, _post, CHECK_SP, RN, RN = va + i->imm)                                     \
-	MODE_PAIR(name, _post_nosp, , RN, RN = va + i->imm)
-OPS_PAIRS(ALL_PAIR, all)
+#define FAST_PAIR_STORE(bits)                                                                      \
+	HIT(write, cpu->tlb, bits / 4)                                                             \
+	MEM_STORE_PLAIN(bits, p, RD);                                                              \
+	MEM_STORE_PLAIN(bits, (uint8_t *)p + bits / 8, RM);
+#define SLOW_PAIR_STORE(bits)                                                                      \
+	if (!write_pair##bits(cpu, i, va, RD, RM)) {                                               \
+		return;                                                                            \
+	}
+#define read_pair32		   mem_read_pair32
+#define write_pair32		   mem_write_pair32
+#define read_pair64(c, n, va, a, b)  mem_read128(c, n, va, MEM_PAIR, a, b)
+#define write_pair64(c, n, va, a, b) mem_write128(c, n, va, MEM_PAIR, a, b)
+
+#define PAIR_LOAD(A, bits, type)                                                                   \
+	A##_PAIR_LOAD(bits) RD = (uint64_t)(type)first;                                            \
+	RM = (uint64_t)(type)second
+#define PAIR_LDP_w(A) PAIR_LOAD(A, 32, uint32_t)
+#define PAIR_LDPSW(A) PAIR_LOAD(A, 32, int32_t)
+#define PAIR_LDP_x(A) PAIR_LOAD(A, 64, uint64_t)
+#define PAIR_STP_w(A) A##_PAIR_STORE(32)
+#define PAIR_STP_x(A) A##_PAIR_STORE(64)
+
+#define BODY_PAIR(A, name, BASE)                                                                   \
+	A##_CHECK_##BASE uint64_t va = BASE_##BASE + i->imm;                                              \
+	PAIR_##name(A);                                                                            \
+	NEXT(cpu, i);
+#define BODY_PAIR_PRE(A, name, BASE)                                                               \
+	A##_CHECK_##BASE uint64_t va = BASE_##BASE + i->imm;                                              \
+	PAIR_##name(A);                                                                            \
+	BASE_##BASE = va;                                                                                 \
+	NEXT(cpu, i);
+#define BODY_PAIR_POST(A, name, BASE)                                                              \
+	A##_CHECK_##BASE uint64_t va = BASE_##BASE;                                                       \
+	PAIR_##name(A);                                                                            \
+	BASE_##BASE = va + i->imm;                                                                        \
+	NEXT(cpu, i);
+#define MODE_PAIRS(name, mode)                                                                     \
+	BOTH(name##_off, BODY_PAIR, name)                                                          \
+	BOTH(name##_pre, BODY_PAIR_PRE, name)                                                      \
+	BOTH(name##_post, BODY_PAIR_POST, name)
+OPS_PAIRS(MODE_PAIRS, all)
 
 /* STNP, LDNP: the hint is ignored. */
 #define ALIAS(name, of)                                                                            \
