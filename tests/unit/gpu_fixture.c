@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct fixture *fixture_of_engine(struct engine *engine)
@@ -24,6 +25,9 @@ static int engine_map(struct engine *engine, uint64_t offset, int fd, uint64_t f
 		return error_set(err, f->map_status, "fake engine refuses");
 	}
 	f->maps++;
+	if (f->keep_maps) {
+		f->last_map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)fd_offset);
+	}
 	f->last_offset = offset;
 	f->last_len = len;
 	return 0;
@@ -125,9 +129,9 @@ bool fixture_open(struct fixture *f, bool shared, struct error *err)
 		.window_bytes = FIXTURE_WINDOW,
 		.memory_limit = 8 << 20,
 		.limit_2d = 8 << 20,
-		.start_limit_ms = 300,
+		.start_limit_ms = f->real ? 30000 : 300,
 	};
-	struct virtio_gpu_parts parts = {f->loop, f->gmem, &f->engine, f->display, &f->spawner};
+	struct virtio_gpu_parts parts = {f->loop, f->gmem, &f->engine, f->display, f->real ? f->real : &f->spawner};
 	f->gpu = gpu_create(&config, &parts, err);
 	if (f->gpu) {
 		f->gpu->owner = f;
@@ -189,6 +193,16 @@ void fixture_settle(struct fixture *f)
 		assert(status == 0);
 		loop_run(f->loop);
 	}
+}
+
+uint32_t fixture_await(struct fixture *f, uintptr_t tag, unsigned limit_ms)
+{
+	uint64_t end = loop_now_ns() + limit_ms * UINT64_C(1000000);
+	while (!fixture_type(f, tag) && loop_now_ns() < end) {
+		fixture_settle(f);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	return fixture_type(f, tag);
 }
 
 const struct fixture_answer *fixture_answer(const struct fixture *f, uintptr_t tag)

@@ -34,6 +34,7 @@ struct fixture {
 	struct display *display;
 	struct engine engine;
 	struct gpu_spawner spawner;
+	const struct gpu_spawner *real; /* set before fixture_open(): used instead of the fake */
 	struct gpu *gpu;
 	int welcome_status; /* what the query is answered with */
 	bool mute_query;
@@ -44,6 +45,8 @@ struct fixture {
 	unsigned answer_count;
 	unsigned maps, unmaps;
 	uint64_t last_offset, last_len;
+	uint8_t *last_map; /* what was mapped last; set keep_maps before */
+	bool keep_maps;
 	int map_status;
 };
 
@@ -55,6 +58,8 @@ void fixture_send(struct fixture *f, uintptr_t tag, const void *bytes, size_t le
 void fixture_send_cursor(struct fixture *f, uintptr_t tag, const void *bytes, size_t len);
 /* Let the loop handle what is there. */
 void fixture_settle(struct fixture *f);
+/* Let the loop work until the answer with @tag is there, at most @limit_ms.  Its type, 0 if it never came. */
+uint32_t fixture_await(struct fixture *f, uintptr_t tag, unsigned limit_ms);
 /* The answer with @tag, or NULL. */
 const struct fixture_answer *fixture_answer(const struct fixture *f, uintptr_t tag);
 /* Type of the answer with @tag; 0 if there is none yet. */
