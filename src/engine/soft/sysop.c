@@ -23,9 +23,10 @@ static void op_undefined(struct cpu *cpu, const struct insn *i)
 static bool only_el1(struct cpu *cpu, const struct insn *i)
 {
 	if (!cpu->el) {
-		cpu_undefined(cpu, i);
+		cpu_undefined(cpu, i); /* and now it is EL1 */
+		return false;
 	}
-	return cpu->el;
+	return true;
 }
 
 /* Is maintenance by address allowed here?  EL0 needs SCTLR_EL1.UCI. */

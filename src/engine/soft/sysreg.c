@@ -67,10 +67,11 @@ static void look_at_lines(struct cpu *cpu)
 
 /* Registers with effects. */
 
-#define SCTLR_RES1 UINT64_C(0x30500980)
+#define SCTLR_RES1 UINT64_C(0x30400980)
 #define SCTLR_RW                                                                                   \
 	(SCTLR_M | SCTLR_A | SCTLR_C | SCTLR_SA | SCTLR_SA0 | SCTLR_UMA | SCTLR_I | SCTLR_DZE |     \
-	 SCTLR_UCT | SCTLR_NTWI | SCTLR_NTWE | SCTLR_WXN | SCTLR_SPAN | SCTLR_UCI)
+	 SCTLR_UCT | SCTLR_NTWI | SCTLR_NTWE | SCTLR_WXN | SCTLR_SPAN | SCTLR_UCI |   \
+	 SCTLR_TSCXT)
 #define SCTLR_PAUTH (SCTLR_ENIA | SCTLR_ENIB | SCTLR_ENDA | SCTLR_ENDB)
 
 static void write_sctlr(struct cpu *cpu, uint64_t value)
@@ -205,6 +206,11 @@ static void write_fpsr(struct cpu *cpu, uint64_t value)
 static bool uct_allows(struct cpu *cpu)
 {
 	return cpu->sys->sctlr & SCTLR_UCT;
+}
+
+static bool tscxt_allows(struct cpu *cpu)
+{
+	return !(cpu->sys->sctlr & SCTLR_TSCXT);
 }
 
 static uint64_t read_dczid(struct cpu *cpu)
@@ -403,6 +409,9 @@ static const struct info infos[] = {
 	STORED(REG(3, 0, 13, 0, 4), RW1, tpidr_el1),
 	STORED(REG(3, 3, 13, 0, 2), RW1 | RW0, tpidr_el0),
 	STORED(REG(3, 3, 13, 0, 3), RW1 | R0, tpidrro_el0),
+	STORED(REG(3, 0, 13, 0, 7), RW1, scxtnum_el1),
+	{.number = REG(3, 3, 13, 0, 7), .access = RW1 | RW0, .offset = offsetof(struct sysregs, scxtnum_el0),
+	 .mask = UINT64_MAX, .allowed = tscxt_allows},
 
 	MASKED(REG(3, 0, 14, 1, 0), RW1, cntkctl, 0x203ff),
 	GATED(REG(3, 3, 14, 0, 0), R1 | R0, read_cntfrq, NULL, counters_allowed),
@@ -766,7 +775,7 @@ void sysreg_reset(struct cpu *cpu)
 {
 	struct sysregs *sys = cpu->sys;
 	memset(sys, 0, offsetof(struct sysregs, mpidr));
-	sys->sctlr = SCTLR_RES1 | SCTLR_SPAN;
+	sys->sctlr = SCTLR_RES1 | SCTLR_SPAN | SCTLR_TSCXT;
 	sys->oslar_locked = 1;
 	sysreg_update_fp(cpu);
 }

@@ -22,6 +22,7 @@
 #define SCTLR_NTWI (UINT64_C(1) << 16)
 #define SCTLR_NTWE (UINT64_C(1) << 18)
 #define SCTLR_WXN  (UINT64_C(1) << 19)
+#define SCTLR_TSCXT (UINT64_C(1) << 20)
 #define SCTLR_SPAN (UINT64_C(1) << 23)
 #define SCTLR_UCI  (UINT64_C(1) << 26)
 #define SCTLR_ENDA (UINT64_C(1) << 27)
@@ -44,7 +45,7 @@ enum sysreg_key { KEY_IA, KEY_IB, KEY_DA, KEY_DB, KEY_GA, KEY_COUNT };
 struct sysregs {
 	uint64_t sctlr, cpacr, ttbr0, ttbr1, tcr, mair, amair, contextidr;
 	uint64_t esr, far, elr, spsr, vbar, par, afsr0, afsr1;
-	uint64_t tpidr_el0, tpidrro_el0, tpidr_el1;
+	uint64_t tpidr_el0, tpidrro_el0, tpidr_el1, scxtnum_el0, scxtnum_el1;
 	uint64_t actlr, csselr, cntkctl, mdscr, oslar_locked, osdlr;
 	uint64_t mdccint, dspsr, dlr, osdtrrx, osdtrtx, oseccr, dbgclaim;
 	uint64_t dbgbvr[SYSREG_BREAKPOINTS], dbgbcr[SYSREG_BREAKPOINTS];

@@ -50,7 +50,7 @@ void sysreg_identify(struct sysregs *sys, bool pauth, bool bti, uint64_t mpidr)
 	sys->pfr0 = FIELD(1, 0) | FIELD(1, 4) |	  /* EL0 and EL1, AArch64 only */
 		    FIELD(1, 16) | FIELD(1, 20) | /* FP and AdvSIMD with half precision */
 		    FIELD(1, 24) |		  /* GIC by system registers */
-		    FIELD(1, 56) | FIELD(1, 60);  /* CSV2, CSV3 */
+		    FIELD(3, 56) | FIELD(1, 60);  /* CSV2_3: no branch history to mitigate; CSV3 */
 	sys->pfr1 = bti ? FIELD(1, 0) : 0;
 	sys->dfr0 = FIELD(6, 0) | FIELD(SYSREG_BREAKPOINTS - 1, 12) | FIELD(SYSREG_WATCHPOINTS - 1, 20);
 	sys->mmfr0 = FIELD(5, 0) |  /* 48 bits of physical address */

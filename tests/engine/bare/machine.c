@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine.c - the smallest machine that bare-metal tests can run on: RAM, a test device, a GPU window
+ *
+ * Usage: machine PROGRAM.  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
+ * A test that does not end within ten seconds fails.
+ * Threads: one runs the vCPU, a timer thread kicks it when time is up.
+ */
+#include "base/error.h"
+#include "base/own.h"
+#include "engine/engine.h"
+
+#include "bare.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+struct machine {
+	struct engine *engine;
+	struct engine_vcpu *vcpu;
+	uint8_t *ram;
+	char name[128], comments[8192];
+	uint64_t status, scratch, accesses;
+	bool ended, named;
+	int window_fd;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool running; /* under lock */
+	time_t deadline;
+	bool late;
+};
+
+static void take_char(struct machine *m, char c)
+{
+	char *to = m->named ? m->comments : m->name;
+	size_t room = m->named ? sizeof(m->comments) : sizeof(m->name), len = strlen(to);
+	if (!m->named && c == '\n') {
+		m->named = true;
+	} else if (len + 1 < room) {
+		to[len] = c;
+		to[len + 1] = 0;
+	}
+}
+
+static void set_window(struct machine *m, bool mapped)
+{
+	struct error err = {0};
+	if (!mapped) {
+		engine_window_unmap(m->engine, 0, 4096);
+	} else if (engine_window_map(m->engine, 0, m->window_fd, 0, 4096, &err)) {
+		printf("Bail out! %s\n", err.text);
+	}
+}
+
+static bool on_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
+{
+	struct machine *m = host;
+	switch (gpa - DEVICE) {
+	case DEVICE_ACCESSES:
+		*value = m->accesses;
+		return true;
+	default:
+		if (gpa - DEVICE - DEVICE_SCRATCH < 8) {
+			m->accesses = (m->accesses & ~UINT64_C(0xff)) + 0x100 + size;
+			*value = m->scratch >> (gpa & 7) * 8;
+			return true;
+		}
+		return false;
+	}
+}
+
+static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
+{
+	struct machine *m = host;
+	struct error err = {0};
+	switch (gpa - DEVICE) {
+	case DEVICE_CHAR:
+		take_char(m, (char)value);
+		return true;
+	case DEVICE_END:
+		m->status = value;
+		m->ended = true;
+		engine_vcpu_kick(m->vcpu);
+		return true;
+	case DEVICE_LINE:
+		engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, value & 1);
+		return true;
+	case DEVICE_WINDOW:
+		set_window(m, value & 1);
+		return true;
+	case DEVICE_PLACE:
+		return engine_window_place(m->engine, value, 0x10000, &err) == 0;
+	case DEVICE_SCRATCH:
+		m->accesses = (m->accesses & ~UINT64_C(0xff)) + 0x100 + size;
+		m->scratch = value;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ICC_PMR_EL1 exists as storage-less register; the others are UNDEFINED. */
+static bool on_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
+{
+	*value = 0xa5;
+	return reg == ENGINE_SYSREG(3, 0, 4, 6, 0);
+}
+
+static bool on_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
+{
+	return reg == ENGINE_SYSREG(3, 0, 4, 6, 0);
+}
+
+static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
+{
+	x[0] += x[7];
+}
+
+static void on_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
+{
+	struct machine *m = host;
+	if (m->vcpu) {
+		engine_vcpu_set_line(m->vcpu, ppi == ENGINE_PPI_VTIMER ? ENGINE_IRQ : ENGINE_FIQ, level);
+	}
+}
+
+static const struct engine_host host_ops = {
+	.mmio_read = on_read,
+	.mmio_write = on_write,
+	.icc_read = on_icc_read,
+	.icc_write = on_icc_write,
+	.hypercall = on_hypercall,
+	.timer_line = on_timer_line,
+};
+
+static void *watch(void *opaque)
+{
+	struct machine *m = opaque;
+	LOCKED(&m->lock);
+	while (m->running) {
+		struct timespec until = {.tv_sec = m->deadline};
+		pthread_cond_timedwait(&m->changed, &m->lock, &until);
+		if (m->running && time(NULL) >= m->deadline) {
+			m->late = true;
+			engine_vcpu_kick(m->vcpu);
+			m->deadline = time(NULL) + 10;
+		}
+	}
+	return NULL;
+}
+
+static int set_up(struct machine *m, struct error *err)
+{
+	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1};
+	m->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m->window_fd = memfd_create("window", MFD_CLOEXEC);
+	if (m->ram == MAP_FAILED || m->window_fd < 0 || ftruncate(m->window_fd, 4096)) {
+		return error_errno(err, "memory");
+	}
+	m->engine = soft_engine_create(&config, err);
+	if (!m->engine || engine_map_ram(m->engine, RAM_BASE, RAM_LEN, m->ram, false, err) ||
+	    engine_window_place(m->engine, WINDOW, 0x10000, err)) {
+		return -1;
+	}
+	m->vcpu = engine_vcpu_create(m->engine, 0, 0, err);
+	return m->vcpu ? 0 : -1;
+}
+
+static bool load(struct machine *m, const char *path)
+{
+	madvise(m->ram, RAM_LEN, MADV_DONTNEED);
+	FILE *file = fopen(path, "rb");
+	bool good = file && fread(m->ram, 1, RAM_LEN, file) > 0;
+	if (file) {
+		fclose(file);
+	}
+	return good;
+}
+
+/* One test; false if there is no such test. */
+static bool run_test(struct machine *m, unsigned number, bool *passed)
+{
+	struct error err = {0};
+	m->ended = m->named = m->late = false;
+	m->accesses = m->scratch = 0;
+	memset(m->name, 0, sizeof(m->name));
+	memset(m->comments, 0, sizeof(m->comments));
+	engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, false);
+	engine_vcpu_set_line(m->vcpu, ENGINE_FIQ, false);
+	engine_window_unmap(m->engine, 0, 4096);
+	if (engine_window_place(m->engine, WINDOW, 0x10000, &err)) {
+		return false;
+	}
+	engine_vcpu_reset(m->vcpu, RAM_BASE, number);
+	m->running = true;
+	m->deadline = time(NULL) + 10;
+	pthread_t watcher;
+	pthread_create(&watcher, NULL, watch, m);
+	while (!m->ended && !m->late) {
+		if (engine_run(m->vcpu) != ENGINE_EXIT_KICKED) {
+			break;
+		}
+	}
+	pthread_mutex_lock(&m->lock);
+	m->running = false;
+	pthread_cond_signal(&m->changed);
+	pthread_mutex_unlock(&m->lock);
+	pthread_join(watcher, NULL);
+	if (m->late) {
+		uint64_t x[31], sp, pc, pstate;
+		engine_vcpu_registers(m->vcpu, x, &sp, &pc, &pstate);
+		printf("# did not end: pc 0x%llx pstate 0x%llx\n", (unsigned long long)pc,
+		       (unsigned long long)pstate);
+	}
+	*passed = m->ended && m->status == STATUS_PASS;
+	return !(m->ended && m->status == STATUS_NO_SUCH_TEST);
+}
+
+int main(int argc, char **argv)
+{
+	struct machine m = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	struct error err = {0};
+	if (argc != 2 || set_up(&m, &err)) {
+		printf("Bail out! %s\n", err.text);
+		return 1;
+	}
+	unsigned number = 0, failed = 0;
+	for (;; number++) {
+		bool passed;
+		if (!load(&m, argv[1])) {
+			printf("Bail out! no program %s\n", argv[1]);
+			return 1;
+		}
+		if (!run_test(&m, number, &passed)) {
+			break;
+		}
+		printf("%s%s %u - %s\n", m.comments, passed ? "ok" : "not ok", number + 1, m.name);
+		failed += !passed;
+	}
+	printf("1..%u\n", number);
+	engine_destroy(m.engine);
+	munmap(m.ram, RAM_LEN);
+	close(m.window_fd);
+	return failed != 0;
+}
