@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 BUILD = Path(os.environ.get("ORIEL_BUILD", "build"))
-SERVER = BUILD / "src/venus/oriel-gpu"
+SERVER = BUILD / "oriel-gpu"
 
 UNREF, BUSY_WAIT, CREATE_RENDERER, PING, VERSION, PARAM, CAPSET, INIT, BLOB = 3, 7, 8, 10, 11, 15, 16, 17, 18
 SYNC_CREATE, SYNC_UNREF, SYNC_READ, SYNC_WRITE, SYNC_WAIT, SUBMIT = 19, 20, 21, 22, 23, 24
