@@ -100,8 +100,11 @@ uint64_t fp_to_int(struct fp_env *e, unsigned size, uint64_t a, unsigned bits, u
 /* FixedToFP; @value is sign- or zero-extended to 64 bits. */
 uint64_t fp_from_int(struct fp_env *e, unsigned size, uint64_t value, unsigned fbits, bool is_unsigned,
 		     enum fp_round mode);
-/* FPToFixedJS (FJCVTZS): 32-bit result modulo 2^32; *@exact says whether it was an in-range integer (and not -0). */
-uint32_t fp_to_int_js(struct fp_env *e, uint64_t a, bool *exact);
+/* FPToFixedJS (FJCVTZS): the value modulo 2^32 in the low half; FP_JS_EXACT if it was an integer in range (and not -0). */
+#define FP_JS_EXACT (1ull << 32)
+uint64_t fp_to_int_js(struct fp_env *e, uint64_t a);
+/* FPRoundIntN (FRINT32Z...): as fp_round_int() with @exact, but what does not fit an integer of @bits becomes the lowest one. */
+uint64_t fp_round_to_width(struct fp_env *e, unsigned size, uint64_t a, unsigned bits, enum fp_round mode);
 
 /* The integer estimates behind FRECPE/URECPE (@a 256..511) and FRSQRTE/URSQRTE (@a 128..511); results 256..511. */
 unsigned fp_recip_estimate(unsigned a);

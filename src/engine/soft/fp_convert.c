@@ -120,10 +120,9 @@ uint64_t fp_from_int(struct fp_env *e, unsigned size, uint64_t value, unsigned f
 	return fp_pack(e, size, &w, mode, false);
 }
 
-uint32_t fp_to_int_js(struct fp_env *e, uint64_t a, bool *exact)
+uint64_t fp_to_int_js(struct fp_env *e, uint64_t a)
 {
 	struct fp_num n = fp_unpack(e, FP_D, a, false);
-	*exact = false;
 	if (fp_is_nan(n.class) || n.class == FP_CLASS_INF) {
 		e->sr |= FPSR_IOC;
 		return 0;
@@ -134,13 +133,40 @@ uint32_t fp_to_int_js(struct fp_env *e, uint64_t a, bool *exact)
 		return n.sign ? -low : low;
 	}
 	bool inexact;
-	uint64_t whole = (uint64_t)fp_to_magnitude(&n, 0, FP_TO_ZERO, &inexact);
+	uint64_t whole = (uint64_t)fp_to_magnitude(&n, 0, FP_TO_ZERO, &inexact), exact = 0;
 	if (whole > (n.sign ? 1ull << 31 : (1ull << 31) - 1)) {
 		e->sr |= FPSR_IOC;
 	} else if (inexact) {
 		e->sr |= FPSR_IXC;
-	} else {
-		*exact = n.class == FP_CLASS_NUMBER || a == 0; /* neither -0 nor a flushed subnormal */
+	} else if (n.class == FP_CLASS_NUMBER || a == 0) { /* neither -0 nor a flushed subnormal */
+		exact = FP_JS_EXACT;
 	}
-	return (uint32_t)(n.sign ? -whole : whole);
+	return (uint32_t)(n.sign ? -whole : whole) | exact;
+}
+
+uint64_t fp_round_to_width(struct fp_env *e, unsigned size, uint64_t a, unsigned bits, enum fp_round mode)
+{
+	struct fp_num n = fp_unpack(e, size, a, false);
+	uint64_t lowest = (uint64_t)(fp_formats[size].bias + (int)bits - 1) << fp_formats[size].mant |
+			  fp_sign_bit(size);
+	if (n.class == FP_CLASS_ZERO) {
+		return fp_zero(size, n.sign);
+	}
+	if (n.class != FP_CLASS_NUMBER) {
+		e->sr |= FPSR_IOC;
+		return lowest;
+	}
+	bool inexact;
+	fp_u128 whole = fp_to_magnitude(&n, 0, mode, &inexact);
+	if (whole > ((fp_u128)1 << (bits - 1)) - !n.sign) {
+		e->sr |= FPSR_IOC;
+		return lowest;
+	}
+	e->sr |= inexact ? FPSR_IXC : 0;
+	if (!whole) {
+		return fp_zero(size, n.sign);
+	}
+	struct fp_wide w = {n.sign, 127, whole};
+	fp_normalise(&w);
+	return fp_pack(e, size, &w, FP_TO_ZERO, false);
 }

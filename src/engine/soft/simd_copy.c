@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simd_copy.c - moving elements: DUP, INS, SMOV/UMOV, permutations, EXT, TBL, modified immediates
+ *
+ * How it works: imm5 of the copy group has its lowest set bit at log2 of the element's bytes and the index above; the element's
+ * byte offset is therefore half of imm5 without that bit.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/simd.h"
+
+SOFT_INLINE unsigned copy_bytes(uint32_t imm5)
+{
+	return imm5 & -imm5;
+}
+
+SOFT_INLINE unsigned copy_offset(uint32_t imm5)
+{
+	return (imm5 & (imm5 - 1)) >> 1;
+}
+
+SOFT_INLINE uint64_t element_mask(unsigned bytes)
+{
+	return ~0ull >> (64 - 8 * bytes);
+}
+
+SOFT_INLINE uint64_t element_get(const union vreg *v, uint32_t imm5)
+{
+	unsigned offset = copy_offset(imm5);
+	return v->d[offset >> 3] >> (offset & 7) * 8 & element_mask(copy_bytes(imm5));
+}
+
+SOFT_INLINE void element_set(union vreg *v, uint32_t imm5, uint64_t value)
+{
+	unsigned offset = copy_offset(imm5), shift = (offset & 7) * 8;
+	uint64_t mask = element_mask(copy_bytes(imm5)), *d = &v->d[offset >> 3];
+	*d = (*d & ~(mask << shift)) | (value & mask) << shift;
+}
+
+/* @value, of @bytes, in all elements of a doubleword. */
+SOFT_INLINE uint64_t element_spread(uint64_t value, unsigned bytes)
+{
+	return (value & element_mask(bytes)) * (~0ull / element_mask(bytes));
+}
+
+SIMD_OP(DUP_elem)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw, imm5 = A64_imm5(w);
+	uint64_t v = element_spread(element_get(&cpu->v[A64_Rn(w)], imm5), copy_bytes(imm5));
+	simd_put(cpu, w, (vu_d){v, v});
+	NEXT(cpu, i);
+}
+
+SIMD_OP(DUP_gen)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	uint64_t v = element_spread(simd_read_x(cpu, A64_Rn(w)), copy_bytes(A64_imm5(w)));
+	simd_put(cpu, w, (vu_d){v, v});
+	NEXT(cpu, i);
+}
+
+SIMD_OP(DUP_scalar)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	VREG(vu_d, A64_Rd(w)) = (vu_d){element_get(&cpu->v[A64_Rn(w)], A64_imm5(w)), 0};
+	NEXT(cpu, i);
+}
+
+SIMD_OP(UMOV)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	simd_write_x(cpu, A64_Rd(w), element_get(&cpu->v[A64_Rn(w)], A64_imm5(w)));
+	NEXT(cpu, i);
+}
+
+SIMD_OP(SMOV)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw, unused = 64 - 8 * copy_bytes(A64_imm5(w));
+	int64_t v = (int64_t)(element_get(&cpu->v[A64_Rn(w)], A64_imm5(w)) << unused) >> unused;
+	simd_write_x(cpu, A64_Rd(w), A64_Q(w) ? (uint64_t)v : (uint32_t)v);
+	NEXT(cpu, i);
+}
+
+SIMD_OP(INS_gen)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	element_set(&cpu->v[A64_Rd(w)], A64_imm5(w), simd_read_x(cpu, A64_Rn(w)));
+	NEXT(cpu, i);
+}
+
+SIMD_OP(INS_elem)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw, imm5 = A64_imm5(w), bytes = copy_bytes(imm5);
+	/* imm4 is the byte offset of the source; bits below the element's size are ignored. */
+	uint32_t from = (A64_imm4(w) & ~(bytes - 1)) << 1 | bytes;
+	element_set(&cpu->v[A64_Rd(w)], imm5, element_get(&cpu->v[A64_Rn(w)], from));
+	NEXT(cpu, i);
+}
+
+/* Permutations: index lists of __builtin_shufflevector() over n and m. */
+#define EVENS_b	    0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODDS_b	    1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define EVEN_PAIR_b 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define ODD_PAIR_b  1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+#define LOW_ZIP_b   0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_ZIP_b  8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define EVENS_h	    0, 2, 4, 6, 8, 10, 12, 14
+#define ODDS_h	    1, 3, 5, 7, 9, 11, 13, 15
+#define EVEN_PAIR_h 0, 8, 2, 10, 4, 12, 6, 14
+#define ODD_PAIR_h  1, 9, 3, 11, 5, 13, 7, 15
+#define LOW_ZIP_h   0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_ZIP_h  4, 12, 5, 13, 6, 14, 7, 15
+#define EVENS_s	    0, 2, 4, 6
+#define ODDS_s	    1, 3, 5, 7
+#define EVEN_PAIR_s 0, 4, 2, 6
+#define ODD_PAIR_s  1, 5, 3, 7
+#define LOW_ZIP_s   0, 4, 1, 5
+#define HIGH_ZIP_s  2, 6, 3, 7
+#define EVENS_d	    0, 2
+#define ODDS_d	    1, 3
+#define EVEN_PAIR_d 0, 2
+#define ODD_PAIR_d  1, 3
+#define LOW_ZIP_d   0, 2
+#define HIGH_ZIP_d  1, 3
+
+/* @half: what to do to 64-bit vectors before or after the shuffle. */
+#define PERMUTE(row, z, before, after, ...)                                                        \
+	SIMD_OP(row)                                                                               \
+	{                                                                                          \
+		SIMD_ENTER(cpu, i)                                                                 \
+		uint32_t w = i->raw;                                                               \
+		vu_d n = VREG(vu_d, A64_Rn(w)), m = VREG(vu_d, A64_Rm(w));                         \
+		if (!A64_Q(w)) {                                                                   \
+			before;                                                                    \
+		}                                                                                  \
+		vu_d r = (vu_d)__builtin_shufflevector((vu_##z)n, (vu_##z)m, __VA_ARGS__);         \
+		if (!A64_Q(w)) {                                                                   \
+			after;                                                                     \
+		}                                                                                  \
+		simd_put(cpu, w, r);                                                               \
+		NEXT(cpu, i);                                                                      \
+	}
+#define NOTHING
+/* The 64-bit ZIP2 wants the elements in the middle of the 128-bit vectors. */
+#define PERMUTES(name, z)                                                                          \
+	PERMUTE(UZP1_##z, z, n[1] = m[0], NOTHING, EVENS_##z)                                      \
+	PERMUTE(UZP2_##z, z, n[1] = m[0], NOTHING, ODDS_##z)                                       \
+	PERMUTE(TRN1_##z, z, NOTHING, NOTHING, EVEN_PAIR_##z)                                      \
+	PERMUTE(TRN2_##z, z, NOTHING, NOTHING, ODD_PAIR_##z)                                       \
+	PERMUTE(ZIP1_##z, z, NOTHING, NOTHING, LOW_ZIP_##z)                                        \
+	PERMUTE(ZIP2_##z, z, (n[1] = n[0] >> 32, m[1] = m[0] >> 32), NOTHING, HIGH_ZIP_##z)
+EACH_BHSD(PERMUTES, )
+
+SIMD_OP(EXT)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	unsigned shift = A64_imm4(w) * 8;
+	const union vreg *n = &cpu->v[A64_Rn(w)], *m = &cpu->v[A64_Rm(w)];
+	if (A64_Q(w)) {
+		__uint128_t low = n->q, high = m->q;
+		cpu->v[A64_Rd(w)].q = low >> shift | high << 1 << (127 - shift);
+	} else {
+		uint64_t low = n->d[0], high = m->d[0];
+		VREG(vu_d, A64_Rd(w)) = (vu_d){low >> shift | high << 1 << (63 - shift), 0};
+	}
+	NEXT(cpu, i);
+}
+
+/* @otherwise: the byte for an index beyond the table. */
+#define TABLE(row, otherwise)                                                                      \
+	SIMD_OP(row)                                                                               \
+	{                                                                                          \
+		SIMD_ENTER(cpu, i)                                                                 \
+		uint32_t w = i->raw;                                                               \
+		const union vreg *m = &cpu->v[A64_Rm(w)], *d = &cpu->v[A64_Rd(w)];                 \
+		unsigned first = A64_Rn(w), size = 16 * (A64_len(w) + 1);                          \
+		union vreg r = {.d = {0, 0}};                                                      \
+		for (unsigned k = 0; k < 8u << A64_Q(w); k++) {                                    \
+			unsigned index = m->b[k];                                                  \
+			r.b[k] = index < size ? cpu->v[(first + index / 16) % 32].b[index % 16]    \
+					      : otherwise;                                         \
+		}                                                                                  \
+		(void)d;                                                                           \
+		cpu->v[A64_Rd(w)] = r;                                                             \
+		NEXT(cpu, i);                                                                      \
+	}
+TABLE(TBL, 0)
+TABLE(TBX, d->b[k])
+
+/* AdvSIMDExpandImm (Arm ARM J1.1). */
+SOFT_INLINE uint64_t expand_imm(uint32_t w)
+{
+	unsigned cmode = A64_cmode(w);
+	uint64_t imm = A64_imm_abc(w) << 5 | A64_imm_defgh(w);
+	switch (cmode >> 1) {
+	case 0:
+	case 1:
+	case 2:
+	case 3: return (imm << (cmode >> 1) * 8) * 0x0000000100000001;
+	case 4: return imm * 0x0001000100010001;
+	case 5: return imm * 0x0100010001000100;
+	case 6: return (cmode & 1 ? imm << 16 | 0xffff : imm << 8 | 0xff) * 0x0000000100000001;
+	default: break;
+	}
+	if (cmode == 14) {
+		if (!(w >> 29 & 1)) {
+			return imm * 0x0101010101010101;
+		}
+		/* Each bit becomes a byte. */
+		uint64_t bits = (imm & 0x7f) * 0x0002040810204081 & 0x0101010101010101;
+		return (bits | (imm & 0x80) << 49) * 0xff;
+	}
+	uint64_t sign = imm >> 7, high = imm >> 6 & 1, rest = imm & 0x3f;
+	if (w >> 29 & 1) {
+		return sign << 63 | (high ? 0x3fcull << 52 : 0x400ull << 52) | rest << 48;
+	}
+	return (sign << 31 | (high ? 0x3e000000ull : 0x40000000ull) | rest << 19) * 0x0000000100000001;
+}
+
+SIMD_OP(MOVI_imm)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	uint64_t v = expand_imm(w);
+	if (A64_op29(w) && A64_cmode(w) < 14) {
+		v = ~v; /* MVNI */
+	}
+	simd_put(cpu, w, (vu_d){v, v});
+	NEXT(cpu, i);
+}
+
+SIMD_OP(ORR_v_imm)
+{
+	SIMD_ENTER(cpu, i)
+	uint64_t v = expand_imm(i->raw);
+	simd_put(cpu, i->raw, VREG(vu_d, A64_Rd(i->raw)) | (vu_d){v, v});
+	NEXT(cpu, i);
+}
+
+SIMD_OP(BIC_v_imm)
+{
+	SIMD_ENTER(cpu, i)
+	uint64_t v = expand_imm(i->raw);
+	simd_put(cpu, i->raw, VREG(vu_d, A64_Rd(i->raw)) & ~(vu_d){v, v});
+	NEXT(cpu, i);
+}
+
+SIMD_OP(FMOV_v_imm_h)
+{
+	SIMD_ENTER(cpu, i)
+	uint64_t imm = A64_imm_abc(i->raw) << 5 | A64_imm_defgh(i->raw);
+	uint64_t v = (imm >> 7 << 15 | (imm >> 6 & 1 ? 0x3000 : 0x4000) | (imm & 0x3f) << 6) *
+		     0x0001000100010001;
+	simd_put(cpu, i->raw, (vu_d){v, v});
+	NEXT(cpu, i);
+}
