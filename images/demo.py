@@ -78,6 +78,10 @@ class GuestRun:
 
     def line(self, text, since_s):
         self.tail = (self.tail + [text])[-8:]
+        if text.startswith('{"device"'):
+            self.scene = json.loads(text)
+        elif text.startswith("vkscene: error: "):
+            self.failures.append(text)
         match = re.search(r"@oriel (\w+) ?(.*)", text)
         if not match:
             return
@@ -94,8 +98,6 @@ class GuestRun:
         elif word == "frame":
             done, total = (int(x) for x in rest.split()[:2])
             self.screen.bar("frames", done, total)
-        elif word == "scene":
-            self.scene = json.loads(rest)
         elif word == "fail":
             self.failures.append(rest)
         elif word == "done":
