@@ -104,12 +104,12 @@ static inline uint64_t insn_pc(const struct cpu *cpu, const struct insn *i)
 }
 
 /* Go on with the next instruction (each page ends with an entry that goes to the next page). */
-#ifdef SOFT_TAILCALLS
-#ifdef __clang__
+#if defined(SOFT_TAILCALLS) && defined(__clang__)
 #define SOFT_TAIL __attribute__((musttail))
 #else
 #define SOFT_TAIL
 #endif
+#ifdef SOFT_TAILCALLS
 #define NEXT(cpu, i) SOFT_TAIL return (i)[1].fn((cpu), (i) + 1)
 #else
 #define NEXT(cpu, i)                                                                               \

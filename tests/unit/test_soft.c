@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_soft.c - the built-in engine from the outside: memory map, window, kicks, lines, sleeping, two vCPUs */
+#include "base/loop.h"
+#include "engine/engine.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { RAM = 0x40000000, RAM_LEN = 0x10000, DEVICE = 0x1000, WINDOW = 0x80000000 };
+
+struct fixture {
+	struct engine *engine;
+	struct engine_vcpu *vcpu[2];
+	uint32_t *code;
+	atomic_int writes, hypercalls;
+	uint64_t last_value;
+};
+
+static bool no_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
+{
+	return false;
+}
+
+/* A write to the device ends the run. */
+static bool device_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
+{
+	struct fixture *f = host;
+	if (gpa != DEVICE) {
+		return false;
+	}
+	f->last_value = value;
+	atomic_fetch_add(&f->writes, 1);
+	engine_vcpu_kick(f->vcpu[vcpu]);
+	return true;
+}
+
+static bool no_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
+{
+	return false;
+}
+
+static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
+{
+	return false;
+}
+
+static void hypercall(void *host, unsigned vcpu, uint64_t x[8])
+{
+	struct fixture *f = host;
+	atomic_fetch_add(&f->hypercalls, 1);
+	x[0] = x[1] + x[7];
+	engine_vcpu_kick(f->vcpu[vcpu]);
+}
+
+static void timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
+{
+	struct fixture *f = host;
+	if (f->vcpu[vcpu]) {
+		engine_vcpu_set_line(f->vcpu[vcpu], ENGINE_IRQ, level);
+	}
+}
+
+static const struct engine_host host_ops = {no_read, device_write, no_icc_read, no_icc_write, hypercall, timer_line};
+
+static struct fixture *set_up(unsigned vcpus)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct engine_config config = {.host_ops = &host_ops, .host = f, .vcpus = vcpus};
+	struct error err = {0};
+	f->engine = soft_engine_create(&config, &err);
+	assert_non_null(f->engine);
+	f->code = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_int_equal(engine_map_ram(f->engine, RAM, RAM_LEN, f->code, false, &err), 0);
+	for (unsigned n = 0; n < vcpus; n++) {
+		f->vcpu[n] = engine_vcpu_create(f->engine, n, n, &err);
+		assert_non_null(f->vcpu[n]);
+	}
+	return f;
+}
+
+static void tear_down(struct fixture *f)
+{
+	engine_destroy(f->engine);
+	munmap(f->code, RAM_LEN);
+	free(f);
+}
+
+static void load(struct fixture *f, const uint32_t *words, size_t bytes)
+{
+	memcpy(f->code, words, bytes);
+	engine_vcpu_reset(f->vcpu[0], RAM, 0);
+}
+
+static void refuses_bad_configurations(void **state)
+{
+	struct error err = {0};
+	struct engine_config config = {.host_ops = &host_ops, .vcpus = 0};
+	assert_null(soft_engine_create(&config, &err));
+	config.vcpus = 1000;
+	assert_null(soft_engine_create(&config, &err));
+	struct fixture *f = set_up(1);
+	assert_int_equal(engine_map_ram(f->engine, RAM + 0x8000, 0x10000, f->code, false, &err), -EEXIST);
+	assert_int_equal(engine_map_ram(f->engine, 0x123, 0x1000, f->code, false, &err), -EINVAL);
+	assert_null(engine_vcpu_create(f->engine, 1, 1, &err));
+	tear_down(f);
+}
+
+static void window_refuses_what_is_outside(void **state)
+{
+	struct fixture *f = set_up(1);
+	struct error err = {0};
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 0x4000), 0);
+	assert_int_equal(engine_window_map(f->engine, 0, fd, 0, 0x1000, &err), -EINVAL);
+	assert_int_equal(engine_window_place(f->engine, WINDOW, 0x10000, &err), 0);
+	assert_int_equal(engine_window_place(f->engine, WINDOW, 0x20000, &err), -EINVAL);
+	assert_int_equal(engine_window_map(f->engine, 0xf000, fd, 0, 0x2000, &err), -EINVAL);
+	assert_int_equal(engine_window_map(f->engine, 0x10, fd, 0, 0x1000, &err), -EINVAL);
+	assert_int_equal(engine_window_map(f->engine, 0x1000, fd, 0, 0, &err), -EINVAL);
+	assert_int_equal(engine_window_map(f->engine, UINT64_MAX - 0xfff, fd, 0, 0x1000, &err), -EINVAL);
+	assert_int_equal(engine_window_map(f->engine, 0xf000, fd, 0x3000, 0x1000, &err), 0);
+	engine_window_unmap(f->engine, 0x20000, 0x1000); /* ignored */
+	engine_window_unmap(f->engine, 0xf000, 0x1000);
+	close(fd);
+	tear_down(f);
+}
+
+/* Store to the device, then loop. */
+static const uint32_t store_and_loop[] = {
+	0xd2820001, /* mov x1, #0x1000 */
+	0xd2800542, /* mov x2, #42 */
+	0xf9000022, /* str x2, [x1] */
+	0x91000463, /* add x3, x3, #1 */
+	0x17ffffff, /* b .-4 */
+};
+
+static void kick_leaves_loops_and_devices(void **state)
+{
+	struct fixture *f = set_up(1);
+	load(f, store_and_loop, sizeof(store_and_loop));
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_KICKED);
+	assert_int_equal(f->last_value, 42);
+	assert_int_equal(atomic_load(&f->writes), 1);
+	uint64_t x[31], sp, pc, pstate;
+	engine_vcpu_registers(f->vcpu[0], x, &sp, &pc, &pstate);
+	assert_int_equal(x[2], 42);
+	assert_int_equal(pstate, 0x3c5);
+	/* A kick before the run counts. */
+	engine_vcpu_kick(f->vcpu[0]);
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_KICKED);
+	tear_down(f);
+}
+
+static void hypercalls_pass_registers(void **state)
+{
+	static const uint32_t code[] = {
+		0xd2800061, /* mov x1, #3 */
+		0xd28000a7, /* mov x7, #5 */
+		0xd4000002, /* hvc #0 */
+		0x14000000, /* b . */
+	};
+	struct fixture *f = set_up(1);
+	load(f, code, sizeof(code));
+	engine_run(f->vcpu[0]);
+	uint64_t x[31], sp, pc, pstate;
+	engine_vcpu_registers(f->vcpu[0], x, &sp, &pc, &pstate);
+	assert_int_equal(x[0], 8);
+	assert_int_equal(pc, RAM + 12);
+	assert_int_equal(atomic_load(&f->hypercalls), 1);
+	tear_down(f);
+}
+
+static void *kick_later(void *vcpu)
+{
+	usleep(20000);
+	engine_vcpu_kick(vcpu);
+	return NULL;
+}
+
+static void *raise_later(void *vcpu)
+{
+	usleep(20000);
+	engine_vcpu_set_line(vcpu, ENGINE_IRQ, true);
+	return NULL;
+}
+
+static void wfi_sleeps_until_kicked_or_interrupted(void **state)
+{
+	static const uint32_t code[] = {
+		0xd503207f, /* wfi */
+		0xd4000002, /* hvc #0 */
+		0x14000000, /* b . */
+	};
+	struct fixture *f = set_up(1);
+	pthread_t thread;
+	load(f, code, sizeof(code));
+	uint64_t start = loop_now_ns();
+	pthread_create(&thread, NULL, kick_later, f->vcpu[0]);
+	engine_run(f->vcpu[0]);
+	pthread_join(thread, NULL);
+	assert_true(loop_now_ns() - start >= 19000000);
+	assert_int_equal(atomic_load(&f->hypercalls), 0);
+	/* The sleep goes on, and a masked interrupt ends it. */
+	pthread_create(&thread, NULL, raise_later, f->vcpu[0]);
+	engine_run(f->vcpu[0]);
+	pthread_join(thread, NULL);
+	assert_int_equal(atomic_load(&f->hypercalls), 1);
+	tear_down(f);
+}
+
+static void rom_is_read_only(void **state)
+{
+	static const uint32_t code[] = {
+		0xf9400001, /* ldr x1, [x0] */
+		0xf9000001, /* str x1, [x0]: to ROM, so to the bus, where nothing is: abort to VBAR = 0 */
+		0xd4000002, /* hvc #0 */
+	};
+	struct fixture *f = set_up(1);
+	struct error err = {0};
+	uint64_t *rom = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	rom[0] = 0x1234;
+	assert_int_equal(engine_map_ram(f->engine, 0x50000000, 0x1000, rom, true, &err), 0);
+	load(f, code, sizeof(code));
+	engine_vcpu_reset(f->vcpu[0], RAM, 0x50000000);
+	pthread_t thread;
+	pthread_create(&thread, NULL, kick_later, f->vcpu[0]);
+	engine_run(f->vcpu[0]);
+	pthread_join(thread, NULL);
+	uint64_t x[31], sp, pc, pstate;
+	engine_vcpu_registers(f->vcpu[0], x, &sp, &pc, &pstate);
+	assert_int_equal(x[1], 0x1234);
+	assert_int_equal(atomic_load(&f->hypercalls), 0);
+	munmap(rom, 0x1000);
+	tear_down(f);
+}
+
+/* Both add to one word with exclusives, and broadcast a TLB flush after each. */
+static const uint32_t contend[] = {
+	0xd2a80001, /* mov x1, #0x40000000 */
+	0xd284e202, /* mov x2, #10000 */
+	0x91402021, /* add x1, x1, #8, lsl #12 */
+	0xc85f7c23, /* 0: ldxr x3, [x1] */
+	0x91000463, /* add x3, x3, #1 */
+	0xc8047c23, /* stxr w4, x3, [x1] */
+	0x35ffffa4, /* cbnz w4, 0b */
+	0xd508831f, /* tlbi vmalle1is */
+	0xd5033b9f, /* dsb ish */
+	0xf1000442, /* subs x2, x2, #1 */
+	0x54ffff21, /* b.ne 0b */
+	0xd4000002, /* hvc #0 */
+};
+
+static void *run_vcpu(void *vcpu)
+{
+	engine_run(vcpu);
+	return NULL;
+}
+
+static void two_vcpus_share_memory_and_flush_each_other(void **state)
+{
+	struct fixture *f = set_up(2);
+	pthread_t thread[2];
+	memcpy(f->code, contend, sizeof(contend));
+	for (unsigned n = 0; n < 2; n++) {
+		engine_vcpu_reset(f->vcpu[n], RAM, n);
+		pthread_create(&thread[n], NULL, run_vcpu, f->vcpu[n]);
+	}
+	for (unsigned n = 0; n < 2; n++) {
+		pthread_join(thread[n], NULL);
+	}
+	assert_int_equal(atomic_load(&f->hypercalls), 2);
+	assert_int_equal(((uint64_t *)f->code)[0x8000 / 8], 20000);
+	tear_down(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refuses_bad_configurations),
+		cmocka_unit_test(window_refuses_what_is_outside),
+		cmocka_unit_test(kick_leaves_loops_and_devices),
+		cmocka_unit_test(hypercalls_pass_registers),
+		cmocka_unit_test(wfi_sleeps_until_kicked_or_interrupted),
+		cmocka_unit_test(rom_is_read_only),
+		cmocka_unit_test(two_vcpus_share_memory_and_flush_each_other),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
