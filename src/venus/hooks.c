@@ -85,7 +85,6 @@ const struct venus_hook hooks_table[] = {
 
 void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *object)
 {
-	(void)dispatch;
 	switch (object->type) {
 	case VK_OBJECT_TYPE_PHYSICAL_DEVICE:
 		physical_free(object->data);
@@ -94,7 +93,7 @@ void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *objec
 		device_free(object->data);
 		break;
 	case VK_OBJECT_TYPE_DEVICE_MEMORY:
-		memory_free(object->data);
+		memory_free(dispatch, object);
 		break;
 	case VK_OBJECT_TYPE_SEMAPHORE:
 	case VK_OBJECT_TYPE_FENCE:

@@ -25,6 +25,7 @@
 
 enum { MEMORY_SPARE_DESCRIPTORS = 512, MEMORY_MIN_ALLOCATIONS = 64 };
 
+/* Data of a VkDeviceMemory object. */
 struct memory {
 	struct pages *pages; /* NULL: not mappable, or a dma-buf not exported yet */
 	struct device *device;
@@ -33,10 +34,29 @@ struct memory {
 	bool exportable; /* as a dma-buf */
 };
 
-void memory_free(struct memory *memory)
+static void memory_destroy(struct memory *memory)
 {
 	pages_put(memory->pages);
 	free(memory);
+}
+
+/* Locked by the table. */
+static int memory_detach_locked(struct venus_object *object, void *opaque)
+{
+	*(void **)opaque = object->data;
+	__atomic_store_n(&object->data, NULL, __ATOMIC_RELAXED);
+	return 0;
+}
+
+void memory_free(struct venus_dispatch *dispatch, struct venus_object *object)
+{
+	struct memory *memory = NULL;
+	/* Under the table's lock: the guest may be exporting this very memory on another lane. */
+	if (!venus_objects_with(&dispatch->objects, object->id, object->type, memory_detach_locked,
+				&memory) &&
+	    memory) {
+		memory_destroy(memory);
+	}
 }
 
 uint32_t memory_max_allocations(struct context *context)
@@ -169,7 +189,7 @@ int memory_allocate_hook(struct venus_call *call)
 	memory->bytes = info->allocationSize;
 	int status = args->ret == VK_SUCCESS ? venus_call_driver(call) : 0;
 	if (status || args->ret != VK_SUCCESS) {
-		memory_free(memory);
+		memory_destroy(memory);
 		return status;
 	}
 	memory->handle = *args->pMemory;
@@ -177,7 +197,7 @@ int memory_allocate_hook(struct venus_call *call)
 	if (!object) {
 		return -EPROTO; /* the driver knows the pages: they stay until the process ends */
 	}
-	object->data = memory;
+	__atomic_store_n(&object->data, memory, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -190,7 +210,7 @@ struct memory_request {
 static int memory_export_locked(struct venus_object *object, void *opaque)
 {
 	struct memory_request *request = opaque;
-	struct memory *memory = object->data;
+	struct memory *memory = __atomic_load_n(&object->data, __ATOMIC_ACQUIRE);
 	if (!memory || request->bytes > memory->bytes) {
 		return -EINVAL;
 	}

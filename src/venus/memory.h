@@ -11,11 +11,13 @@
 #include <stdint.h>
 
 struct context;
-struct memory; /* data of a VkDeviceMemory object */
 struct pages;
 struct venus_call;
+struct venus_dispatch;
+struct venus_object;
 
-void memory_free(struct memory *memory);
+/* Frees the data of a VkDeviceMemory object, which the driver has freed already. */
+void memory_free(struct venus_dispatch *dispatch, struct venus_object *object);
 /*
  * The pages of memory object @id, which must hold @bytes; *pages is counted.  -ENOENT (no such memory), -EINVAL (too
  * small, or not mappable), or the driver's failure to export.
