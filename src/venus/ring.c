@@ -2,8 +2,8 @@
 /*
  * ring.c - a command ring in memory shared with the guest, and the thread that executes it
  *
- * How it works: see ring.h.  How long the thread spins before it yields follows what came of it: work found while spinning
- * doubles the next spin, an idle sleep halves it.
+ * How it works: see ring.h.  The thread spins for twice as long as work took to come the last time, if that was not long;
+ * then it naps, then it sleeps.
  * Threads: ring_main() is the ring's; everything else any other.
  */
 #include "venus/ring.h"
@@ -26,7 +26,7 @@
 enum {
 	RING_SPIN_MIN_NS = 2 * 1000,
 	RING_SPIN_MAX_NS = 100 * 1000,
-	RING_NAP_MIN_NS = 10 * 1000,
+	RING_NAP_MIN_NS = 5 * 1000,
 	RING_NAP_MAX_NS = 100 * 1000,
 	RING_IDLE_MIN_NS = 50 * 1000,
 	RING_IDLE_MAX_NS = 20 * 1000 * 1000,
@@ -143,27 +143,31 @@ static bool ring_spin(struct ring *ring, uint64_t start)
 	return ring_has_work(ring);
 }
 
-static void ring_adapt_spin(struct ring *ring, bool found)
+/* Work came after @gap_ns without any: be there next time, if that is worth it. */
+static void ring_adapt_spin(struct ring *ring, uint64_t gap_ns)
 {
-	uint64_t spin = found ? ring->spin_ns * 2 : ring->spin_ns / 2;
-	spin = spin > RING_SPIN_MAX_NS ? RING_SPIN_MAX_NS : spin;
-	ring->spin_ns = spin < RING_SPIN_MIN_NS ? RING_SPIN_MIN_NS : spin;
+	uint64_t spin = gap_ns < RING_SPIN_MAX_NS / 2 ? gap_ns * 2 : ring->spin_ns / 2;
+	ring->spin_ns = spin > RING_SPIN_MIN_NS ? spin : RING_SPIN_MIN_NS;
 }
 
-/* Poll in naps until there is work or nothing came for the idle timeout.  True if there is work. */
+/*
+ * Poll in naps until there is work or nothing came for the idle timeout.  A nap is an eighth of the time waited so far, which is
+ * then the most it can add to it.  True if there is work.
+ */
 static bool ring_nap(struct ring *ring, uint64_t start)
 {
-	long nap = RING_NAP_MIN_NS;
 	while (!ring_is_over(ring)) {
-		if (loop_now_ns() - start > ring->config.idle_timeout_ns) {
+		uint64_t idle = loop_now_ns() - start;
+		if (idle > ring->config.idle_timeout_ns) {
 			return false;
 		}
-		struct timespec time = {.tv_nsec = nap};
+		long nap = (long)(idle / 8);
+		nap = nap < RING_NAP_MIN_NS ? RING_NAP_MIN_NS : nap;
+		struct timespec time = {.tv_nsec = nap > RING_NAP_MAX_NS ? RING_NAP_MAX_NS : nap};
 		nanosleep(&time, NULL);
 		if (ring_has_work(ring)) {
 			return true;
 		}
-		nap = nap * 2 > RING_NAP_MAX_NS ? RING_NAP_MAX_NS : nap * 2;
 	}
 	return false;
 }
@@ -188,11 +192,10 @@ static void ring_sleep(struct ring *ring)
 static void ring_wait_for_work(struct ring *ring)
 {
 	uint64_t start = loop_now_ns();
-	bool found = ring_spin(ring, start);
-	ring_adapt_spin(ring, found);
-	if (!found && !ring_nap(ring, start)) {
+	if (!ring_spin(ring, start) && !ring_nap(ring, start)) {
 		ring_sleep(ring);
 	}
+	ring_adapt_spin(ring, loop_now_ns() - start);
 }
 
 static void ring_set_priority(const struct ring *ring)
