@@ -80,6 +80,11 @@ void context_count_commands(struct context *context, uint64_t count)
 	__atomic_fetch_add(&context->config.state->commands, count, __ATOMIC_RELAXED);
 }
 
+void context_count_reply(struct context *context)
+{
+	__atomic_fetch_add(&context->config.state->replies, 1, __ATOMIC_RELAXED);
+}
+
 void context_count_submit(struct context *context)
 {
 	__atomic_fetch_add(&context->config.state->submits, 1, __ATOMIC_RELAXED);

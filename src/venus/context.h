@@ -92,6 +92,7 @@ bool context_is_over(const struct context *context);
 void context_fail(struct context *context, const struct venus_decoder *decoder);
 
 void context_count_commands(struct context *context, uint64_t count);
+void context_count_reply(struct context *context);
 void context_count_submit(struct context *context);
 
 /* Rings, called by the virtqueue's lane only.  NULL, or the broken rule. */

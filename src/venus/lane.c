@@ -27,7 +27,12 @@ void lane_finish(struct lane *lane)
 
 void lane_record_reply(struct lane *lane)
 {
-	if (lane->record && lane->reply_base) {
+	if (!lane->reply_base || lane->decoder.reply.cur == lane->reply_noted) {
+		return;
+	}
+	lane->reply_noted = lane->decoder.reply.cur;
+	context_count_reply(lane->context);
+	if (lane->record) {
 		__atomic_store_n(&lane->record->reply_position,
 				 (uint64_t)(lane->decoder.reply.cur - lane->reply_base),
 				 __ATOMIC_RELAXED);
@@ -48,11 +53,12 @@ const char *lane_set_reply(struct lane *lane, uint32_t id, uint64_t offset, uint
 	lane->reply_base = memory;
 	lane->reply_bytes = bytes;
 	lane->decoder.reply = (struct venus_reply){.cur = memory, .end = memory + bytes};
+	lane->reply_noted = memory;
 	if (lane->record) {
 		lane->record->reply_resource_id = id;
 		lane->record->reply_offset = offset;
 		lane->record->reply_size = bytes;
-		lane_record_reply(lane);
+		__atomic_store_n(&lane->record->reply_position, 0, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -63,7 +69,10 @@ const char *lane_seek_reply(struct lane *lane, uint64_t position)
 		return "seek outside the reply stream";
 	}
 	lane->decoder.reply.cur = lane->reply_base + position;
-	lane_record_reply(lane);
+	lane->reply_noted = lane->decoder.reply.cur;
+	if (lane->record) {
+		__atomic_store_n(&lane->record->reply_position, position, __ATOMIC_RELAXED);
+	}
 	return NULL;
 }
 

@@ -27,6 +27,7 @@ struct lane {
 	struct venus_decoder decoder;
 	struct pages *reply_pages; /* counted; NULL while no reply stream is set */
 	uint8_t *reply_base;
+	const uint8_t *reply_noted; /* as counted and recorded last */
 	uint64_t reply_bytes;
 	uint8_t *copy; /* private copy of the stream being executed */
 	size_t copy_size;
@@ -49,7 +50,7 @@ const char *lane_set_reply(struct lane *lane, uint32_t id, uint64_t offset, uint
 const char *lane_seek_reply(struct lane *lane, uint64_t position);
 /* Copies [offset, offset + bytes) of shmem resource @id and executes it.  0 or -EPROTO. */
 int lane_execute(struct lane *lane, uint32_t id, uint64_t offset, uint64_t bytes) MUST_CHECK;
-/* Note in the record where the next reply goes. */
+/* After a command: if it replied, count that and note in the record where the next reply goes. */
 void lane_record_reply(struct lane *lane);
 
 #endif
