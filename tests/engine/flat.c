@@ -226,6 +226,11 @@ void flat_destroy(struct flat *flat)
 	free(flat);
 }
 
+struct sysregs *flat_sysregs(struct flat *flat)
+{
+	return &flat->sys;
+}
+
 static void load_code(struct flat *flat, const struct diff_case *c)
 {
 	memcpy(flat->code + c->code_offset, c->insns, c->count * 4);

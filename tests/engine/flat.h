@@ -11,10 +11,13 @@
 #include "diff.h"
 
 struct flat;
+struct sysregs;
 
 /* NULL if there is no memory. */
 struct flat *flat_create(void);
 void flat_destroy(struct flat *flat);
+/* What the handlers see of system registers; all features are shown, everything else is 0.  Borrowed. */
+struct sysregs *flat_sysregs(struct flat *flat);
 /* Run one case; @result as the reference program would send it. */
 void flat_run(struct flat *flat, const struct diff_case *c, struct diff_state *result);
 
