@@ -10,10 +10,12 @@ hashes are equal.
 """
 import json
 import re
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import aptroot
@@ -60,12 +62,52 @@ class Screen:
             self.bar_on = False
 
 
-def native(build):
-    """vkscene on the host's own driver."""
-    out = subprocess.run([build / "images/vkscene/vkscene", "--frames", str(FRAMES)], capture_output=True, text=True, check=False)
+def native(build, picture):
+    """vkscene on the host's own driver; its last frame goes to @picture."""
+    out = subprocess.run([build / "images/vkscene/vkscene", "--frames", str(FRAMES), "--ppm", picture], capture_output=True, text=True,
+                         check=False)
     if out.returncode:
         raise DemoError("the host's Vulkan driver can not draw the scene: " + (out.stderr.strip() or "vkscene failed"))
     return json.loads(out.stdout.splitlines()[-1])
+
+
+def png_pixels(path):
+    """(width, height, RGB bytes) of an 8-bit RGB or RGBA PNG without interlacing (PNG specification, sections 7 and 9)."""
+    data, at, body = path.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        chunk = data[at + 8:at + 8 + size]
+        if kind == b"IHDR":
+            width, height, _, colour = struct.unpack(">IIBB", chunk[:10])
+        body += chunk if kind == b"IDAT" else b""
+        at += size + 12
+    step = {2: 3, 6: 4}[colour]
+    raw, rows, before = zlib.decompress(body), [], bytes(width * step)
+    for y in range(height):
+        how, *line = raw[y * (width * step + 1):(y + 1) * (width * step + 1)]
+        for x in range(len(line)):
+            left, up = (line[x - step] if x >= step else 0), before[x]
+            if how == 1:
+                line[x] = (line[x] + left) & 255
+            elif how == 2:
+                line[x] = (line[x] + up) & 255
+            elif how == 3:
+                line[x] = (line[x] + (left + up) // 2) & 255
+            elif how == 4:
+                corner = before[x - step] if x >= step else 0
+                guess = left + up - corner
+                near = min((left, up, corner), key=lambda v: abs(guess - v))
+                line[x] = (line[x] + near) & 255
+        before = line
+        rows.append(bytes(line) if step == 3 else bytes(v for i, v in enumerate(line) if i % 4 != 3))
+    return width, height, b"".join(rows)
+
+
+def shows_scene(png, ppm):
+    """True if the scanout is the host's last frame, pixel for pixel."""
+    head, size, _, pixels = ppm.read_bytes().split(b"\n", 3)
+    width, height, rgb = png_pixels(png)
+    return head == b"P6" and size == b"%d %d" % (width, height) and rgb == pixels
 
 
 class GuestRun:
@@ -113,7 +155,7 @@ def boot(build, out, screen):
     image = build / "guest"
     command = [build / "oriel", "run", "--kernel", image / "Image", "--initrd", image / "initrd.img",
                "--disk", f"{image / 'root.img'},ro", "--memory", "1G", "--gpu", "shared", "--net", "none",
-               "--display", f"png:{out / 'frame.png'}", "--stats", out / "stats.json", "--console", "stdio",
+               "--display", f"png:{out / 'frame.png'}", "--resolution", "640x480", "--stats", out / "stats.json", "--console", "stdio",
                "--append", f"console=ttyAMA0 quiet oriel.task=demo oriel.frames={FRAMES}"]
     start = time.monotonic()
     run = GuestRun(screen)
@@ -190,7 +232,7 @@ def demo(build):
     screen.phase("making the guest from Debian's packages")
     guest.make(build / "guest", Path(__file__).parent / "vkscene", build / "images/vkscene")
     screen.phase("host: vkscene draws natively")
-    host_raw = native(build)
+    host_raw = native(build, out / "host.ppm")
     screen.phase("booting the guest on the built-in CPU engine")
     run, total = boot(build, out, screen)
     if not run.scene:
@@ -209,11 +251,12 @@ def demo(build):
     table(host, report["guest"])
     problems = check(report, run, host_raw)
     screen.phase(f"boot {report['boot_s']} s, in all {report['total_s']} s; picture: {out}/frame.png, report: {out}/report.json")
+    if not (out / "frame.png").exists():
+        problems.append("the VM's display showed no frame")
+    elif not shows_scene(out / "frame.png", out / "host.ppm"):
+        problems.append("the VM's display does not show the scene's last frame")
     for problem in problems:
         print(f"demo: error: {problem}", file=sys.stderr)
-    if not (out / "frame.png").exists():
-        print("demo: error: the VM's display showed no frame", file=sys.stderr)
-        return 1
     return 1 if problems else 0
 
 

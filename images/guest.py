@@ -31,7 +31,7 @@ EXCLUDE = {
 }
 MODULES = ["virtio_blk", "ext4", "virtio_net", "virtio-rng", "virtio-gpu", "gpio_keys", "crc32c_generic"]
 APPLETS = """[ awk basename blkdiscard cat chmod cmp cp cttyhack cut date dd df dmesg dirname du echo env expr false find free grep gunzip
-gzip halt head hexdump hostname id ifconfig insmod ip kill less ln ls lsmod md5sum mkdir mknod mktemp mount mv nc nslookup od ping
+gzip halt head hexdump hostname id ifconfig insmod ip kill less ln ls lsmod md5sum mkdir mkfifo mknod mktemp mount mv nc nslookup od ping
 poweroff printf ps pwd readlink reboot rm rmdir route sed seq setsid sh sha1sum sha256sum sleep sort stat stty sync tail tar
 tee test time timeout top touch tr true tty udhcpc umount uname uniq usleep vi wc wget which xargs yes""".split()
 

@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct options {
 	unsigned frames, hash_every, device;
 	const char *kms, *ppm;
-	bool progress;
+	bool progress, hold;
 };
 
 struct totals {
@@ -109,6 +110,7 @@ static const char usage[] =
 	"  --device N       number of the Vulkan device (default 0)\n"
 	"  --kms PATH       show frames on this DRM device's display\n"
 	"  --ppm FILE       write the last frame as a PPM picture\n"
+	"  --hold           after the report, keep the last frame on the display until killed\n"
 	"  --progress       print a line every ten frames\n";
 
 static struct options parse(int argc, char **argv)
@@ -117,7 +119,7 @@ static struct options parse(int argc, char **argv)
 		{"frames", required_argument, NULL, 'n'}, {"hash-every", required_argument, NULL, 'e'},
 		{"device", required_argument, NULL, 'd'}, {"kms", required_argument, NULL, 'k'},
 		{"ppm", required_argument, NULL, 'p'},	  {"progress", no_argument, NULL, 'g'},
-		{"help", no_argument, NULL, 'h'},	  {0}};
+		{"hold", no_argument, NULL, 'o'},	  {"help", no_argument, NULL, 'h'}, {0}};
 	struct options o = {.frames = 120, .hash_every = 30};
 	int c;
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -128,6 +130,7 @@ static struct options parse(int argc, char **argv)
 		case 'k': o.kms = optarg; break;
 		case 'p': o.ppm = optarg; break;
 		case 'g': o.progress = true; break;
+		case 'o': o.hold = true; break;
 		case 'h': fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(2);
 		}
@@ -164,5 +167,9 @@ int main(int argc, char **argv)
 	scene_destroy(&scene);
 	gpu_close(&gpu);
 	report(&options, &gpu, &totals, seconds);
+	fflush(stdout);
+	while (options.hold) {
+		pause();
+	}
 	return 0;
 }

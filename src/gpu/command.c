@@ -294,7 +294,7 @@ void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats)
 	};
 	snprintf(stats->driver, sizeof(stats->driver), "%s", gpu->welcome.driver);
 	for (unsigned i = 0; i < GPU_MAX_CONTEXTS && stats->context_count < VIRTIO_GPU_STATS_CONTEXTS; i++) {
-		if (gpu->contexts[i]) {
+		if (gpu->contexts[i] && !gpu->contexts[i]->plain) {
 			struct virtio_gpu_context_stats *to = &stats->contexts[stats->context_count++];
 			gpu_context_stats(gpu->contexts[i], to);
 			gpu_add_counters(stats, to);

@@ -137,7 +137,9 @@ static void context_free(struct gpu_context *context)
 	context_refuse_list(gpu, &context->sent);
 	context_refuse_list(gpu, &context->waiting);
 	context->stats.live = false;
-	context_remember(gpu, context);
+	if (!context->plain) {
+		context_remember(gpu, context);
+	}
 	gpu_resource_for_each(gpu, context_release_resource, context);
 	gpu->contexts[context->slot] = NULL;
 	gpu->context_count--;
@@ -411,8 +413,20 @@ static uint32_t context_check_submit(struct gpu_command *command)
 	return command->timeline < WIRE_MAX_TIMELINES ? GPU_OK_NODATA : GPU_ERR_INVALID_PARAMETER;
 }
 
+/* A plain context runs no commands; resources come and go without anyone to tell. */
+static void context_plain_command(struct gpu_context *context, struct gpu_command *command)
+{
+	uint32_t type = command->header.type;
+	bool harmless = type == GPU_CTX_ATTACH_RESOURCE || type == GPU_CTX_DETACH_RESOURCE;
+	context_refuse(context->gpu, command, harmless ? GPU_OK_NODATA : GPU_ERR_INVALID_PARAMETER);
+}
+
 void gpu_context_command(struct gpu_context *context, struct gpu_command *command)
 {
+	if (context->plain) {
+		context_plain_command(context, command);
+		return;
+	}
 	uint32_t status = context->lost ? GPU_ERR_UNSPEC : GPU_OK_NODATA;
 	if (command->header.type == GPU_SUBMIT_3D && status == GPU_OK_NODATA) {
 		status = context_check_submit(command);
@@ -532,7 +546,8 @@ static struct gpu_context *context_make(struct gpu *gpu, const struct gpu_ctx_cr
 		*error = GPU_ERR_INVALID_CONTEXT_ID;
 		return NULL;
 	}
-	if ((request->context_init & 0xff) != GPU_CAPSET_VENUS) {
+	uint32_t capset = request->context_init & 0xff;
+	if (capset != GPU_CAPSET_VENUS && capset != 0) {
 		*error = GPU_ERR_INVALID_PARAMETER;
 		return NULL;
 	}
@@ -542,7 +557,9 @@ static struct gpu_context *context_make(struct gpu *gpu, const struct gpu_ctx_cr
 		slot++;
 	}
 	struct gpu_context *context = slot < GPU_MAX_CONTEXTS ? context_alloc(gpu, request, slot) : NULL;
-	if (context && !context_start_server(context)) {
+	if (context && capset == 0) {
+		context->plain = context->lost = true;
+	} else if (context && !context_start_server(context)) {
 		free(context);
 		context = NULL;
 	}
@@ -558,10 +575,14 @@ void gpu_context_create(struct gpu *gpu, struct gpu_command *command)
 		return;
 	}
 	gpu->contexts[context->slot] = context;
-	gpu->contexts_started++;
 	if (gpu->context_count++ == 0) {
 		loop_timer_set(gpu->watch, loop_now_ns() + NS_PER_S);
 	}
+	if (context->plain) {
+		gpu_answer(gpu, command, GPU_OK_NODATA);
+		return;
+	}
+	gpu->contexts_started++;
 	if (!gpu_context_hold(context, command)) {
 		gpu_answer(gpu, command, GPU_ERR_OUT_OF_MEMORY);
 		context_free(context);
@@ -586,7 +607,9 @@ void gpu_context_destroy(struct gpu *gpu, struct gpu_command *command)
 		next = TAILQ_NEXT(sent, link);
 		if (!sent->fenced) {
 			TAILQ_REMOVE(&context->sent, sent, link);
-			context_refuse(gpu, sent, GPU_ERR_UNSPEC);
+			/* A stream's effects end with the context, which is what the guest asked for. */
+			context_refuse(gpu, sent,
+				       sent->header.type == GPU_SUBMIT_3D ? GPU_OK_NODATA : GPU_ERR_UNSPEC);
 		}
 	}
 	gpu_answer(gpu, command, GPU_OK_NODATA);

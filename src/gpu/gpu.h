@@ -92,7 +92,8 @@ struct gpu_context {
 	struct gpu *gpu;
 	uint32_t id;
 	unsigned slot;
-	bool lost;	  /* no server any more; commands fail */
+	bool lost;	  /* no server (any more); commands fail */
+	bool plain;	  /* capset 0: what Linux makes for a program that only wants a display; never has a server */
 	bool closing;	  /* destroyed by the guest; only fences are awaited */
 	uint64_t closing_ns, started_ns;
 	struct gpu_server *server; /* NULL if lost */
