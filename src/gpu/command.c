@@ -239,6 +239,7 @@ struct gpu *gpu_create(const struct virtio_gpu_config *config, const struct virt
 	gpu->config = *config;
 	gpu->parts = *parts;
 	gpu_set_defaults(gpu);
+	gpu->queue_size = GPU_QUEUE_SIZE;
 	gpu->backing_budget = gpu_backing_budget_create();
 	if (!gpu->backing_budget || (config->shared && gpu_set_up_shared(gpu, err) < 0)) {
 		gpu_destroy(gpu);

@@ -36,8 +36,9 @@ struct gpu_context *gpu_context_find(struct gpu *gpu, uint32_t id)
 bool gpu_context_hold(struct gpu_context *context, struct gpu_command *command)
 {
 	struct gpu *gpu = context->gpu;
-	bool room = context->held < GPU_MIN_HELD_CONTEXT ||
-		    (context->held < GPU_MAX_HELD_CONTEXT && gpu->held < GPU_MAX_HELD);
+	bool room = (context->held < GPU_MIN_HELD_CONTEXT && gpu->queue_size == GPU_QUEUE_SIZE) ||
+		    (context->held < gpu->queue_size / GPU_HELD_CONTEXT_DIVISOR &&
+		     gpu->held < gpu->queue_size / GPU_HELD_DIVISOR);
 	if (!room || command->len > GPU_MAX_HELD_BYTES - gpu->held_bytes) {
 		log_limited(LOG_WARN, "gpu: context %u: too many commands without answer", context->id);
 		return false;

@@ -35,9 +35,10 @@ enum {
 	GPU_MAX_SUBMIT = 1 << 20,	   /* bytes of one stream */
 	GPU_MAX_REQUEST = (1 << 20) + 256, /* bytes of one control command */
 	GPU_MAX_HELD_BYTES = 64 << 20,	   /* of all commands not answered yet */
-	GPU_MAX_HELD_CONTEXT = GPU_QUEUE_SIZE / 4,
-	GPU_MAX_HELD = GPU_QUEUE_SIZE * 3 / 4,
-	GPU_MIN_HELD_CONTEXT = 3, /* granted to each context even when GPU_MAX_HELD is reached */
+	/* Unanswered commands, in parts of the control queue: of one context, and of all. */
+	GPU_HELD_CONTEXT_DIVISOR = 4,
+	GPU_HELD_DIVISOR = 2,
+	GPU_MIN_HELD_CONTEXT = 3, /* granted to each context of a queue of GPU_QUEUE_SIZE anyhow */
 	GPU_ENDED_KEPT = 16,	  /* ended contexts remembered for statistics */
 	GPU_ANSWER_LIMIT_S = 900, /* a server that answers nothing for so long is given up */
 	GPU_CLOSE_LIMIT_S = 2,	  /* fences of a destroyed context may still complete within */
@@ -126,6 +127,7 @@ struct gpu {
 	struct gpu_context *contexts[GPU_MAX_CONTEXTS]; /* by slot, also closing ones */
 	struct loop_source *watch;			/* timer, runs while there are contexts */
 	unsigned context_count, held;
+	unsigned queue_size; /* entries of the control queue */
 	uint64_t held_bytes;
 	uint32_t next_token;
 

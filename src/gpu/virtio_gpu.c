@@ -117,6 +117,11 @@ static void virtio_gpu_take(struct virtio_gpu *self, unsigned index, struct virt
 	}
 }
 
+static void virtio_gpu_activate(struct virtio_device *device)
+{
+	virtio_gpu_inner(device)->queue_size = virtq_size(virtio_device_queue(device, GPU_QUEUE_CONTROL));
+}
+
 static void virtio_gpu_notify(struct virtio_device *device, unsigned index)
 {
 	struct virtio_gpu *self = (struct virtio_gpu *)device;
@@ -160,6 +165,7 @@ static void virtio_gpu_destroy(struct virtio_device *device)
 static const struct virtio_device_ops virtio_gpu_ops = {
 	.config_read = virtio_gpu_config_read,
 	.config_write = virtio_gpu_config_write,
+	.activate = virtio_gpu_activate,
 	.notify = virtio_gpu_notify,
 	.reset = virtio_gpu_reset,
 	.destroy = virtio_gpu_destroy,

@@ -405,7 +405,7 @@ static void a_flood_in_one_context_leaves_room_for_others(void **state)
 		send_submit(f, 10000 + i, 1, 1, i + 1, 0);
 		refused += fixture_type(f, 10000 + i) == GPU_ERR_OUT_OF_MEMORY;
 	}
-	assert_int_equal(2000 - refused, GPU_MAX_HELD_CONTEXT);
+	assert_int_equal(2000 - refused, GPU_QUEUE_SIZE / GPU_HELD_CONTEXT_DIVISOR);
 	assert_true(f->gpu->held < GPU_QUEUE_SIZE / 2);
 	for (uint32_t ctx = 2; ctx < 60; ctx++) {
 		context(f, ctx);
