@@ -18,6 +18,9 @@
 #define DIFF_CODE	  0x20000000ull /* two pages; streams start at DIFF_CODE + code_offset */
 #define DIFF_CODE_BYTES	  8192
 
+/* MSR FPSR, XZR: the one system register access in streams, so that each flag has to be set anew. */
+#define DIFF_CLEAR_FPSR 0xd51b443f
+
 struct diff_state {
 	uint64_t x[31];
 	uint64_t sp;

@@ -123,9 +123,15 @@ bool run_is_guarded(struct cpu *cpu)
 	return false;
 }
 
+static void clear_fpsr(struct cpu *cpu, const struct insn *i)
+{
+	cpu->fpsr = 0;
+	NEXT(cpu, i);
+}
+
 void sysreg_decode(struct cpu *cpu, struct insn *i)
 {
-	i->fn = cpu_undefined;
+	i->fn = i->raw == DIFF_CLEAR_FPSR ? clear_fpsr : cpu_undefined;
 }
 
 void exception_return(struct cpu *cpu, const struct insn *i, uint64_t target)

@@ -460,8 +460,14 @@ static uint64_t interesting_lanes(struct random *random)
 					  0x800fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
 					  0x3fe0000000000000, 0x41dfffffffc00000, 0x43e0000000000000,
 					  0x47efffffffffffff, 0x3810000000000000, 0x36a0000000000000 };
-	uint64_t v = 0;
-	switch (random_below(random, 4)) {
+	uint64_t v = random_next(random);
+	switch (random_below(random, 8)) {
+	case 4: /* ordinary doubles, or singles, of similar size */
+		return (v & 0x803fffffffffffff) | 0x3fc0000000000000;
+	case 5: return (v & 0x83ffffff83ffffff) | 0x3c0000003c000000;
+	case 6: return (uint64_t)((int64_t)v >> random_below(random, 64));
+	case 7: /* at the ends of the exponents' ranges */
+		return random_below(random, 2) ? (v & 0x8000ffff8fffffff) : (v | 0x7f0000007f000000);
 	case 0:
 		for (unsigned n = 0; n < 4; n++) {
 			v = v << 16 | half[random_below(random, sizeof(half) / sizeof(half[0]))];
@@ -471,7 +477,7 @@ static uint64_t interesting_lanes(struct random *random)
 		v = (uint64_t)single[random_below(random, sizeof(single) / sizeof(single[0]))] << 32;
 		return v | single[random_below(random, sizeof(single) / sizeof(single[0]))];
 	case 2: return twice[random_below(random, sizeof(twice) / sizeof(twice[0]))];
-	default: return random_next(random);
+	default: return v;
 	}
 }
 
@@ -502,6 +508,9 @@ void stream_make_case(struct diff_case *c, const struct row_set *set, uint64_t s
 	make_state(&c->start, &random);
 	struct stream s = { c, set, &random, 20 + random_below(&random, DIFF_INSNS - TAIL - 20) };
 	while (room(&s) > LARGEST) {
+		if (random_below(&random, 4) == 0) {
+			emit(&s, DIFF_CLEAR_FPSR);
+		}
 		emit_row(&s, set->rows[random_below(&random, set->count)]);
 	}
 	for (unsigned n = 0; n < TAIL; n++) {
