@@ -169,6 +169,30 @@ static void a_context_is_ready_when_its_server_is(void **state)
 	assert_int_equal(fixture_type(f, 5), GPU_ERR_INVALID_PARAMETER);
 }
 
+static void a_context_without_capset_needs_no_server(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1);
+	struct gpu_ctx_create plain = {{.type = GPU_CTX_CREATE, .ctx_id = 7}, 0, 0, "dumb"};
+	fixture_send(f, 1, &plain, sizeof(plain));
+	assert_int_equal(fixture_type(f, 1), GPU_OK_NODATA);
+	assert_int_equal(f->server_count, a + 1);
+	blob(f, a, 1, 10, 4096);
+	send_simple(f, 2, GPU_CTX_ATTACH_RESOURCE, 7, 10);
+	assert_int_equal(fixture_type(f, 2), GPU_OK_NODATA);
+	send_submit(f, 3, 7, -1, 0, 8);
+	assert_int_equal(fixture_type(f, 3), GPU_ERR_INVALID_PARAMETER);
+	send_blob(f, 4, 7, 11, 4096);
+	assert_int_equal(fixture_type(f, 4), GPU_ERR_UNSPEC);
+	send_simple(f, 5, GPU_CTX_DETACH_RESOURCE, 7, 10);
+	assert_int_equal(fixture_type(f, 5), GPU_OK_NODATA);
+	gpu_context_watch(f->gpu);
+	struct gpu_header destroy = {.type = GPU_CTX_DESTROY, .ctx_id = 7};
+	fixture_send(f, 6, &destroy, sizeof(destroy));
+	assert_int_equal(fixture_type(f, 6), GPU_OK_NODATA);
+	expect_nothing(f, a);
+}
+
 static void map_waits_for_create_and_nobody_else(void **state)
 {
 	struct fixture *f = *state;
@@ -709,6 +733,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SHARED(the_capset_is_the_servers),
 		SHARED(a_context_is_ready_when_its_server_is),
+		SHARED(a_context_without_capset_needs_no_server),
 		SHARED(map_waits_for_create_and_nobody_else),
 		SHARED(unref_of_a_pending_blob_takes_effect_in_order),
 		SHARED(maps_are_checked_against_the_window),
