@@ -36,6 +36,7 @@ struct trap {
 	uint64_t vector; /* offset from VBAR_EL1 */
 	uint64_t esr, far, elr, spsr;
 	uint64_t resume; /* non-zero: go on here instead of behind the instruction */
+	uint64_t scratch;
 };
 extern volatile struct trap trap;
 extern char vectors[];

@@ -2,7 +2,8 @@
 /*
  * machine.c - the smallest machine that bare-metal tests can run on: RAM, a test device, a GPU window
  *
- * Usage: machine PROGRAM.  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
+ * Usage: machine PROGRAM [--features].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
+ * --features shows FEAT_PAuth and FEAT_BTI to the program.
  * A test that does not end within ten seconds fails.
  * Threads: one runs the vCPU, a timer thread kicks it when time is up.
  */
@@ -151,9 +152,10 @@ static void *watch(void *opaque)
 	return NULL;
 }
 
-static int set_up(struct machine *m, struct error *err)
+static int set_up(struct machine *m, bool features, struct error *err)
 {
-	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1};
+	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1,
+				       .pauth = features, .bti = features};
 	m->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	m->window_fd = memfd_create("window", MFD_CLOEXEC);
 	if (m->ram == MAP_FAILED || m->window_fd < 0 || ftruncate(m->window_fd, 4096)) {
@@ -222,7 +224,8 @@ int main(int argc, char **argv)
 {
 	struct machine m = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	struct error err = {0};
-	if (argc != 2 || set_up(&m, &err)) {
+	bool features = argc == 3 && !strcmp(argv[2], "--features");
+	if (argc != 2 + features || set_up(&m, features, &err)) {
 		printf("Bail out! %s\n", err.text);
 		return 1;
 	}
