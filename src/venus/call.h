@@ -59,7 +59,10 @@ struct venus_dispatch {
 	struct venus_objects objects;
 	struct venus_driver *global;	/* entry points without an instance */
 	PFN_vkGetInstanceProcAddr get_proc;
-	/* Called when an object with data is forgotten; its host handle is gone already.  May be NULL. */
+	/*
+	 * Called when an object with data was forgotten; its host handle is gone already.  @object is a copy of what the
+	 * table had.  May be NULL.
+	 */
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
 	/* Extensions that hooks emulate, ends with NULL, borrowed: their structs stay in chains though the driver lacks them. */
 	const char *const *emulated;

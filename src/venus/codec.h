@@ -119,7 +119,8 @@ enum { VENUS_STRUCT_WORDS = 8 }; /* bitmap of structs: 512 */
 /* Where the decoder put handles, and which structs it kept from the driver. */
 struct venus_log_handle {
 	const void *slot;
-	struct venus_object *object; /* NULL in ids_only entries */
+	struct venus_object *object;
+	uint64_t id; /* tells whether the object still is the one that was meant */
 };
 struct venus_log_hidden {
 	const void *parent; /* struct whose pNext was shortened */

@@ -107,7 +107,7 @@ static uint64_t decode_count(struct reader *reader, const struct venus_op *op, c
 	return reader->bad ? 0 : count;
 }
 
-static void decode_log_handle(struct reader *reader, const void *slot, struct venus_object *object)
+static void decode_log_handle(struct reader *reader, const void *slot, struct venus_object *object, uint64_t id)
 {
 	struct venus_log *log = reader->log;
 	if (log->handle_count == log->handle_room) {
@@ -120,7 +120,7 @@ static void decode_log_handle(struct reader *reader, const void *slot, struct ve
 		log->handles = grown;
 		log->handle_room = room;
 	}
-	log->handles[log->handle_count++] = (struct venus_log_handle){slot, object};
+	log->handles[log->handle_count++] = (struct venus_log_handle){slot, object, id};
 }
 
 static struct venus_object *decode_handle(struct reader *reader, VkObjectType type, uint64_t *slot)
@@ -140,7 +140,7 @@ static struct venus_object *decode_handle(struct reader *reader, VkObjectType ty
 	}
 	*slot = object->handle;
 	if (reader->log) {
-		decode_log_handle(reader, slot, object);
+		decode_log_handle(reader, slot, object, id);
 	}
 	return object;
 }

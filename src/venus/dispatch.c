@@ -43,17 +43,6 @@ static bool dispatch_owns_driver(VkObjectType type)
 	return type == VK_OBJECT_TYPE_INSTANCE || type == VK_OBJECT_TYPE_PHYSICAL_DEVICE || type == VK_OBJECT_TYPE_DEVICE;
 }
 
-/* The object's host handle is gone: so is everything else about it. */
-static void dispatch_forget(struct venus_dispatch *dispatch, struct venus_object *object)
-{
-	if (object->data && dispatch->data_free) {
-		dispatch->data_free(dispatch, object);
-	}
-	struct venus_driver *driver = dispatch_owns_driver(object->type) && !object->failed ? object->driver : NULL;
-	venus_objects_remove(&dispatch->objects, object);
-	free(driver);
-}
-
 /* The command that destroys one object of @type, or NULL (queues; children of pools). */
 static PFN_vkVoidFunction dispatch_destroyer(const struct venus_object *object)
 {
@@ -83,16 +72,38 @@ static void dispatch_destroy_handle(const struct venus_object *object)
 	}
 }
 
-static void dispatch_destroy_below(struct venus_dispatch *dispatch, struct venus_object *object)
+/*
+ * Take the object out of the table, then whatever hangs on it.  @destroy: its host handle still exists.  Nothing happens
+ * if another ring was faster.
+ */
+static void dispatch_forget(struct venus_dispatch *dispatch, struct venus_object *object, uint64_t id, bool destroy)
 {
-	if (object && object->type == VK_OBJECT_TYPE_DEVICE && object->driver && object->driver->wait_idle) {
+	struct venus_object gone = {0};
+	if (!venus_objects_take(&dispatch->objects, object, id, &gone)) {
+		return;
+	}
+	if (destroy) {
+		dispatch_destroy_handle(&gone);
+	}
+	if (gone.data && dispatch->data_free) {
+		dispatch->data_free(dispatch, &gone);
+	}
+	if (dispatch_owns_driver(gone.type) && !gone.failed) {
+		free(gone.driver);
+	}
+}
+
+/* The same for all below @object (NULL: everything), newest first. */
+static void dispatch_forget_below(struct venus_dispatch *dispatch, struct venus_object *object, bool destroy)
+{
+	if (destroy && object && object->type == VK_OBJECT_TYPE_DEVICE && object->driver && object->driver->wait_idle) {
 		object->driver->wait_idle(object->driver->device);
 	}
 	struct venus_object *child;
 	while ((child = venus_objects_newest(&dispatch->objects, object)) != NULL) {
-		dispatch_destroy_below(dispatch, child);
-		dispatch_destroy_handle(child);
-		dispatch_forget(dispatch, child);
+		uint64_t id = child->id;
+		dispatch_forget_below(dispatch, child, destroy);
+		dispatch_forget(dispatch, child, id, destroy);
 	}
 }
 
@@ -101,7 +112,7 @@ void venus_dispatch_finish(struct venus_dispatch *dispatch)
 	if (!dispatch->hooks) {
 		return;
 	}
-	dispatch_destroy_below(dispatch, NULL);
+	dispatch_forget_below(dispatch, NULL, true);
 	venus_objects_finish(&dispatch->objects);
 	free(dispatch->global);
 	free(dispatch->hooks);
@@ -131,10 +142,25 @@ int venus_call_driver(struct venus_call *call)
 		return -ENOSYS;
 	}
 	if (call->command == VENUS_vkDestroyDevice || call->command == VENUS_vkDestroyInstance) {
-		dispatch_destroy_below(call->dispatch, call->object);
+		dispatch_forget_below(call->dispatch, call->object, true);
 	}
 	call->info->thunk(fn, call->args);
 	return 0;
+}
+
+/* --- which object was meant where --- */
+
+static const struct venus_log_handle *dispatch_log_at(struct venus_call *call, const void *slot)
+{
+	struct venus_log *log = call->decoder->log;
+	for (size_t i = 0; i < log->handle_count; i++) {
+		size_t at = (log->handle_hint + i) % log->handle_count;
+		if (log->handles[at].slot == slot) {
+			log->handle_hint = at + 1;
+			return &log->handles[at];
+		}
+	}
+	return NULL;
 }
 
 /* --- creation --- */
@@ -199,7 +225,7 @@ static struct venus_object *dispatch_register(struct venus_call *call, uint32_t 
 	}
 	if (!dispatch_attach_driver(call, object)) {
 		object->failed = true; /* makes dispatch_forget() leave the parent's driver alone */
-		dispatch_forget(call->dispatch, object);
+		dispatch_forget(call->dispatch, object, ids[index], false);
 		return NULL;
 	}
 	struct venus_object *first = index ? venus_objects_find(objects, ids[0], type) : NULL;
@@ -245,34 +271,18 @@ static int dispatch_created(struct venus_call *call)
 
 /* --- destruction --- */
 
-static void dispatch_forget_below(struct venus_dispatch *dispatch, struct venus_object *object)
-{
-	struct venus_object *child;
-	while ((child = venus_objects_newest(&dispatch->objects, object)) != NULL) {
-		dispatch_forget_below(dispatch, child);
-		dispatch_forget(dispatch, child);
-	}
-}
-
 static void dispatch_destroyed(struct venus_call *call)
 {
 	const struct venus_op *op = dispatch_effect_op(call);
 	const uint8_t *args = call->args;
-	if (op->kind == OP_HANDLE) {
-		struct venus_object *object = *(struct venus_object *const *)(args + op->c);
-		if (object) {
-			dispatch_forget_below(call->dispatch, object);
-			dispatch_forget(call->dispatch, object);
-		}
-		return;
-	}
-	/* The log may name an object twice if the guest did: compare ids, which the first removal clears. */
-	const uint64_t *handles = *(uint64_t *const *)(args + op->off);
-	uint64_t count = handles ? codec_length(op->len, args) : 0;
+	bool one = op->kind == OP_HANDLE;
+	const uint64_t *handles = one ? (const uint64_t *)(args + op->off) : *(uint64_t *const *)(args + op->off);
+	uint64_t count = one ? 1 : handles ? codec_length(op->len, args) : 0;
 	for (uint64_t i = 0; i < count; i++) {
-		struct venus_object *object = venus_call_object_at(call, &handles[i]);
-		if (object && object->id && object->type == (VkObjectType)op->a) {
-			dispatch_forget(call->dispatch, object);
+		const struct venus_log_handle *entry = dispatch_log_at(call, &handles[i]);
+		if (entry) {
+			dispatch_forget_below(call->dispatch, entry->object, false);
+			dispatch_forget(call->dispatch, entry->object, entry->id, false);
 		}
 	}
 }
@@ -292,7 +302,7 @@ static int dispatch_effects(struct venus_call *call)
 		const struct venus_op *op = dispatch_effect_op(call);
 		struct venus_object *pool = *(struct venus_object *const *)((const uint8_t *)call->args + op->c);
 		if (pool && dispatch_result(call) >= 0) {
-			dispatch_forget_below(call->dispatch, pool);
+			dispatch_forget_below(call->dispatch, pool, false);
 		}
 		return 0;
 	}
@@ -305,15 +315,8 @@ static int dispatch_effects(struct venus_call *call)
 
 struct venus_object *venus_call_object_at(struct venus_call *call, const void *slot)
 {
-	struct venus_log *log = call->decoder->log;
-	for (size_t i = 0; i < log->handle_count; i++) {
-		size_t at = (log->handle_hint + i) % log->handle_count;
-		if (log->handles[at].slot == slot) {
-			log->handle_hint = at + 1;
-			return log->handles[at].object;
-		}
-	}
-	return NULL;
+	const struct venus_log_handle *entry = dispatch_log_at(call, slot);
+	return entry ? entry->object : NULL;
 }
 
 /* Destroying several where some failed is fine: drivers ignore VK_NULL_HANDLE there. */

@@ -93,7 +93,7 @@ void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *objec
 		device_free(object->data);
 		break;
 	case VK_OBJECT_TYPE_DEVICE_MEMORY:
-		memory_free(dispatch, object);
+		memory_free(object);
 		break;
 	case VK_OBJECT_TYPE_SEMAPHORE:
 	case VK_OBJECT_TYPE_FENCE:

@@ -40,23 +40,10 @@ static void memory_destroy(struct memory *memory)
 	free(memory);
 }
 
-/* Locked by the table. */
-static int memory_detach_locked(struct venus_object *object, void *opaque)
+void memory_free(struct venus_object *object)
 {
-	*(void **)opaque = object->data;
-	__atomic_store_n(&object->data, NULL, __ATOMIC_RELAXED);
-	return 0;
-}
-
-void memory_free(struct venus_dispatch *dispatch, struct venus_object *object)
-{
-	struct memory *memory = NULL;
-	/* Under the table's lock: the guest may be exporting this very memory on another lane. */
-	if (!venus_objects_with(&dispatch->objects, object->id, object->type, memory_detach_locked,
-				&memory) &&
-	    memory) {
-		memory_destroy(memory);
-	}
+	/* The table has let go of it under its lock: nobody can be exporting it on another lane any more. */
+	memory_destroy(object->data);
 }
 
 uint32_t memory_max_allocations(struct context *context)

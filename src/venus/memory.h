@@ -17,7 +17,7 @@ struct venus_dispatch;
 struct venus_object;
 
 /* Frees the data of a VkDeviceMemory object, which the driver has freed already. */
-void memory_free(struct venus_dispatch *dispatch, struct venus_object *object);
+void memory_free(struct venus_object *object);
 /*
  * The pages of memory object @id, which must hold @bytes; *pages is counted.  -ENOENT (no such memory), -EINVAL (too
  * small, or not mappable), or the driver's failure to export.

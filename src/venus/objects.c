@@ -11,7 +11,6 @@
 
 #include "base/own.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -245,17 +244,30 @@ struct venus_object *venus_objects_add(struct venus_objects *objects, uint64_t i
 	return object;
 }
 
-void venus_objects_remove(struct venus_objects *objects, struct venus_object *object)
+bool venus_objects_take(struct venus_objects *objects, struct venus_object *object, uint64_t id,
+			struct venus_object *gone)
 {
 	LOCKED(&objects->lock);
-	assert(object->id && !object->first_child);
+	if (!id || object->id != id || object->first_child) {
+		return false;
+	}
 	objects_hash_out(atomic_load_explicit(&objects->buckets, memory_order_relaxed), object);
 	objects_unlink(objects, object);
 	objects_drop_record(objects, object);
+	gone->id = id;
+	gone->handle = object->handle;
+	gone->type = object->type;
+	gone->failed = object->failed;
+	gone->driver = object->driver;
+	gone->parent = object->parent;
+	gone->pool = object->pool;
+	gone->data = object->data;
+	object->data = NULL;
 	__atomic_store_n(&object->id, 0, __ATOMIC_RELAXED);
 	object->sibling_next = objects->unused;
 	objects->unused = object;
 	objects->count--;
+	return true;
 }
 
 struct venus_object *venus_objects_newest(struct venus_objects *objects, struct venus_object *object)

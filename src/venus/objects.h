@@ -85,8 +85,12 @@ struct venus_object *venus_objects_find(struct venus_objects *objects, uint64_t 
 int venus_objects_with(struct venus_objects *objects, uint64_t id, VkObjectType type,
 		       int (*fn)(struct venus_object *object, void *opaque), void *opaque);
 
-/* Forget the object, which has no children left, and its record.  Not its host handle, nor its data. */
-void venus_objects_remove(struct venus_objects *objects, struct venus_object *object);
+/*
+ * Forget @object if it still is the one with @id and has no children; its record goes too, its host handle and data are
+ * the caller's: *gone is what it was.  False if somebody else was faster (a guest that destroys from two rings at once).
+ */
+bool venus_objects_take(struct venus_objects *objects, struct venus_object *object, uint64_t id,
+			struct venus_object *gone);
 
 /* The newest object below @object (NULL: of the roots), or NULL. */
 struct venus_object *venus_objects_newest(struct venus_objects *objects, struct venus_object *object);

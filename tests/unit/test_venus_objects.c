@@ -8,6 +8,15 @@
 
 #include <string.h>
 
+static void drop(struct venus_objects *table, struct venus_object *object)
+{
+	struct venus_object gone = {0};
+	uint64_t id = object->id;
+	assert_true(venus_objects_take(table, object, id, &gone));
+	assert_int_equal(gone.id, id);
+	assert_false(venus_objects_take(table, object, id, &gone)); /* somebody was faster */
+}
+
 static void test_ids_and_types(void **state)
 {
 	struct venus_objects table;
@@ -22,7 +31,7 @@ static void test_ids_and_types(void **state)
 	assert_int_equal(venus_objects_id_of(&table, device, VK_OBJECT_TYPE_BUFFER, 0x60), 6);
 	assert_int_equal(venus_objects_id_of(&table, device, VK_OBJECT_TYPE_BUFFER, 0x61), 0);
 	assert_true(venus_objects_add(&table, 7, VK_OBJECT_TYPE_FENCE, 0, device, NULL)->failed);
-	venus_objects_remove(&table, buffer);
+	drop(&table, buffer);
 	assert_null(venus_objects_find(&table, 6, VK_OBJECT_TYPE_BUFFER));
 	assert_non_null(venus_objects_add(&table, 6, VK_OBJECT_TYPE_IMAGE, 0x62, device, NULL));
 	venus_objects_finish(&table);
@@ -40,8 +49,8 @@ static void test_children_come_newest_first(void **state)
 	assert_ptr_equal(venus_objects_newest(&table, NULL), device);
 	assert_ptr_equal(venus_objects_newest(&table, device), fence);
 	assert_ptr_equal(venus_objects_newest(&table, pool), cmd);
-	venus_objects_remove(&table, middle);
-	venus_objects_remove(&table, fence);
+	drop(&table, middle);
+	drop(&table, fence);
 	assert_ptr_equal(venus_objects_newest(&table, device), pool);
 	assert_ptr_equal(cmd->parent, device);
 	venus_objects_finish(&table);
@@ -73,9 +82,9 @@ static void test_records_are_shared_and_bounded(void **state)
 	assert_ptr_equal(one->record, two->record);
 	assert_int_equal(two->record_index, 1);
 	assert_int_equal(table.record_bytes, 4);
-	venus_objects_remove(&table, one);
+	drop(&table, one);
 	assert_memory_equal(two->record->bytes, "abcd", 4);
-	venus_objects_remove(&table, two);
+	drop(&table, two);
 	assert_int_equal(table.record_bytes, 0);
 	struct venus_object *big = venus_objects_add(&table, 3, VK_OBJECT_TYPE_BUFFER, 3, NULL, NULL);
 	static uint8_t bytes[VENUS_RECORD_MAX + 4];
@@ -125,7 +134,7 @@ static void *work(void *opaque)
 			worker->misses += !venus_objects_find(worker->table, 7, VK_OBJECT_TYPE_IMAGE);
 		}
 		for (uint64_t i = 0; i < EACH; i++) {
-			venus_objects_remove(worker->table, mine[i]);
+			drop(worker->table, mine[i]);
 		}
 	}
 	return NULL;
