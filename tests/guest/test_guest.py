@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The stock Debian kernel and user space on the board: boot, disks, network, console, random numbers, power."""
+import hashlib
 import http.server
+import json
 import os
 import signal
 import subprocess
@@ -44,7 +46,6 @@ def test_disk_keeps_what_is_written():
         assert result.status == 0, result.errors
         result.told("^same")
         digest = result.told(r"^sum ([0-9a-f]{64})").group(1)
-        import hashlib
         assert hashlib.sha256(disk.file.read()[512 << 10:(512 << 10) + (4 << 20)]).hexdigest() == digest
 
 
@@ -119,6 +120,46 @@ D
 def test_reset_boots_again_or_ends():
     result = vm.run("--no-reboot", script="reboot -f; sleep 20")
     assert result.status not in (0, 1, 2), result.status
+
+
+def test_reset_keeps_disks_and_gives_fresh_devices():
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.truncate(1 << 20)
+        result = vm.run("--disk", disk.name, "--cpus", "2", "--stats", disk.name + ".json", gpu="2d", script="""
+            boots=$(head -c 1 /dev/vdc | tr -dc 0-9)
+            echo "boot ${boots:-0} cpus $(nproc) card $(ls /dev/dri | grep -c card)"
+            printf "$((${boots:-0} + 1))" | dd of=/dev/vdc conv=notrunc,fsync 2>/dev/null
+            [ "${boots:-0}" = 2 ] || reboot -f
+            [ "${boots:-0}" = 2 ] || sleep 20""")
+        stats = json.loads(Path(disk.name + ".json").read_text())
+        Path(disk.name + ".json").unlink()
+        assert result.status == 0, result.errors
+        for boot in range(3):
+            result.told(f"^boot {boot} cpus 2 card 1")
+        assert stats["resets"] == 2, stats
+
+
+def test_four_cpus_work_at_once():
+    result = vm.run("--cpus", "4", script="""
+        echo cpus $(nproc)
+        for i in 1 2 3 4 5 6 7 8; do
+            (head -c 3000000 /dev/zero | sha256sum | cut -c 1-16; for j in 1 2 3 4 5 6 7 8 9 10; do true | cat; done) &
+        done | sort | uniq -c
+        wait
+        for i in 1 2 3; do echo 0 >/sys/devices/system/cpu/cpu$i/online; done
+        echo left $(nproc)
+        for i in 1 2 3; do echo 1 >/sys/devices/system/cpu/cpu$i/online; done
+        echo back $(nproc)
+        dmesg | grep -E "stall|BUG|WARNING|Oops"
+        true""")
+    assert result.status == 0, result.errors
+    result.told("^cpus 4")
+    digest = hashlib.sha256(bytes(3000000)).hexdigest()[:16]
+    result.told(rf"^\s*8 {digest}")
+    result.told("^left 1")
+    result.told("^back 4")
+    for bad in ("stall", "BUG", "WARNING", "Oops"):
+        assert bad not in result.console, result.console[-2000:]
 
 
 def test_sigterm_ends_cleanly_and_leaves_nothing():
