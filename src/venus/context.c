@@ -99,7 +99,7 @@ struct context *context_create(const struct context_config *config, struct error
 	}
 	context->config = *config;
 	context->budget.limit = config->max_bytes;
-	if (venus_dispatch_init(&context->dispatch, vkGetInstanceProcAddr, hooks_table, context)) {
+	if (venus_dispatch_init(&context->dispatch, config->probe->get_proc, hooks_table, context)) {
 		free(context);
 		error_set(err, -ENOMEM, "no memory for a context");
 		return NULL;

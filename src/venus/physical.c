@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PHYSICAL_FN(physical, name)                                                                \
-	((PFN_##name)vkGetInstanceProcAddr((physical)->instance, #name))
+#define PHYSICAL_FN(physical, get_proc, name)                                                      \
+	((PFN_##name)(get_proc)((physical)->instance, #name))
 
 static uint32_t physical_cap_version(uint32_t version)
 {
@@ -81,14 +81,15 @@ static const struct probe_device *physical_probe(const struct context *context, 
 }
 
 /* Types that cannot be mapped lose the flags that say so; heaps of mappable memory end at the guest's limit. */
-static void physical_fill_memory(struct physical *physical, uint64_t max_bytes)
+static void physical_fill_memory(struct physical *physical, PFN_vkGetInstanceProcAddr get_proc,
+				 uint64_t max_bytes)
 {
 	VkPhysicalDeviceMemoryProperties *memory = &physical->memory;
 	const VkMemoryPropertyFlags mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
 					     VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
 					     VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 	uint32_t unlimited_heaps = 0;
-	PHYSICAL_FN(physical, vkGetPhysicalDeviceMemoryProperties)(physical->handle, memory);
+	PHYSICAL_FN(physical, get_proc, vkGetPhysicalDeviceMemoryProperties)(physical->handle, memory);
 	for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
 		VkMemoryType *type = &memory->memoryTypes[i];
 		if (!(physical->probe->backed_types & (1u << i))) {
@@ -103,13 +104,13 @@ static void physical_fill_memory(struct physical *physical, uint64_t max_bytes)
 	}
 }
 
-static bool physical_fill_families(struct physical *physical)
+static bool physical_fill_families(struct physical *physical, PFN_vkGetInstanceProcAddr get_proc)
 {
 	const VkQueueFlags useful =
 		VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_TRANSFER_BIT;
 	uint32_t count = 0;
 	PFN_vkGetPhysicalDeviceQueueFamilyProperties get =
-		PHYSICAL_FN(physical, vkGetPhysicalDeviceQueueFamilyProperties);
+		PHYSICAL_FN(physical, get_proc, vkGetPhysicalDeviceQueueFamilyProperties);
 	get(physical->handle, &count, NULL);
 	physical->families = calloc(count + 1, sizeof(*physical->families));
 	if (!physical->families) {
@@ -126,18 +127,18 @@ static bool physical_fill_families(struct physical *physical)
 static struct physical *physical_create(struct context *context, VkInstance instance,
 					VkPhysicalDevice handle, const struct probe_device *probe)
 {
+	PFN_vkGetInstanceProcAddr get_proc = context_config(context)->probe->get_proc;
 	struct physical *physical = calloc(1, sizeof(*physical));
 	if (!physical) {
 		return NULL;
 	}
 	*physical = (struct physical){.probe = probe, .instance = instance, .handle = handle};
-	if (!instance_list_extensions(&physical->extensions, vkGetInstanceProcAddr, instance,
-				      handle) ||
-	    !physical_fill_families(physical)) {
+	if (!instance_list_extensions(&physical->extensions, get_proc, instance, handle) ||
+	    !physical_fill_families(physical, get_proc)) {
 		physical_free(physical);
 		return NULL;
 	}
-	physical_fill_memory(physical, context_config(context)->max_bytes);
+	physical_fill_memory(physical, get_proc, context_config(context)->max_bytes);
 	return physical;
 }
 

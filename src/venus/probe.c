@@ -343,7 +343,7 @@ int probe_run(struct probe *probe, PFN_vkGetInstanceProcAddr get_proc,
 	      const struct probe_choice *choice, struct error *err)
 {
 	VkInstance instance;
-	*probe = (struct probe){0};
+	*probe = (struct probe){.get_proc = get_proc};
 	VkResult result = instance_create_plain(get_proc, &instance);
 	if (result != VK_SUCCESS) {
 		return probe_no_device(err, result);

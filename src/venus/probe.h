@@ -43,6 +43,7 @@ struct probe_device {
 };
 
 struct probe {
+	PFN_vkGetInstanceProcAddr get_proc; /* the loader's, or a test's */
 	struct probe_device devices[PROBE_MAX_DEVICES];
 	size_t count;
 };

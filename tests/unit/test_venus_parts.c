@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_venus_parts.c - the parts of the Vulkan server that know no Vulkan: ids, pages, resources, ring layouts, syncs
+ */
+#include "unit.h"
+
+#include "venus/idmap.h"
+#include "venus/pages.h"
+#include "venus/resource.h"
+#include "venus/ring_layout.h"
+#include "venus/vtest_sync.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void test_idmap_keeps_what_a_plain_array_keeps(void **state)
+{
+	enum { KEYS = 512 };
+	static int values[KEYS];
+	bool present[KEYS] = {false};
+	struct idmap map = {0};
+	uint32_t seed = 1;
+	size_t count = 0;
+	for (int round = 0; round < 20000; round++) {
+		seed = seed * 1664525 + 1013904223;
+		uint32_t index = (seed >> 8) % KEYS;
+		uint64_t key = (uint64_t)(index + 1) << (index % 3 * 20); /* dense and sparse keys */
+		if (seed >> 31) {
+			assert_int_equal(idmap_put(&map, key, &values[index]), present[index] ? -EEXIST : 0);
+			count += !present[index];
+			present[index] = true;
+		} else {
+			void *taken = idmap_take(&map, key);
+			assert_ptr_equal(taken, present[index] ? &values[index] : NULL);
+			count -= present[index];
+			present[index] = false;
+		}
+		assert_ptr_equal(idmap_get(&map, key), present[index] ? &values[index] : NULL);
+		assert_int_equal(map.count, count);
+	}
+	for (; count; count--) {
+		assert_non_null(idmap_take_any(&map));
+	}
+	assert_null(idmap_take_any(&map));
+	assert_int_equal(idmap_put(&map, 0, &values[0]), -EINVAL);
+	assert_int_equal(idmap_put(&map, 1, NULL), -EINVAL);
+	idmap_finish(&map);
+}
+
+static void test_pages_are_sealed_counted_and_charged(void **state)
+{
+	struct budget budget = {.limit = 64 * 1024};
+	struct pages *pages, *more;
+	assert_int_equal(pages_create(&pages, &budget, 48 * 1024), 0);
+	assert_int_equal(pages_create(&more, &budget, 20 * 1024), -EDQUOT);
+	assert_int_equal(pages_create(&more, &budget, 0), -EINVAL);
+	assert_int_equal(pages_create(&more, &budget, UINT64_MAX - 4095), -EDQUOT);
+	assert_int_equal(budget.used, 48 * 1024);
+	assert_true(ftruncate(pages->fd, 4096) < 0 && errno == EPERM);
+	assert_true(ftruncate(pages->fd, 1 << 20) < 0 && errno == EPERM);
+	unsigned char *second = mmap(NULL, pages->bytes, PROT_READ, MAP_SHARED, pages->fd, 0);
+	assert_int_equal(second[48 * 1024 - 1], 0);
+	((unsigned char *)pages->map)[48 * 1024 - 1] = 7;
+	assert_int_equal(second[48 * 1024 - 1], 7);
+	munmap(second, pages->bytes);
+	pages_put(pages_get(pages));
+	assert_int_equal(budget.used, 48 * 1024);
+	pages_put(pages);
+	assert_int_equal(budget.used, 0);
+	pages_put(NULL);
+}
+
+static void test_pages_of_others_must_be_sealed_and_long_enough(void **state)
+{
+	struct pages *pages;
+	int fd = memfd_create("t", MFD_ALLOW_SEALING);
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(pages_adopt(&pages, dup(fd), 8192), -EINVAL);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	assert_int_equal(pages_adopt(&pages, dup(fd), 12288), -EINVAL);
+	assert_int_equal(pages_adopt(&pages, dup(fd), 0), -EINVAL);
+	assert_int_equal(pages_adopt(&pages, dup(fd), 8192), 0);
+	pages_put(pages);
+	close(fd);
+}
+
+static void test_rounding_never_wraps(void **state)
+{
+	assert_int_equal(pages_round(1, 4096), 4096);
+	assert_int_equal(pages_round(4096, 16384), 16384);
+	assert_int_equal(pages_round(UINT64_MAX, 4096), 0);
+	assert_int_equal(pages_round(UINT64_MAX - 4095, 4096), UINT64_MAX - 4095);
+}
+
+static void test_resources_check_ranges_and_live_while_used(void **state)
+{
+	struct budget budget = {.limit = 1 << 20};
+	struct resource_table table;
+	struct pages *pages, *found;
+	unsigned char *memory;
+	resource_table_init(&table, 2);
+	assert_int_equal(pages_create(&pages, &budget, 8192), 0);
+	assert_int_equal(resource_add(&table, 0, RESOURCE_SHMEM, pages_get(pages), 5000), -EINVAL);
+	assert_int_equal(resource_add(&table, 5, RESOURCE_SHMEM, pages_get(pages), 5000), 0);
+	assert_int_equal(resource_add(&table, 5, RESOURCE_SHMEM, pages_get(pages), 5000), -EEXIST);
+	assert_int_equal(resource_add(&table, 6, RESOURCE_MEMORY, pages_get(pages), 8192), 0);
+	assert_int_equal(resource_add(&table, 7, RESOURCE_SHMEM, pages_get(pages), 8192), -ENOSPC);
+	assert_false(resource_find_shmem(&table, 5, 4996, 8, &found, &memory)); /* beyond what the guest has */
+	assert_false(resource_find_shmem(&table, 5, UINT64_MAX, 2, &found, &memory));
+	assert_false(resource_find_shmem(&table, 6, 0, 4, &found, &memory)); /* not shared memory */
+	assert_false(resource_find_shmem(&table, 9, 0, 0, &found, &memory));
+	assert_true(resource_find_shmem(&table, 5, 4996, 4, &found, &memory));
+	assert_ptr_equal(memory, (unsigned char *)pages->map + 4996);
+	pages_put(pages);
+	assert_int_equal(resource_remove(&table, 5), 0);
+	assert_int_equal(resource_remove(&table, 5), -ENOENT);
+	memory[0] = 1; /* found still holds it */
+	pages_put(found);
+	resource_table_finish(&table);
+	assert_int_equal(budget.used, 0);
+}
+
+static const struct ring_request mesa_ring = {
+	.size = 131268,
+	.tail_offset = 64,
+	.status_offset = 128,
+	.buffer_offset = 192,
+	.buffer_size = 131072,
+	.extra_offset = 131264,
+	.extra_size = 4,
+};
+
+static void test_ring_layout_of_mesa(void **state)
+{
+	struct ring_layout layout;
+	struct ring_request request = mesa_ring;
+	request.offset = 4096;
+	assert_null(ring_layout_check(&layout, &request, 4096 + 131268));
+	assert_int_equal(layout.head, 4096);
+	assert_int_equal(layout.tail, 4096 + 64);
+	assert_int_equal(layout.buffer, 4096 + 192);
+	assert_int_equal(layout.buffer_size, 131072);
+	assert_string_equal(ring_layout_check(&layout, &request, 4096 + 131267), "ring outside its resource");
+}
+
+/* Whatever is accepted lies inside, aligned and disjoint: checked by painting it. */
+static void test_ring_layouts_at_random(void **state)
+{
+	enum { RESOURCE = 16384 };
+	static unsigned char paint[RESOURCE];
+	uint32_t seed = 7;
+	unsigned accepted = 0;
+	for (int round = 0; round < 200000; round++) {
+		uint64_t v[9];
+		for (int i = 0; i < 9; i++) {
+			seed = seed * 1664525 + 1013904223;
+			v[i] = (seed >> 10) % (RESOURCE / 4) * 4 + (seed >> 28 == 0 ? 2 : 0);
+			v[i] |= seed >> 20 == 5 ? 1ull << 63 : 0;
+		}
+		seed = seed * 1664525 + 1013904223;
+		struct ring_request request = {v[0] % 64, RESOURCE - v[1] % 4096, v[2] % 512, v[3] % 512,
+					       v[4] % 512, v[5], seed >> 31 ? 4096 : v[6], v[7], v[8] % 512};
+		struct ring_layout layout;
+		if (ring_layout_check(&layout, &request, RESOURCE)) {
+			continue;
+		}
+		accepted++;
+		memset(paint, 0, sizeof(paint));
+		const uint64_t parts[5][2] = {{layout.head, 4}, {layout.tail, 4}, {layout.status, 4},
+					      {layout.buffer, layout.buffer_size}, {layout.extra, layout.extra_size}};
+		for (int i = 0; i < 5; i++) {
+			for (uint64_t at = parts[i][0]; at < parts[i][0] + parts[i][1]; at++) {
+				assert_in_range(at, 0, RESOURCE - 1);
+				assert_int_equal(paint[at]++, 0);
+			}
+			assert_int_equal(parts[i][0] % 4, 0);
+		}
+		assert_int_equal(layout.buffer_size & (layout.buffer_size - 1), 0);
+	}
+	assert_true(accepted > 100);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+static void test_syncs_wake_waits_once_reached(void **state)
+{
+	struct vtest_syncs syncs;
+	vtest_syncs_init(&syncs);
+	uint32_t a = vtest_sync_create(&syncs, 0), b = vtest_sync_create(&syncs, 9);
+	const struct vtest_sync_item items[] = {{a, 5}, {b, 10}};
+	int both = vtest_sync_wait(&syncs, items, 2, false, UINT32_MAX);
+	int either = vtest_sync_wait(&syncs, items, 2, true, UINT32_MAX);
+	int nothing = vtest_sync_wait(&syncs, NULL, 0, false, UINT32_MAX);
+	assert_true(is_readable(nothing));
+	assert_true(vtest_sync_write(&syncs, a, 4));
+	assert_false(is_readable(either));
+	assert_true(vtest_sync_write(&syncs, a, 6));
+	assert_true(is_readable(either) && !is_readable(both));
+	assert_true(vtest_sync_write(&syncs, b, UINT64_MAX));
+	assert_true(is_readable(both));
+	uint64_t value = 0;
+	assert_true(vtest_sync_read(&syncs, b, &value));
+	assert_true(value == UINT64_MAX);
+	assert_int_equal(syncs.wait_count, 0);
+	assert_true(vtest_sync_unref(&syncs, a));
+	assert_false(vtest_sync_unref(&syncs, a));
+	assert_int_equal(vtest_sync_wait(&syncs, items, 2, true, 0), -EINVAL);
+	close(both), close(either), close(nothing);
+	vtest_syncs_finish(&syncs);
+}
+
+static void test_waits_that_timed_out_make_room(void **state)
+{
+	struct vtest_syncs syncs;
+	vtest_syncs_init(&syncs);
+	const struct vtest_sync_item item = {vtest_sync_create(&syncs, 0), 1};
+	for (int i = 0; i < VTEST_MAX_WAITS * 3; i++) {
+		int fd = vtest_sync_wait(&syncs, &item, 1, false, 0);
+		assert_true(fd >= 0);
+		assert_false(is_readable(fd));
+		close(fd);
+	}
+	for (int i = 0; i < VTEST_MAX_WAITS; i++) {
+		int fd = vtest_sync_wait(&syncs, &item, 1, false, UINT32_MAX);
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	assert_int_equal(vtest_sync_wait(&syncs, &item, 1, false, UINT32_MAX), -ENOSPC);
+	vtest_syncs_finish(&syncs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_idmap_keeps_what_a_plain_array_keeps),
+		cmocka_unit_test(test_pages_are_sealed_counted_and_charged),
+		cmocka_unit_test(test_pages_of_others_must_be_sealed_and_long_enough),
+		cmocka_unit_test(test_rounding_never_wraps),
+		cmocka_unit_test(test_resources_check_ranges_and_live_while_used),
+		cmocka_unit_test(test_ring_layout_of_mesa),
+		cmocka_unit_test(test_ring_layouts_at_random),
+		cmocka_unit_test(test_syncs_wake_waits_once_reached),
+		cmocka_unit_test(test_waits_that_timed_out_make_room),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
