@@ -110,12 +110,13 @@ static bool device_load(struct venus_call *call, struct device *device,
 		.reset_fences = DEVICE_FN(call, object, vkResetFences),
 		.submit = DEVICE_FN(call, object, vkQueueSubmit),
 	};
+	device->wait_idle = DEVICE_FN(call, object, vkDeviceWaitIdle);
 	if (device->physical->probe->backing == WIRE_BACKING_DMA_BUF) {
 		device->get_memory_fd = DEVICE_FN(call, object, vkGetMemoryFdKHR);
 	}
 	return device->driver.create_fence && device->driver.destroy_fence &&
 	       device->driver.wait_for_fences && device->driver.reset_fences &&
-	       device->driver.submit;
+	       device->driver.submit && device->wait_idle;
 }
 
 static bool device_fetch_queues(struct venus_call *call, struct device *device,
@@ -188,6 +189,12 @@ int device_create(struct venus_call *call)
 
 void device_quiet(struct device *device)
 {
+	for (uint32_t i = 0; i < device->queue_count; i++) {
+		queue_stop(device->queues[i]);
+	}
+	if (device->queue_count) {
+		device->wait_idle(device->handle);
+	}
 	for (uint32_t i = 0; i < device->queue_count; i++) {
 		queue_destroy(device->queues[i]);
 	}

@@ -21,6 +21,7 @@ struct device {
 	const struct physical *physical;
 	VkDevice handle;
 	struct queue_driver driver; /* for the queues */
+	PFN_vkDeviceWaitIdle wait_idle;
 	PFN_vkGetMemoryFdKHR get_memory_fd; /* NULL unless memory is backed by dma-bufs */
 	struct queue **queues;
 	uint32_t queue_count;
@@ -29,7 +30,7 @@ struct device {
 	atomic_uint tracked;   /* semaphores whose last signalling queue is noted */
 };
 
-/* Ends the threads and fences of the queues; before the driver destroys the device. */
+/* Ends the threads and fences of the queues, waits until the device is idle; before the driver destroys the device. */
 void device_quiet(struct device *device);
 void device_free(struct device *device);
 

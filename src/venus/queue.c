@@ -4,7 +4,7 @@
  *
  * How it works: a fence of the timeline is an empty submission with a VkFence of our own; the queue's thread waits for the
  * oldest and reports it.  A fence whose submission failed (device lost) waits for nothing but its turn.
- * When the context is over, fences that the GPU still holds are left to the end of the device.
+ * When the context is over, fences that the GPU still holds are kept until the device is idle.
  * Threads: any; queue_main() is the queue's own.
  */
 #include "venus/queue.h"
@@ -33,6 +33,7 @@ struct queue {
 	pthread_mutex_t lock; /* guards what follows; taken inside host_lock */
 	pthread_cond_t changed;
 	struct queue_fence *first, **last; /* pending, oldest first */
+	struct queue_fence *held;	   /* the thread's: not signalled when the context ended */
 	VkFence spare[QUEUE_MAX_SPARE];	   /* unsignalled */
 	uint32_t spare_count;
 	bool running, stopping;
@@ -146,6 +147,11 @@ static void *queue_main(void *opaque)
 	while ((pending = queue_pop(queue))) {
 		bool idle = pending->fence && queue_wait_fence(queue, pending->fence);
 		context_fence_done(queue->context, queue->ring_idx, pending->id);
+		if (pending->fence && !idle) {
+			pending->next = queue->held;
+			queue->held = pending;
+			continue;
+		}
 		if (idle) {
 			queue_recycle(queue, pending->fence);
 		}
@@ -211,11 +217,8 @@ bool queue_add_fence(struct queue *queue, uint64_t fence_id)
 	return false;
 }
 
-void queue_destroy(struct queue *queue)
+void queue_stop(struct queue *queue)
 {
-	if (!queue) {
-		return;
-	}
 	if (queue->ring_idx) {
 		context_unbind_timeline(queue->context, queue->ring_idx);
 	}
@@ -226,6 +229,16 @@ void queue_destroy(struct queue *queue)
 			pthread_cond_signal(&queue->changed);
 		}
 		pthread_join(queue->thread, NULL);
+	}
+}
+
+void queue_destroy(struct queue *queue)
+{
+	while (queue->held) {
+		struct queue_fence *held = queue->held;
+		queue->held = held->next;
+		queue->driver->destroy_fence(queue->driver->device, held->fence, NULL);
+		free(held);
 	}
 	while (queue->spare_count) {
 		queue->driver->destroy_fence(queue->driver->device,

@@ -32,7 +32,9 @@ struct queue_driver {
 /* @driver is borrowed and outlives the queue.  NULL if out of memory. */
 struct queue *queue_create(struct context *context, const struct queue_driver *driver,
 			   VkQueue handle, uint32_t family, uint32_t index) MUST_CHECK;
-/* Completes what fences are left (the device is idle or lost), unbinds the timeline, frees.  Accepts NULL. */
+/* Reports what fences are left as they complete, or at once if the context is over; ends the thread and the timeline. */
+void queue_stop(struct queue *queue);
+/* After queue_stop(), the device being idle or lost. */
 void queue_destroy(struct queue *queue);
 
 VkQueue queue_handle(const struct queue *queue);
