@@ -4,7 +4,8 @@
  *
  * How it works: to the peer, a frame goes straight from guest memory into the socket; what the socket does not take is copied to
  * `rest`, and the transmit queue stays alone until that is gone.  From the peer, bytes are read into `inbox`; each
- * complete frame is copied into receive buffers; without buffers the socket stays alone until the guest offers some.
+ * complete frame is copied into receive buffers; when the inbox is full the socket stays alone until the guest offers
+ * buffers.
  * Invariants: a frame is sent whole or not at all, or the length prefixes would lose their meaning.
  * Threads: the device's loop; `link_up` is read by vCPU threads.
  */
@@ -37,7 +38,8 @@ enum {
 	NET_MTU = 65520, /* passt's; few large frames are cheaper than many small ones */
 	NET_MAX_FRAME = NET_MTU + 14 + 4,
 	NET_PREFIX = 4,
-	NET_INBOX = 2 * (NET_PREFIX + NET_MAX_FRAME),
+	NET_INBOX = 2 << 20, /* passt drops what we do not take at once; its TCP then waits for long timeouts */
+	NET_CABLE = 4 << 20, /* for the same reason, the socket buffers we ask for */
 	NET_LINK_UP = 1,
 };
 
@@ -72,7 +74,8 @@ struct net {
 
 static void net_watch(struct net *net)
 {
-	uint32_t events = (net->rx_starved ? 0u : EPOLLIN) | (net->rest_end ? EPOLLOUT : 0u);
+	bool full = net->inbox_end - net->inbox_start > NET_INBOX - NET_PREFIX - NET_MAX_FRAME;
+	uint32_t events = (net->rx_starved && full ? 0u : EPOLLIN) | (net->rest_end ? EPOLLOUT : 0u);
 	if (net->source && events != net->watched) {
 		net->watched = events;
 		loop_mod_fd(net->source, events);
@@ -255,16 +258,29 @@ static void net_empty_inbox(struct net *net)
 		net_hang_up(net, "the network peer sent nonsense");
 		return;
 	}
-	memmove(net->inbox, net->inbox + net->inbox_start, net->inbox_end - net->inbox_start);
-	net->inbox_end -= net->inbox_start;
-	net->inbox_start = 0;
 	net_watch(net);
+}
+
+/* Move what is in the inbox to its start if the room behind it gets short. */
+static void net_pack_inbox(struct net *net)
+{
+	if (net->inbox_start == net->inbox_end) {
+		net->inbox_start = net->inbox_end = 0;
+	} else if (net->inbox_end > NET_INBOX / 2 && net->inbox_start) {
+		memmove(net->inbox, net->inbox + net->inbox_start, net->inbox_end - net->inbox_start);
+		net->inbox_end -= net->inbox_start;
+		net->inbox_start = 0;
+	}
 }
 
 static void net_read_peer(struct net *net)
 {
-	ssize_t got = recv(net->peer, net->inbox + net->inbox_end, sizeof(net->inbox) - net->inbox_end,
-			   MSG_DONTWAIT);
+	net_pack_inbox(net);
+	size_t room = sizeof(net->inbox) - net->inbox_end;
+	if (!room) {
+		return;
+	}
+	ssize_t got = recv(net->peer, net->inbox + net->inbox_end, room, MSG_DONTWAIT);
 	if (got > 0) {
 		net->inbox_end += (size_t)got;
 		net_empty_inbox(net);
@@ -290,6 +306,25 @@ static void net_on_peer(void *opaque, uint32_t events)
 }
 
 /* ---- device ---- */
+
+static void net_widen(int fd)
+{
+	static const int options[] = {SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE};
+	const int bytes = NET_CABLE;
+	for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		(void)setsockopt(fd, SOL_SOCKET, options[i], &bytes, sizeof(bytes));
+	}
+}
+
+int virtio_net_cable(int ends[2], struct error *err)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		return error_errno(err, "network: socket pair");
+	}
+	net_widen(ends[0]);
+	net_widen(ends[1]);
+	return 0;
+}
 
 static void net_notify(struct virtio_device *device, unsigned index)
 {

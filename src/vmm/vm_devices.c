@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 /* Takes @device, which may be NULL: then @err is filled already. */
 static int vm_plug(struct vm *vm, struct virtio_device *device, struct error *err)
@@ -62,12 +61,13 @@ int vm_create_net(struct vm *vm, struct error *err)
 	if (vm->config->net == CONFIG_NET_NONE) {
 		return 0;
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		return error_errno(err, "network");
+	int rc = virtio_net_cable(pair, err);
+	if (rc < 0) {
+		return rc;
 	}
 	AUTO_FD int ours = pair[0];
 	AUTO_FD int peers = pair[1];
-	int rc = broker_start_passt(vm->broker, peers, err);
+	rc = broker_start_passt(vm->broker, peers, err);
 	if (rc < 0) {
 		return rc;
 	}

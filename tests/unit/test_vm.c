@@ -5,9 +5,6 @@
  * The engine is a fake: a "guest" is a C function that talks to the machine through engine_host, on the vCPU's thread.
  */
 #include "base/own.h"
-#include "devices/virtio_blk.h"
-#include "devices/virtio_net.h"
-#include "devices/virtio_rng.h"
 #include "unit.h"
 #include "vmm/broker.h"
 #include "vmm/vm.h"
@@ -375,23 +372,4 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_configuration_is_one_clear_line, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
-/* Devices that these VMs do not have. */
-struct virtio_device *virtio_blk_create(const struct virtio_blk_config *config, const struct gmem *gmem,
-					struct loop *loop, struct error *err)
-{
-	return NULL;
-}
-
-struct virtio_device *virtio_net_create(const struct virtio_net_config *config, const struct gmem *gmem,
-					struct loop *loop, struct error *err)
-{
-	return NULL;
-}
-
-struct virtio_device *virtio_rng_create(const char *name, const struct gmem *gmem, struct loop *loop,
-					struct error *err)
-{
-	return NULL;
 }
