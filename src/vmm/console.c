@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <termios.h>
@@ -33,6 +34,7 @@ struct console {
 	bool escape; /* Ctrl-A was typed */
 	uint8_t waiting[CONSOLE_CHUNK];
 	size_t waiting_len; /* typed, not yet taken by the UART */
+	atomic_bool push_posted; /* console_push() is queued: never twice, whatever the guest does */
 	pthread_mutex_t out_lock; /* guards the three below */
 	bool spoke, broken;
 	uint64_t written;
@@ -156,6 +158,7 @@ static void console_on_writable(void *opaque, uint32_t events)
 static void console_push(void *opaque)
 {
 	struct console *console = opaque;
+	atomic_store(&console->push_posted, false);
 	size_t taken = pl011_receive(console->uart, console->waiting, console->waiting_len);
 	console->waiting_len -= taken;
 	memmove(console->waiting, console->waiting + taken, console->waiting_len);
@@ -167,7 +170,9 @@ static void console_push(void *opaque)
 static void console_rx_room(void *opaque)
 {
 	struct console *console = opaque;
-	if (loop_post(console->loop, console_push, console) < 0) {
+	if (!atomic_exchange(&console->push_posted, true) &&
+	    loop_post(console->loop, console_push, console) < 0) {
+		atomic_store(&console->push_posted, false);
 		log_limited(LOG_WARN, "console: input delayed, out of memory");
 	}
 }

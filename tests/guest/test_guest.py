@@ -5,11 +5,15 @@ import hashlib
 import http.server
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -29,7 +33,6 @@ def test_board_devices_are_found():
     result.told("rtc0")
     result.told(r"GICv3")
     clock = int(result.told(r"^(\d{10})$").group(1))
-    import time
     assert abs(clock - time.time()) < 300, clock
     for bad in ("Oops", "BUG:", "WARNING:", "Unable to handle"):
         assert bad not in result.console, bad
@@ -171,6 +174,39 @@ def test_sigterm_ends_cleanly_and_leaves_nothing():
         left = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
         assert machine.dir.name not in left
         assert not [l for l in left.splitlines() if f" {machine.process.pid} " in l]
+
+
+def test_terminal_is_raw_and_given_back():
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    image = vm.IMAGE
+    process = subprocess.Popen([str(vm.ORIEL), "run", "--kernel", str(image / "Image"), "--initrd", str(image / "initrd.img"), "--disk",
+                                f"{image / 'root.img'},ro", "--memory", "512M", "--gpu", "none", "--append",
+                                "console=ttyAMA0 quiet oriel.task=shell"], stdin=slave, stdout=slave)
+    try:
+        said = read_until(master, b"/ # ")
+        assert not termios.tcgetattr(slave)[3] & termios.ICANON
+        os.write(master, b"echo $((6 * 7)) | sed s/^/answer/\r")
+        read_until(master, b"answer42")
+        os.write(master, b"cat -v\r\x01\x01\r")  # Ctrl-A twice is one for the guest
+        read_until(master, b"^A")
+        os.write(master, b"\x03sleep 1000\r\x01x")
+        assert process.wait(20) == 5, process.returncode
+    finally:
+        process.kill()
+        process.wait()
+    assert termios.tcgetattr(slave) == before, said[-200:]
+
+
+def read_until(descriptor, text, limit_s=90):
+    """What a terminal shows up to @text."""
+    seen = b""
+    end = time.monotonic() + limit_s
+    while text not in seen:
+        ready, _, _ = select.select([descriptor], [], [], max(0, end - time.monotonic()))
+        assert ready, f"no {text!r} in {seen[-500:]!r}"
+        seen += os.read(descriptor, 4096)
+    return seen
 
 
 def test_guest_that_never_reports_is_ended():
