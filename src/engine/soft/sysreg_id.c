@@ -32,7 +32,10 @@ static void identify_instructions(struct sysregs *sys, bool pauth)
 		     FIELD(1, 44) | /* DotProd */
 		     FIELD(2, 56);  /* TLBI by range, outer shareable */
 	sys->isar1 = FIELD(1, 0) |  /* DC CVAP */
+		     FIELD(1, 12) | /* JSCVT */
+		     FIELD(1, 16) | /* FCMA */
 		     FIELD(1, 20) | /* LRCPC */
+		     FIELD(1, 32) | /* FRINTTS */
 		     FIELD(1, 36);  /* SB */
 	if (pauth) {
 		sys->isar1 |= FIELD(1, 8) | FIELD(1, 28); /* implementation defined algorithm */
