@@ -245,7 +245,9 @@ static void load_code(struct flat *flat, const struct diff_case *c)
 		struct insn *i = &flat->insns[offset / GUEST_PAGE][offset % GUEST_PAGE / 4];
 		i->raw = n < c->count ? c->insns[n] : 0;
 		i->offset = (uint16_t)(offset % GUEST_PAGE);
-		if (n < c->count) {
+		if (n + 1 < c->count && offset % 64 != 60) {
+			decode_pair(&flat->cpu, i, c->insns[n + 1]);
+		} else if (n < c->count) {
 			decode_insn(&flat->cpu, i);
 		} else {
 			i->fn = end_of_stream;

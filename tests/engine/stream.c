@@ -432,7 +432,12 @@ static void emit_row(struct stream *s, enum a64_op op)
 	case KIND_ACCESS: emit_access(s, word); break;
 	case KIND_LITERAL: emit_literal(s, word); break;
 	case KIND_EXCLUSIVE: emit_exclusive(s, word); break;
-	default: emit(s, word); break;
+	default:
+		emit(s, word);
+		if (op < A64_SVC || random_below(s->random, 8) == 0) { /* pairs of a computation and a branch on it */
+			emit_branch(s, 0x54000000 | random_below(s->random, 16), A64_FORMAT_branch_cond);
+		}
+		break;
 	}
 }
 

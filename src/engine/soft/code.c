@@ -2,6 +2,7 @@
 /* code.c - see code.h */
 #include "engine/soft/code.h"
 
+#include "engine/soft/decode.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/soft.h"
 
@@ -45,9 +46,14 @@ static struct code_page *page_of(const struct insn *i)
 static void decode_entry(struct cpu *cpu, const struct insn *i)
 {
 	struct code_page *page = page_of(i);
-	struct insn *fresh = &page->insns[i->offset / 4];
-	fresh->raw = __atomic_load_n(&page->words[i->offset / 4], __ATOMIC_RELAXED);
-	decode_insn(cpu, fresh);
+	unsigned n = i->offset / 4;
+	struct insn *fresh = &page->insns[n];
+	fresh->raw = __atomic_load_n(&page->words[n], __ATOMIC_RELAXED);
+	if (n % LINE_INSNS != LINE_INSNS - 1) {
+		decode_pair(cpu, fresh, __atomic_load_n(&page->words[n + 1], __ATOMIC_RELAXED));
+	} else {
+		decode_insn(cpu, fresh);
+	}
 }
 
 /* Handler of entries that are not decoded: decodes, then does the instruction. */

@@ -43,22 +43,34 @@ static const insn_fn handlers[A64_OPS] = {
 	A64_EACH(HANDLER)
 };
 
-/* Per row: what to run instead of its own handler in these cases. */
-struct variants {
-	insn_fn nosp; /* base register is not SP */
-	insn_fn zero; /* no shift */
-	insn_fn lsl;  /* left shift */
-	insn_fn near; /* branch in the page */
-	insn_fn uxtw, sxtw;
+/* Per row: what to run instead of its own handler.  What the places mean depends on the format. */
+enum {
+	VARIANT_NOSP = 0, /* loads and stores: base register is not SP */
+	VARIANT_NEAR = 0, /* branches: target in the page */
+	VARIANT_UXTW = 0, /* register offset: extended from 32 bits */
+	VARIANT_SXTW,
+	VARIANT_PLAIN = 0, /* shifted register: no shift, or this kind */
+	VARIANT_LSL,
+	VARIANT_LSR,
+	VARIANT_ASR,
+	VARIANT_ROR,
+	VARIANTS,
 };
 
-static const struct variants variants[A64_OPS] = {
-#define NOSP(name, mode)    [A64_##name##_##mode] = { .nosp = op_##name##_##mode##_nosp },
-#define NOSP_UR(name, mode) [A64_##name##_ur] = { .nosp = op_##name##_ui_nosp },
+static const insn_fn variants[A64_OPS][VARIANTS] = {
+#define NOSP(name, mode)     [A64_##name##_##mode] = { [VARIANT_NOSP] = op_##name##_##mode##_nosp },
+#define NOSP_UR(name, mode)  [A64_##name##_ur] = { [VARIANT_NOSP] = op_##name##_ui_nosp },
 #define EXTENDED(name, mode)                                                                       \
-	[A64_##name##_reg] = { .uxtw = op_##name##_reg_uxtw, .sxtw = op_##name##_reg_sxtw },
-#define SHIFTED(name) [A64_##name] = { .zero = op_##name##_0, .lsl = op_##name##_lsl },
-#define NEAR(name)    [A64_##name] = { .near = op_##name##_near },
+	[A64_##name##_reg] = { [VARIANT_UXTW] = op_##name##_reg_uxtw,                              \
+			       [VARIANT_SXTW] = op_##name##_reg_sxtw },
+#define SUM(name)                                                                                  \
+	[A64_##name] = { [VARIANT_PLAIN] = op_##name##_0, [VARIANT_LSL] = op_##name##_lsl,         \
+			 [VARIANT_LSR] = op_##name##_lsr, [VARIANT_ASR] = op_##name##_asr },
+#define LOGIC(name)                                                                                \
+	[A64_##name] = { [VARIANT_PLAIN] = op_##name##_0, [VARIANT_LSL] = op_##name##_lsl,         \
+			 [VARIANT_LSR] = op_##name##_lsr, [VARIANT_ASR] = op_##name##_asr,         \
+			 [VARIANT_ROR] = op_##name##_ror },
+#define NEAR(name) [A64_##name] = { [VARIANT_NEAR] = op_##name##_near },
 	OPS_ACCESSES(NOSP, ui)
 	OPS_ACCESSES(NOSP, pre)
 	OPS_ACCESSES(NOSP, post)
@@ -66,13 +78,15 @@ static const struct variants variants[A64_OPS] = {
 	OPS_PAIRS(NOSP, off)
 	OPS_PAIRS(NOSP, pre)
 	OPS_PAIRS(NOSP, post)
-	[A64_STNP_w] = { .nosp = op_STP_w_off_nosp },
-	[A64_STNP_x] = { .nosp = op_STP_x_off_nosp },
-	[A64_LDNP_w] = { .nosp = op_LDP_w_off_nosp },
-	[A64_LDNP_x] = { .nosp = op_LDP_x_off_nosp },
+	[A64_STNP_w] = { [VARIANT_NOSP] = op_STP_w_off_nosp },
+	[A64_STNP_x] = { [VARIANT_NOSP] = op_STP_x_off_nosp },
+	[A64_LDNP_w] = { [VARIANT_NOSP] = op_LDP_w_off_nosp },
+	[A64_LDNP_x] = { [VARIANT_NOSP] = op_LDP_x_off_nosp },
 	OPS_ACCESSES(EXTENDED, reg)
-	OPS_SHIFTED(SHIFTED, w)
-	OPS_SHIFTED(SHIFTED, x)
+	OPS_SHIFTED_LOGIC(LOGIC, w)
+	OPS_SHIFTED_LOGIC(LOGIC, x)
+	OPS_SHIFTED_SUMS(SUM, w)
+	OPS_SHIFTED_SUMS(SUM, x)
 	OPS_NEAR(NEAR)
 };
 
@@ -189,16 +203,10 @@ static void decode_bitfield(struct insn *i, uint32_t raw, enum a64_op op)
 static void decode_shifted(struct insn *i, uint32_t raw, enum a64_op op)
 {
 	read_registers(i, raw);
-	i->ra = (uint8_t)A64_shift(raw);
 	i->imm = A64_imm6(raw);
-	if (i->imm == 0) {
-		bool mov = i->rn == CPU_ZR && (op == A64_ORR_reg_w || op == A64_ORR_reg_x);
-		i->fn = variants[op].zero;
-		if (mov) {
-			i->fn = is_wide(raw) ? op_mov_reg_x : op_mov_reg_w;
-		}
-	} else if (i->ra == 0) {
-		i->fn = variants[op].lsl;
+	i->fn = variants[op][i->imm ? VARIANT_LSL + A64_shift(raw) : VARIANT_PLAIN];
+	if (i->imm == 0 && i->rn == CPU_ZR && (op == A64_ORR_reg_w || op == A64_ORR_reg_x)) {
+		i->fn = is_wide(raw) ? op_mov_reg_x : op_mov_reg_w;
 	}
 }
 
@@ -224,7 +232,7 @@ static void decode_branch(struct insn *i, enum a64_op op, int64_t displacement)
 {
 	i->imm = (uint64_t)displacement;
 	if (run_is_local(i, displacement)) {
-		take_variant(i, variants[op].near);
+		take_variant(i, variants[op][VARIANT_NEAR]);
 	}
 }
 
@@ -264,7 +272,7 @@ static void decode_access(struct insn *i, uint32_t raw, enum a64_op op, int64_t 
 	read_access(i, raw, is_load(raw));
 	i->imm = (uint64_t)imm;
 	if (i->rn != CPU_SP) {
-		take_variant(i, variants[op].nosp);
+		take_variant(i, variants[op][VARIANT_NOSP]);
 	}
 }
 
@@ -274,20 +282,20 @@ static void decode_access_reg(struct insn *i, uint32_t raw, enum a64_op op)
 	i->rm = source(A64_Rm(raw));
 	i->imm = A64_S(raw) ? raw >> 30 : 0;
 	if (A64_option(raw) == 2) {
-		i->fn = variants[op].uxtw;
+		i->fn = variants[op][VARIANT_UXTW];
 	} else if (A64_option(raw) == 6) {
-		i->fn = variants[op].sxtw;
+		i->fn = variants[op][VARIANT_SXTW];
 	}
 }
 
-static void decode_pair(struct insn *i, uint32_t raw, enum a64_op op)
+static void decode_access_pair(struct insn *i, uint32_t raw, enum a64_op op)
 {
 	bool load = raw >> 22 & 1;
 	read_access(i, raw, load);
 	i->rm = load ? target(A64_Rt2(raw)) : source(A64_Rt2(raw));
 	i->imm = (uint64_t)(a64_sign(A64_imm7(raw), 7) * (is_wide(raw) ? 8 : 4));
 	if (i->rn != CPU_SP) {
-		take_variant(i, variants[op].nosp);
+		take_variant(i, variants[op][VARIANT_NOSP]);
 	}
 }
 
@@ -442,7 +450,7 @@ static bool decode_accesses(struct insn *i, uint32_t raw, enum a64_op op, enum a
 		i->imm = (uint64_t)(a64_sign(A64_imm19(raw), 19) * 4 + i->offset);
 		return true;
 	case A64_FORMAT_pair:
-	case A64_FORMAT_pair_wb: decode_pair(i, raw, op); return true;
+	case A64_FORMAT_pair_wb: decode_access_pair(i, raw, op); return true;
 	case A64_FORMAT_ldst_ui:
 		decode_access(i, raw, op, (int64_t)A64_imm12(raw) << (raw >> 30));
 		return true;
@@ -489,6 +497,37 @@ void decode_insn(struct cpu *cpu, struct insn *i)
 	if (!decode_data(i, raw, op, info->format) && !decode_branches(cpu, i, raw, op, info->format) &&
 	    !decode_accesses(i, raw, op, info->format)) {
 		decode_raw(cpu, i, raw, op);
+	}
+}
+
+/* The fused handlers for a row, or NULL. */
+static const insn_fn *fused_handlers(const struct insn *i, enum a64_op op)
+{
+	switch (op) {
+	case A64_SUBS_imm_w:
+	case A64_SUBS_imm_x: return ops_fused_subs_imm[op == A64_SUBS_imm_x];
+	case A64_SUBS_reg_w:
+	case A64_SUBS_reg_x: return i->imm ? NULL : ops_fused_subs_reg[op == A64_SUBS_reg_x];
+	case A64_ANDS_imm_w:
+	case A64_ANDS_imm_x:
+		return i->imm > UINT32_MAX ? NULL : ops_fused_ands_imm[op == A64_ANDS_imm_x];
+	case A64_ANDS_reg_w:
+	case A64_ANDS_reg_x: return i->imm ? NULL : ops_fused_ands_reg[op == A64_ANDS_reg_x];
+	default: return NULL;
+	}
+}
+
+void decode_pair(struct cpu *cpu, struct insn *i, uint32_t next)
+{
+	decode_insn(cpu, i);
+	if (a64_decode(next) != A64_B_cond) {
+		return;
+	}
+	int64_t displacement = a64_sign(A64_imm19(next), 19) * 4 + 4;
+	const insn_fn *fused = fused_handlers(i, a64_decode(i->raw));
+	if (fused && fused[A64_cond(next)] && run_is_local(i, displacement)) {
+		i->fn = fused[A64_cond(next)];
+		i->imm |= (uint64_t)displacement << 32;
 	}
 }
 

@@ -14,6 +14,12 @@
 bool decode_has_feature(const struct cpu *cpu, enum a64_feature feature);
 
 /*
+ * decode_insn(), but the handler may do the instruction after it as well.  @next: the word of that, which must be in the same cache
+ * line (64 bytes) and page.
+ */
+void decode_pair(struct cpu *cpu, struct insn *i, uint32_t next);
+
+/*
  * FEAT_BTI: may an indirect branch that left PSTATE.BTYPE = @btype (1..3) end at the instruction @raw of a guarded page?
  * @strict: SCTLR_EL1.BT0 or BT1 for the current EL.  If not: Branch Target exception.
  */

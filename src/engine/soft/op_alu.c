@@ -2,8 +2,8 @@
 /*
  * op_alu.c - addition, subtraction and logic
  *
- * How it works: immediates are complete in i->imm.  Shifted rows keep shift type and amount in i->ra and i->imm; decode.c chooses
- * the _0 and _lsl forms where it can.
+ * How it works: immediates are complete in i->imm.  Shifted rows have a form for each kind of shift, with the amount in
+ * i->imm.
  * Threads: the vCPU thread.
  */
 #include "engine/soft/flags.h"
@@ -176,66 +176,55 @@ OP(mov_reg_x)
 	NEXT(cpu, i);
 }
 
-/* ShiftReg(): @type 0 LSL, 1 LSR, 2 ASR, 3 ROR; @amount < width. */
-FLAGS_INLINE uint64_t shift64(uint64_t v, unsigned type, unsigned amount)
-{
-	switch (type) {
-	case 0: return v << amount;
-	case 1: return v >> amount;
-	case 2: return (uint64_t)((int64_t)v >> amount);
-	default: return v >> amount | v << (-amount & 63);
-	}
-}
+/* ShiftReg(), @amount < width. */
+#define lsl64(v, amount) ((v) << (amount))
+#define lsl32(v, amount) ((v) << (amount))
+#define lsr64(v, amount) ((v) >> (amount))
+#define lsr32(v, amount) ((v) >> (amount))
+#define asr64(v, amount) ((uint64_t)((int64_t)(v) >> (amount)))
+#define asr32(v, amount) ((uint32_t)((int32_t)(v) >> (amount)))
+#define ror64(v, amount) ((v) >> (amount) | (v) << (-(amount)&63))
+#define ror32(v, amount) ((v) >> (amount) | (v) << (-(amount)&31))
+#define same64(v, amount) (v)
+#define same32(v, amount) (v)
 
-FLAGS_INLINE uint32_t shift32(uint32_t v, unsigned type, unsigned amount)
-{
-	switch (type) {
-	case 0: return v << amount;
-	case 1: return v >> amount;
-	case 2: return (uint32_t)((int32_t)v >> amount);
-	default: return v >> amount | v << (-amount & 31);
-	}
-}
-
-/* The three forms of a shifted-register row; BODY computes from a and b. */
-#define SHIFTED(name, bits, type, BODY)                                                            \
+/* One form of a shifted-register row; BODY computes from a and b.  decode.c never chooses the row's own name. */
+#define FORM(name, SHIFT, bits, type, BODY)                                                        \
 	OP(name)                                                                                   \
 	{                                                                                          \
-		type a = (type)RN, b = shift##bits((type)RM, i->ra, (unsigned)i->imm);             \
-		BODY;                                                                              \
-		NEXT(cpu, i);                                                                      \
-	}                                                                                          \
-	OP(name##_0)                                                                               \
-	{                                                                                          \
-		type a = (type)RN, b = (type)RM;                                                   \
-		BODY;                                                                              \
-		NEXT(cpu, i);                                                                      \
-	}                                                                                          \
-	OP(name##_lsl)                                                                             \
-	{                                                                                          \
-		type a = (type)RN, b = (type)((type)RM << i->imm);                                 \
+		type m = (type)RM, a = (type)RN, b = SHIFT##bits(m, (unsigned)i->imm);             \
 		BODY;                                                                              \
 		NEXT(cpu, i);                                                                      \
 	}
-#define SHIFTED_BOTH(name, BODY)                                                                   \
-	SHIFTED(name##_w, 32, uint32_t, BODY)                                                      \
-	SHIFTED(name##_x, 64, uint64_t, BODY)
-SHIFTED_BOTH(AND_reg, RD = a & b)
-SHIFTED_BOTH(BIC_reg, RD = a & ~b)
-SHIFTED_BOTH(ORR_reg, RD = a | b)
-SHIFTED_BOTH(ORN_reg, RD = a | ~b)
-SHIFTED_BOTH(EOR_reg, RD = a ^ b)
-SHIFTED_BOTH(EON_reg, RD = a ^ ~b)
-SHIFTED_BOTH(ADD_reg, RD = a + b)
-SHIFTED_BOTH(SUB_reg, RD = a - b)
-SHIFTED(ANDS_reg_w, 32, uint32_t, a &= b; cpu->nzcv = flags_logical32(a); RD = a)
-SHIFTED(ANDS_reg_x, 64, uint64_t, a &= b; cpu->nzcv = flags_logical64(a); RD = a)
-SHIFTED(BICS_reg_w, 32, uint32_t, a &= ~b; cpu->nzcv = flags_logical32(a); RD = a)
-SHIFTED(BICS_reg_x, 64, uint64_t, a &= ~b; cpu->nzcv = flags_logical64(a); RD = a)
-SHIFTED(ADDS_reg_w, 32, uint32_t, RD = flags_add32(a, b, &cpu->nzcv))
-SHIFTED(ADDS_reg_x, 64, uint64_t, RD = flags_add64(a, b, &cpu->nzcv))
-SHIFTED(SUBS_reg_w, 32, uint32_t, RD = flags_sub32(a, b, &cpu->nzcv))
-SHIFTED(SUBS_reg_x, 64, uint64_t, RD = flags_sub64(a, b, &cpu->nzcv))
+#define SUM(name, bits, type, BODY)                                                                \
+	OP(name)                                                                                   \
+	{                                                                                          \
+		cpu_undefined(cpu, i);                                                             \
+	}                                                                                          \
+	FORM(name##_0, same, bits, type, BODY)                                                     \
+	FORM(name##_lsl, lsl, bits, type, BODY)                                                    \
+	FORM(name##_lsr, lsr, bits, type, BODY)                                                    \
+	FORM(name##_asr, asr, bits, type, BODY)
+#define LOGIC(name, bits, type, BODY)                                                              \
+	SUM(name, bits, type, BODY)                                                                \
+	FORM(name##_ror, ror, bits, type, BODY)
+#define BOTH(KIND, name, BODY) KIND(name##_w, 32, uint32_t, BODY) KIND(name##_x, 64, uint64_t, BODY)
+BOTH(LOGIC, AND_reg, RD = a & b)
+BOTH(LOGIC, BIC_reg, RD = a & ~b)
+BOTH(LOGIC, ORR_reg, RD = a | b)
+BOTH(LOGIC, ORN_reg, RD = a | ~b)
+BOTH(LOGIC, EOR_reg, RD = a ^ b)
+BOTH(LOGIC, EON_reg, RD = a ^ ~b)
+BOTH(SUM, ADD_reg, RD = a + b)
+BOTH(SUM, SUB_reg, RD = a - b)
+LOGIC(ANDS_reg_w, 32, uint32_t, a &= b; cpu->nzcv = flags_logical32(a); RD = a)
+LOGIC(ANDS_reg_x, 64, uint64_t, a &= b; cpu->nzcv = flags_logical64(a); RD = a)
+LOGIC(BICS_reg_w, 32, uint32_t, a &= ~b; cpu->nzcv = flags_logical32(a); RD = a)
+LOGIC(BICS_reg_x, 64, uint64_t, a &= ~b; cpu->nzcv = flags_logical64(a); RD = a)
+SUM(ADDS_reg_w, 32, uint32_t, RD = flags_add32(a, b, &cpu->nzcv))
+SUM(ADDS_reg_x, 64, uint64_t, RD = flags_add64(a, b, &cpu->nzcv))
+SUM(SUBS_reg_w, 32, uint32_t, RD = flags_sub32(a, b, &cpu->nzcv))
+SUM(SUBS_reg_x, 64, uint64_t, RD = flags_sub64(a, b, &cpu->nzcv))
 
 /* ExtendReg(): @option UXTB..SXTX. */
 FLAGS_INLINE uint64_t extend(uint64_t v, unsigned option)
@@ -366,7 +355,7 @@ OP(RMIF)
 {
 	uint64_t v = cpu->x[A64_Rn(i->raw) == 31 ? CPU_ZR : A64_Rn(i->raw)];
 	uint32_t mask = A64_nzcv(i->raw) << 28;
-	cpu->nzcv = (cpu->nzcv & ~mask) | ((uint32_t)shift64(v, 3, A64_rot6(i->raw)) << 28 & mask);
+	cpu->nzcv = (cpu->nzcv & ~mask) | ((uint32_t)ror64(v, A64_rot6(i->raw)) << 28 & mask);
 	NEXT(cpu, i);
 }
 

@@ -17,8 +17,8 @@
 A64_EACH(OPS_DECLARE)
 OPS_DECLARE(UNDEFINED)
 
-/* Shifted-register rows: for each, _0 has no shift and _lsl a left shift. */
-#define OPS_SHIFTED(X, w)                                                                          \
+/* Shifted-register rows: _0 has no shift, the others one kind of it; sums know no ROR. */
+#define OPS_SHIFTED_LOGIC(X, w)                                                                    \
 	X(AND_reg_##w)                                                                             \
 	X(BIC_reg_##w)                                                                             \
 	X(ORR_reg_##w)                                                                             \
@@ -26,14 +26,22 @@ OPS_DECLARE(UNDEFINED)
 	X(EOR_reg_##w)                                                                             \
 	X(EON_reg_##w)                                                                             \
 	X(ANDS_reg_##w)                                                                            \
-	X(BICS_reg_##w)                                                                            \
+	X(BICS_reg_##w)
+#define OPS_SHIFTED_SUMS(X, w)                                                                     \
 	X(ADD_reg_##w)                                                                             \
 	X(ADDS_reg_##w)                                                                            \
 	X(SUB_reg_##w)                                                                             \
 	X(SUBS_reg_##w)
-#define OPS_DECLARE_SHIFTED(name) OPS_DECLARE(name##_0) OPS_DECLARE(name##_lsl)
-OPS_SHIFTED(OPS_DECLARE_SHIFTED, w)
-OPS_SHIFTED(OPS_DECLARE_SHIFTED, x)
+#define OPS_DECLARE_SUM(name)                                                                      \
+	OPS_DECLARE(name##_0)                                                                      \
+	OPS_DECLARE(name##_lsl)                                                                    \
+	OPS_DECLARE(name##_lsr)                                                                    \
+	OPS_DECLARE(name##_asr)
+#define OPS_DECLARE_LOGIC(name) OPS_DECLARE_SUM(name) OPS_DECLARE(name##_ror)
+OPS_SHIFTED_LOGIC(OPS_DECLARE_LOGIC, w)
+OPS_SHIFTED_LOGIC(OPS_DECLARE_LOGIC, x)
+OPS_SHIFTED_SUMS(OPS_DECLARE_SUM, w)
+OPS_SHIFTED_SUMS(OPS_DECLARE_SUM, x)
 OPS_DECLARE(mov_reg_w)
 OPS_DECLARE(mov_reg_x)
 OPS_DECLARE(mov_imm)
@@ -49,6 +57,12 @@ extern const insn_fn ops_branch_cond[16][2]; /* [cond][near] */
 #define OPS_NEAR(X) X(B) X(BL) X(CBZ_w) X(CBZ_x) X(CBNZ_w) X(CBNZ_x) X(TBZ) X(TBNZ)
 #define OPS_DECLARE_NEAR(name) OPS_DECLARE(name##_near)
 OPS_NEAR(OPS_DECLARE_NEAR)
+/*
+ * A row and the conditional branch behind it, to a target in the page: [64-bit][condition], NULL where there is none.
+ * imm: bits 63:32 are the displacement from the first instruction, 31:0 its immediate.
+ */
+extern const insn_fn ops_fused_subs_imm[2][16], ops_fused_subs_reg[2][16];
+extern const insn_fn ops_fused_ands_imm[2][16], ops_fused_ands_reg[2][16];
 /* BR, BLR with BTYPE (FEAT_BTI). */
 OPS_DECLARE(BR_bti)
 OPS_DECLARE(BLR_bti)

@@ -198,6 +198,7 @@ static void step_one(struct soft_vcpu *vcpu)
 	code_decode(cpu, i);
 	unsigned el = cpu->el;
 	vcpu->step[0] = *i;
+	decode_insn(cpu, &vcpu->step[0]); /* it alone, if it was decoded with the next one */
 	vcpu->step[1] = (struct insn){.fn = stop_here, .offset = i->offset + 4};
 	call(cpu, vcpu->step);
 	if (cpu->el == el && exception_step_enabled(cpu)) {
