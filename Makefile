@@ -11,7 +11,8 @@ all: $(BUILD)/build.ninja
 demo: setup all
 	@python3 images/demo.py $(BUILD)
 
-test: setup-test all $(ASAN)/build.ninja
+test: setup-test $(BUILD)/.with-tests $(ASAN)/build.ninja
+	@ninja -C $(BUILD)
 	@ninja -C $(ASAN)
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
 	@python3 tests/run.py $(BUILD) $(ASAN)
@@ -22,8 +23,13 @@ setup:
 setup-test:
 	@tools/setup --test
 
+# The demo needs none of the tests' packages.
 $(BUILD)/build.ninja: | setup
-	@meson setup $(BUILD)
+	@meson setup $(BUILD) -Dtests=false
+
+$(BUILD)/.with-tests: $(BUILD)/build.ninja | setup-test
+	@meson configure $(BUILD) -Dtests=true
+	@touch $@
 
 $(ASAN)/build.ninja: | setup-test
 	@meson setup $(ASAN) --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
