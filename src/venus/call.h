@@ -2,20 +2,27 @@
 /*
  * call.h - one decoded Venus command, and how hooks take part in its execution
  *
- * How it works: a venus_dispatch serves one context (its objects, its hooks, the driver's entry points); a venus_decoder
- * serves one ring or the context's virtqueue (arena, reply position, sticky error).  venus_decoder_run() takes whole
- * commands out of private memory, decodes each into struct NAME_args (generated "venus_args.h": members are called as in
- * the Vulkan specification), calls the hook or the driver, registers what was created, forgets what was destroyed
- * and writes the reply.
+ * How it works: a venus_dispatch serves one context (its objects, its hooks, the driver's entry
+ * points); a venus_decoder serves one ring or the context's virtqueue (arena, reply position,
+ * sticky error).  venus_decoder_run() takes whole commands out of private memory, decodes each into
+ * struct NAME_args (generated "venus_args.h": members are called as in the Vulkan specification),
+ * calls the hook or the driver, registers what was created, forgets what was destroyed and writes
+ * the reply.
  *
  * What a hook finds in the args of command NAME (`struct NAME_args *args = call->args;`):
- *  - every parameter with its C type; handles are host handles, pointers go to arena memory that the hook may change;
+ *  - every parameter with its C type; handles are host handles.  Structs may be changed, pointers
+ *    replaced; arrays of numbers may lie in the command's own bytes: replace those, never change
+ *    them in place;
  *  - `ret` (unless void): what the reply says; the driver's thunk sets it, a hook may;
- *  - for a handle parameter `device` also `struct venus_object *device_obj` (NULL for VK_NULL_HANDLE);
- *  - for created handles `pFence` also `const uint64_t *pFence_ids`, the guest's ids, as many as handles.
+ *  - for a handle parameter `device` also `struct venus_object *device_obj` (NULL for
+ *    VK_NULL_HANDLE);
+ *  - for created handles `pFence` also `const uint64_t *pFence_ids`, the guest's ids, as many as
+ *    handles.
+ *
  * For handles deep in structs: venus_call_object_at(call, &submit->pWaitSemaphores[i]).
  *
- * Threads: a decoder and its calls belong to one thread at a time; a dispatch and its objects are shared by all.
+ * Threads: a decoder and its calls belong to one thread at a time; a dispatch and its objects are
+ * shared by all.
  */
 #ifndef ORIEL_VENUS_CALL_H
 #define ORIEL_VENUS_CALL_H
@@ -32,15 +39,16 @@
 struct venus_call;
 struct venus_command; /* private description, see codec.h */
 
-/* Overrides one command.  Returns 0, or a negative errno that makes the stream fatal (rule broken, not "call failed"). */
+/* Overrides one command.  Returns 0, or a negative errno that makes the stream fatal (rule broken,
+ * not "call failed"). */
 struct venus_hook {
 	uint32_t command; /* VENUS_vkCreateDevice..., from venus_args.h */
 	int (*fn)(struct venus_call *call);
 };
 
 enum {
-	VENUS_FLAG_REPLY = 1,	   /* in a command's flags */
-	VENUS_MAX_NESTING = 2,	   /* a ring's own bytes, and streams it executes */
+	VENUS_FLAG_REPLY = 1,  /* in a command's flags */
+	VENUS_MAX_NESTING = 2, /* a ring's own bytes, and streams it executes */
 };
 
 /* Private bytes still to be decoded: copied out of shared memory before decoding. */
@@ -48,59 +56,68 @@ struct venus_stream {
 	const uint8_t *cur, *end;
 };
 
-/* Where the next reply goes: memory the guest sees.  Both NULL while the guest has set none (a reply is then fatal). */
+/* Where the next reply goes: memory the guest sees.  Both NULL while the guest has set none (a
+ * reply is then fatal). */
 struct venus_reply {
 	uint8_t *cur, *end;
 };
 
 /* One context. */
 struct venus_dispatch {
-	void *context;			/* the front end's, borrowed */
+	void *context; /* the front end's, borrowed */
 	struct venus_objects objects;
-	struct venus_driver *global;	/* entry points without an instance */
+	struct venus_driver *global; /* entry points without an instance */
 	PFN_vkGetInstanceProcAddr get_proc;
 	/*
-	 * Called when an object with data was forgotten; its host handle is gone already.  @object is a copy of what the
-	 * table had.  May be NULL.
+	 * Called when an object with data was forgotten; its host handle is gone already.  @object
+	 * is a copy of what the table had.  May be NULL.
 	 */
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
-	/* Extensions that hooks emulate, ends with NULL, borrowed: their structs stay in chains though the driver lacks them. */
+	/* Extensions that hooks emulate, ends with NULL, borrowed: their structs stay in chains
+	 * though the driver lacks them. */
 	const char *const *emulated;
-	const struct venus_hook **hooks; /* by command number, NULL where the driver is called directly */
+	const struct venus_hook *
+		*hooks; /* by command number, NULL where the driver is called directly */
 };
 
 /* @hooks (borrowed) ends with fn NULL.  @get_proc: the loader's or a fake.  0 or -ENOMEM. */
 int venus_dispatch_init(struct venus_dispatch *dispatch, PFN_vkGetInstanceProcAddr get_proc,
 			const struct venus_hook *hooks, void *context) MUST_CHECK;
-/* Destroys every object through the driver (devices idle first, newest first), then itself.  No decoder may run. */
+/* Destroys every object through the driver (devices idle first, newest first), then itself.  No
+ * decoder may run. */
 void venus_dispatch_finish(struct venus_dispatch *dispatch);
 
 /* One ring, or the context's virtqueue. */
 struct venus_decoder {
 	struct venus_dispatch *dispatch;
-	void *owner;		      /* the front end's ring, borrowed; NULL for the virtqueue, as you like */
-	struct venus_reply reply;     /* set by the hook of vkSetReplyCommandStreamMESA; advances with replies */
-	/* Called after each command of the outermost stream with the bytes executed so far.  May be NULL. */
+	void *owner; /* the front end's ring, borrowed; NULL for the virtqueue, as you like */
+	struct venus_reply
+		reply; /* set by the hook of vkSetReplyCommandStreamMESA; advances with replies */
+	/* Called after each command of the outermost stream with the bytes executed so far.  May be
+	 * NULL. */
 	void (*progress)(struct venus_decoder *decoder, size_t done);
-	const char *fatal;	      /* NULL, or why nothing will be decoded any more (static text) */
-	uint32_t fatal_command;	      /* the command that was being decoded then */
-	uint32_t nesting;	      /* streams being run, 0 outside venus_decoder_run() */
-	uint64_t commands;	      /* executed so far */
+	const char *fatal;	/* NULL, or why nothing will be decoded any more (static text) */
+	uint32_t fatal_command; /* the command that was being decoded then */
+	uint32_t nesting;	/* streams being run, 0 outside venus_decoder_run() */
+	uint64_t commands;	/* executed so far */
 	struct arena arena[VENUS_MAX_NESTING];
-	struct venus_log *log;	      /* private: where handles were put */
+	struct venus_log *log; /* private: where handles were put */
 };
 
 /* @ceiling: bytes that one command may need in decoded form. */
-void venus_decoder_init(struct venus_decoder *decoder, struct venus_dispatch *dispatch, void *owner, size_t ceiling);
+void venus_decoder_init(struct venus_decoder *decoder, struct venus_dispatch *dispatch, void *owner,
+			size_t ceiling);
 void venus_decoder_finish(struct venus_decoder *decoder);
 
 /*
- * Execute the whole commands in @bytes, which nobody else may change meanwhile.  A hook may call it once more on its
- * own decoder (vkExecuteCommandStreamsMESA); deeper is fatal.  Returns 0, or -EPROTO once the decoder is fatal.
+ * Execute the whole commands in @bytes, which nobody else may change meanwhile.  A hook may call it
+ * once more on its own decoder (vkExecuteCommandStreamsMESA); deeper is fatal.  Returns 0, or
+ * -EPROTO once the decoder is fatal.
  */
 int venus_decoder_run(struct venus_decoder *decoder, const void *bytes, size_t len) MUST_CHECK;
 
-/* Make the decoder fatal (first reason stays).  @reason: static text without guest data.  Returns -EPROTO. */
+/* Make the decoder fatal (first reason stays).  @reason: static text without guest data.  Returns
+ * -EPROTO. */
 int venus_decoder_fail(struct venus_decoder *decoder, const char *reason);
 
 struct venus_call {
@@ -112,7 +129,8 @@ struct venus_call {
 	struct arena *arena;	     /* for temporaries: valid until the command is finished */
 	struct venus_object *object; /* of the first parameter; NULL for commands without one */
 	/*
-	 * A parameter names an object whose creation failed unnoticed: the hook is not called, `ret` becomes an error.
+	 * A parameter names an object whose creation failed unnoticed: the hook is not called,
+	 * `ret` becomes an error.
 	 */
 	bool poisoned;
 	bool keep_objects; /* a hook sets it: do not register or forget anything after me, I did */
@@ -124,32 +142,38 @@ struct venus_call {
 };
 
 /*
- * Call the host driver's function with the args as they are now; sets `ret`.  For vkDestroyDevice and vkDestroyInstance
- * what is left below the object is destroyed first.  0, or -ENOSYS if the driver has no such function (fatal if returned).
+ * Call the host driver's function with the args as they are now; sets `ret`.  For vkDestroyDevice
+ * and vkDestroyInstance what is left below the object is destroyed first.  0, or -ENOSYS if the
+ * driver has no such function (fatal if returned).
  */
 int venus_call_driver(struct venus_call *call) MUST_CHECK;
 
-/* The driver's entry point for @command at @object's level (NULL: global), or NULL.  Cast it to the PFN_ type. */
-PFN_vkVoidFunction venus_driver_fn(const struct venus_dispatch *dispatch, const struct venus_object *object,
-				   uint32_t command);
+/* The driver's entry point for @command at @object's level (NULL: global), or NULL.  Cast it to the
+ * PFN_ type. */
+PFN_vkVoidFunction venus_driver_fn(const struct venus_dispatch *dispatch,
+				   const struct venus_object *object, uint32_t command);
 
-/* Any function of the driver by name, at @object's level (NULL: global), or NULL.  Slow: keep what you need. */
-PFN_vkVoidFunction venus_driver_proc(const struct venus_dispatch *dispatch, const struct venus_object *object,
-				     const char *name);
+/* Any function of the driver by name, at @object's level (NULL: global), or NULL.  Slow: keep what
+ * you need. */
+PFN_vkVoidFunction venus_driver_proc(const struct venus_dispatch *dispatch,
+				     const struct venus_object *object, const char *name);
 
 /*
- * Put the @index-th handle the call created under its guest id in the object table now, to set ->data; otherwise the
- * dispatcher does it after the hook.  NULL if that is impossible (id in use, table full): return -EPROTO then.
+ * Put the @index-th handle the call created under its guest id in the object table now, to set
+ * ->data; otherwise the dispatcher does it after the hook.  NULL if that is impossible (id in use,
+ * table full): return -EPROTO then.
  */
 struct venus_object *venus_call_register(struct venus_call *call, uint32_t index);
 
-/* The object whose handle the decoder put at @slot (an address inside args' data), NULL for VK_NULL_HANDLE. */
+/* The object whose handle the decoder put at @slot (an address inside args' data), NULL for
+ * VK_NULL_HANDLE. */
 struct venus_object *venus_call_object_at(struct venus_call *call, const void *slot);
 
 /* Name of a command number ("vkQueueSubmit"), or "?". */
 const char *venus_command_name(uint32_t command);
 
-/* True if every struct and command of the device extension @name can be decoded; *spec_version as the protocol has it. */
+/* True if every struct and command of the device extension @name can be decoded; *spec_version as
+ * the protocol has it. */
 bool venus_extension_known(const char *name, uint32_t *spec_version);
 
 /* Capset 4 as this build can serve it: all 160 bytes (reference: capset layout, little endian). */

@@ -29,7 +29,9 @@ uint64_t codec_length(uint32_t index, const void *base)
 
 const char *venus_command_name(uint32_t command)
 {
-	return command < venus_command_count && venus_commands[command].names ? venus_commands[command].names : "?";
+	return command < venus_command_count && venus_commands[command].names
+		       ? venus_commands[command].names
+		       : "?";
 }
 
 bool venus_extension_known(const char *name, uint32_t *spec_version)

@@ -2,10 +2,11 @@
 /*
  * codec.h - the tables made by gen/venus.py, and the walkers over them
  *
- * How it works: a list of operations describes the wire form of one C struct, in order; the args of a command are such a
- * struct.  The decoder reads the wire along a list and fills the struct, the encoder does the reverse.  Packed numbers
- * that lie together on both sides are one COPY.  "Partial" lists say what a request tells about an output.
- * Threads: the tables are constant; walkers belong to their decoder's thread.
+ * How it works: a list of operations describes the wire form of one C struct, in order; the args of
+ * a command are such a struct.  The decoder reads the wire along a list and fills the struct, the
+ * encoder does the reverse.  Packed numbers that lie together on both sides are one COPY. "Partial"
+ * lists say what a request tells about an output. Threads: the tables are constant; walkers belong
+ * to their decoder's thread.
  */
 #ifndef ORIEL_VENUS_CODEC_H
 #define ORIEL_VENUS_CODEC_H
@@ -55,7 +56,8 @@ struct venus_op {
 };
 _Static_assert(sizeof(struct venus_op) == 16, "ops are small");
 
-/* (value at off + add) / div, where value is `width` bytes; through: at offset off2 behind the pointer at off.  0: 1. */
+/* (value at off + add) / div, where value is `width` bytes; through: at offset off2 behind the
+ * pointer at off.  0: 1. */
 struct venus_len {
 	uint16_t off, off2;
 	uint8_t width, through, add, div;
@@ -72,20 +74,22 @@ struct venus_struct {
 	uint16_t size;
 	uint16_t full, partial; /* first operation */
 	uint16_t child, child_count;
-	uint16_t smallest;	/* fewest bytes of the full form on the wire */
-	uint32_t core;		/* first API version that has it, or UINT32_MAX */
-	uint16_t extension[3];	/* numbers of extensions that have it, 0: none */
+	uint16_t smallest;     /* fewest bytes of the full form on the wire */
+	uint32_t core;	       /* first API version that has it, or UINT32_MAX */
+	uint16_t extension[3]; /* numbers of extensions that have it, 0: none */
 };
 
 enum venus_effect {
 	EFFECT_NONE,
-	EFFECT_CREATE,	/* OUT_HANDLE operation `effect_op`; pool at args' pointer effect_a, member effect_b, if effect_a */
+	EFFECT_CREATE,	/* OUT_HANDLE operation `effect_op`; pool at args' pointer effect_a, member
+			   effect_b, if effect_a */
 	EFFECT_DESTROY, /* HANDLE or ARRAY_HANDLE operation `effect_op` */
 	EFFECT_RESET,	/* HANDLE operation `effect_op` is a pool: its children go */
 };
 
 struct venus_command {
-	const char *names; /* each NUL-terminated, an empty one ends; the first is the protocol's usual name */
+	const char *names; /* each NUL-terminated, an empty one ends; the first is the protocol's
+			      usual name */
 	void (*thunk)(PFN_vkVoidFunction fn, void *args);
 	uint16_t args_size, ret_off, ret_size;
 	bool ret_result; /* returns VkResult */
@@ -137,8 +141,8 @@ struct venus_log {
 uint64_t codec_length(uint32_t index, const void *base);
 
 /*
- * Read one command's parameters into call->args.  `keep_handles`: log every handle (for hooks and pools).  0 or -EPROTO
- * (decoder failed).  Sets call->object, call->poisoned.
+ * Read one command's parameters into call->args.  `keep_handles`: log every handle (for hooks and
+ * pools).  0 or -EPROTO (decoder failed).  Sets call->object, call->poisoned.
  */
 int decode_args(struct venus_call *call, bool keep_handles) MUST_CHECK;
 

@@ -2,13 +2,13 @@
 /*
  * decode.c - wire -> C structs, along the generated lists
  *
- * How it works: a reader takes bytes off the stream; the first thing that does not fit makes the decoder fatal and every
- * later read returns zeros, so walkers need no checks of their own beyond counts, which are compared with the length member
- * and with what the stream could still hold before anything is allocated.
+ * How it works: a reader takes bytes off the stream; the first thing that does not fit makes the
+ * decoder fatal and every later read returns zeros, so walkers need no checks of their own beyond
+ * counts, which are compared with the length member and with what the stream could still hold
+ * before anything is allocated.
  *
- * Invariants: a count read is used only after codec checks; memory comes from the call's arena, which has a ceiling;
- * recursion ends at DECODE_DEPTH.
- * Threads: the decoder's.
+ * Invariants: a count read is used only after codec checks; memory comes from the call's arena,
+ * which has a ceiling; recursion ends at DECODE_DEPTH. Threads: the decoder's.
  */
 #include "venus/codec.h"
 #include "venus/dispatch.h"
@@ -84,8 +84,10 @@ static inline size_t decode_padded(size_t len)
 	return (len + 3) & ~(size_t)3;
 }
 
-/* Read an array's count: the length or 0.  @smallest: bytes that each element takes on the wire at least. */
-static uint64_t decode_count(struct reader *reader, const struct venus_op *op, const void *base, size_t smallest)
+/* Read an array's count: the length or 0.  @smallest: bytes that each element takes on the wire at
+ * least. */
+static uint64_t decode_count(struct reader *reader, const struct venus_op *op, const void *base,
+			     size_t smallest)
 {
 	uint64_t count = decode_u64(reader);
 	if (!count) {
@@ -107,7 +109,8 @@ static uint64_t decode_count(struct reader *reader, const struct venus_op *op, c
 	return reader->bad ? 0 : count;
 }
 
-static void decode_log_handle(struct reader *reader, const void *slot, struct venus_object *object, uint64_t id)
+static void decode_log_handle(struct reader *reader, const void *slot, struct venus_object *object,
+			      uint64_t id)
 {
 	struct venus_log *log = reader->log;
 	if (log->handle_count == log->handle_room) {
@@ -130,7 +133,8 @@ static struct venus_object *decode_handle(struct reader *reader, VkObjectType ty
 		*slot = 0;
 		return NULL;
 	}
-	struct venus_object *object = venus_objects_find(&reader->call->dispatch->objects, id, type);
+	struct venus_object *object =
+		venus_objects_find(&reader->call->dispatch->objects, id, type);
 	if (!object) {
 		decode_fail(reader, "no such object of that type");
 		return NULL;
@@ -178,13 +182,15 @@ static void decode_fixed_copy(struct reader *reader, const struct venus_op *op, 
 	}
 }
 
-static const struct venus_op *decode_list_of(const struct venus_struct *info, const struct venus_op *op)
+static const struct venus_op *decode_list_of(const struct venus_struct *info,
+					     const struct venus_op *op)
 {
 	bool partial = op->flags & OP_PARTIAL || op->kind == OP_OUT_STRUCT;
 	return &venus_ops[partial ? info->partial : info->full];
 }
 
-static void decode_structs(struct reader *reader, const struct venus_op *op, uint8_t *first, uint64_t count)
+static void decode_structs(struct reader *reader, const struct venus_op *op, uint8_t *first,
+			   uint64_t count)
 {
 	const struct venus_struct *info = &venus_structs[op->a];
 	const struct venus_op *list = decode_list_of(info, op);
@@ -212,15 +218,18 @@ static void decode_union(struct reader *reader, uint32_t index, uint8_t *member)
 	decode_list(reader, one, member);
 }
 
-static void decode_unions(struct reader *reader, const struct venus_op *op, uint8_t *first, uint64_t count)
+static void decode_unions(struct reader *reader, const struct venus_op *op, uint8_t *first,
+			  uint64_t count)
 {
 	for (uint64_t i = 0; i < count && !reader->bad; i++) {
 		decode_union(reader, op->a, first + i * venus_structs[op->a].size);
 	}
 }
 
-/* Packed numbers: used where they lie if their alignment allows, since nobody else can change them there. */
-static const void *decode_array_copy(struct reader *reader, const struct venus_op *op, const void *base)
+/* Packed numbers: used where they lie if their alignment allows, since nobody else can change them
+ * there. */
+static const void *decode_array_copy(struct reader *reader, const struct venus_op *op,
+				     const void *base)
 {
 	uint64_t count = decode_count(reader, op, base, op->a);
 	size_t len;
@@ -231,7 +240,8 @@ static const void *decode_array_copy(struct reader *reader, const struct venus_o
 	if (!bytes) {
 		return NULL;
 	}
-	uintptr_t misaligned = (uintptr_t)bytes & (((uintptr_t)1 << (op->flags >> OP_ALIGN_SHIFT)) - 1);
+	uintptr_t misaligned =
+		(uintptr_t)bytes & (((uintptr_t)1 << (op->flags >> OP_ALIGN_SHIFT)) - 1);
 	if (!misaligned && !(op->flags & OP_WRITABLE)) {
 		return bytes;
 	}
@@ -279,12 +289,14 @@ static char *decode_string(struct reader *reader)
 	const uint8_t *bytes = decode_take(reader, decode_padded(len));
 	char *copy = bytes ? decode_alloc(reader, 1, len) : NULL;
 	if (copy) {
-		memcpy(copy, bytes, len - 1); /* the arena gave zeros: it ends with NUL whatever came */
+		memcpy(copy, bytes,
+		       len - 1); /* the arena gave zeros: it ends with NUL whatever came */
 	}
 	return copy;
 }
 
-static char **decode_array_string(struct reader *reader, const struct venus_op *op, const void *base)
+static char **decode_array_string(struct reader *reader, const struct venus_op *op,
+				  const void *base)
 {
 	uint64_t count = decode_count(reader, op, base, sizeof(uint64_t));
 	char **strings = count ? decode_alloc(reader, count, sizeof(*strings)) : NULL;
@@ -318,7 +330,8 @@ static void *decode_out_handle(struct reader *reader, const struct venus_op *op,
 	return handles;
 }
 
-static const struct venus_child *decode_find_child(const struct venus_struct *parent, uint32_t stype)
+static const struct venus_child *decode_find_child(const struct venus_struct *parent,
+						   uint32_t stype)
 {
 	const struct venus_child *child = &venus_children[parent->child];
 	for (uint32_t i = 0; i < parent->child_count; i++, child++) {
@@ -329,7 +342,8 @@ static const struct venus_child *decode_find_child(const struct venus_struct *pa
 	return NULL;
 }
 
-/* The driver does not know the struct at @child: unhook it from @parent's chain, but remember it for the reply. */
+/* The driver does not know the struct at @child: unhook it from @parent's chain, but remember it
+ * for the reply. */
 static void decode_hide(struct reader *reader, uint8_t *parent, void *child, void *rest)
 {
 	struct venus_log *log = reader->call->decoder->log;
@@ -347,7 +361,8 @@ static void decode_hide(struct reader *reader, uint8_t *parent, void *child, voi
 	*(void **)(parent + offsetof(VkBaseInStructure, pNext)) = rest;
 }
 
-static void decode_chain(struct reader *reader, const struct venus_struct *head, uint8_t *parent, bool partial)
+static void decode_chain(struct reader *reader, const struct venus_struct *head, uint8_t *parent,
+			 bool partial)
 {
 	void **next = (void **)(parent + offsetof(VkBaseInStructure, pNext));
 	*next = NULL;
@@ -372,7 +387,8 @@ static void decode_chain(struct reader *reader, const struct venus_struct *head,
 		decode_list(reader, &venus_ops[partial ? info->partial : info->full] + 1, node);
 		*next = node;
 		if (reader->driver && !venus_driver_knows(reader->driver, child->index)) {
-			decode_hide(reader, parent, node, *(void **)(node + offsetof(VkBaseInStructure, pNext)));
+			decode_hide(reader, parent, node,
+				    *(void **)(node + offsetof(VkBaseInStructure, pNext)));
 		}
 	}
 	reader->depth--;
@@ -408,22 +424,15 @@ static void decode_fixed_handle(struct reader *reader, const struct venus_op *op
 static const void *decode_pointer(struct reader *reader, const struct venus_op *op, void *base)
 {
 	switch (op->kind) {
-	case OP_ARRAY_COPY:
-		return decode_array_copy(reader, op, base);
+	case OP_ARRAY_COPY: return decode_array_copy(reader, op, base);
 	case OP_ARRAY_STRUCT:
 	case OP_ARRAY_UNION:
-	case OP_OUT_STRUCT:
-		return decode_array_struct(reader, op, base);
-	case OP_ARRAY_HANDLE:
-		return decode_array_handle(reader, op, base);
-	case OP_STRING:
-		return decode_string(reader);
-	case OP_ARRAY_STRING:
-		return decode_array_string(reader, op, base);
-	case OP_OUT_COPY:
-		return decode_out_copy(reader, op, base);
-	case OP_OUT_HANDLE:
-		return decode_out_handle(reader, op, base);
+	case OP_OUT_STRUCT: return decode_array_struct(reader, op, base);
+	case OP_ARRAY_HANDLE: return decode_array_handle(reader, op, base);
+	case OP_STRING: return decode_string(reader);
+	case OP_ARRAY_STRING: return decode_array_string(reader, op, base);
+	case OP_OUT_COPY: return decode_out_copy(reader, op, base);
+	case OP_OUT_HANDLE: return decode_out_handle(reader, op, base);
 	default: /* OP_NULL */
 		if (decode_u64(reader)) {
 			decode_fail(reader, "pointer that must be NULL");
@@ -444,40 +453,20 @@ static void decode_list(struct reader *reader, const struct venus_op *op, void *
 			}
 			break;
 		}
-		case OP_U8:
-			*member = (uint8_t)decode_u32(reader);
-			break;
-		case OP_U16:
-			*(uint16_t *)member = (uint16_t)decode_u32(reader);
-			break;
-		case OP_HANDLE:
-			decode_handle_param(reader, op, base);
-			break;
-		case OP_CHAIN:
-			decode_head(reader, op, member);
-			break;
-		case OP_FIXED_COPY:
-			decode_fixed_copy(reader, op, member);
-			break;
-		case OP_FIXED_SKIP:
-			decode_fixed_count(reader, op->b);
-			break;
+		case OP_U8: *member = (uint8_t)decode_u32(reader); break;
+		case OP_U16: *(uint16_t *)member = (uint16_t)decode_u32(reader); break;
+		case OP_HANDLE: decode_handle_param(reader, op, base); break;
+		case OP_CHAIN: decode_head(reader, op, member); break;
+		case OP_FIXED_COPY: decode_fixed_copy(reader, op, member); break;
+		case OP_FIXED_SKIP: decode_fixed_count(reader, op->b); break;
 		case OP_FIXED_STRUCT:
 			decode_fixed_count(reader, op->b);
 			decode_structs(reader, op, member, op->b);
 			break;
-		case OP_FIXED_HANDLE:
-			decode_fixed_handle(reader, op, member);
-			break;
-		case OP_STRUCT:
-			decode_structs(reader, op, member, 1);
-			break;
-		case OP_UNION:
-			decode_union(reader, op->a, member);
-			break;
-		default:
-			*(const void **)member = decode_pointer(reader, op, base);
-			break;
+		case OP_FIXED_HANDLE: decode_fixed_handle(reader, op, member); break;
+		case OP_STRUCT: decode_structs(reader, op, member, 1); break;
+		case OP_UNION: decode_union(reader, op->a, member); break;
+		default: *(const void **)member = decode_pointer(reader, op, base); break;
 		}
 	}
 }

@@ -2,12 +2,13 @@
 /*
  * dispatch.c - execute a stream of commands: decode, hook or driver, object table, reply
  *
- * How it works: one pass per command.  Created handles are registered after the call and before the reply; destroyed
- * ones are forgotten after the call.  A creation without reply that fails leaves failed objects: commands that name one
- * are not executed, so that one failed allocation does not end the guest's program.
+ * How it works: one pass per command.  Created handles are registered after the call and before the
+ * reply; destroyed ones are forgotten after the call.  A creation without reply that fails leaves
+ * failed objects: commands that name one are not executed, so that one failed allocation does not
+ * end the guest's program.
  *
- * Invariants: a fatal decoder executes nothing any more; the reply is complete whatever the call returned.
- * Threads: see call.h.
+ * Invariants: a fatal decoder executes nothing any more; the reply is complete whatever the call
+ * returned. Threads: see call.h.
  */
 #include "venus/dispatch.h"
 #include "venus_args.h"
@@ -40,7 +41,8 @@ int venus_dispatch_init(struct venus_dispatch *dispatch, PFN_vkGetInstanceProcAd
 
 static bool dispatch_owns_driver(VkObjectType type)
 {
-	return type == VK_OBJECT_TYPE_INSTANCE || type == VK_OBJECT_TYPE_PHYSICAL_DEVICE || type == VK_OBJECT_TYPE_DEVICE;
+	return type == VK_OBJECT_TYPE_INSTANCE || type == VK_OBJECT_TYPE_PHYSICAL_DEVICE ||
+	       type == VK_OBJECT_TYPE_DEVICE;
 }
 
 /* The command that destroys one object of @type, or NULL (queues; children of pools). */
@@ -49,7 +51,8 @@ static PFN_vkVoidFunction dispatch_destroyer(const struct venus_object *object)
 	for (uint32_t i = 0; object->driver && i < VENUS_COMMANDS; i++) {
 		const struct venus_command *command = &venus_commands[i];
 		const struct venus_op *op = &venus_ops[command->ops + command->effect_op];
-		if (command->effect == EFFECT_DESTROY && op->kind == OP_HANDLE && op->a == object->type) {
+		if (command->effect == EFFECT_DESTROY && op->kind == OP_HANDLE &&
+		    op->a == object->type) {
 			return object->driver->fn[i];
 		}
 	}
@@ -67,16 +70,19 @@ static void dispatch_destroy_handle(const struct venus_object *object)
 	} else if (object->type == VK_OBJECT_TYPE_INSTANCE) {
 		((PFN_vkDestroyInstance)fn)((VkInstance)(uintptr_t)object->handle, NULL);
 	} else {
-		/* All others have one shape; handles have the size of pointers here (asserted in venus_tables.c). */
-		((PFN_vkDestroyFence)fn)(object->driver->device, (VkFence)(uintptr_t)object->handle, NULL);
+		/* All others have one shape; handles have the size of pointers here (asserted in
+		 * venus_tables.c). */
+		((PFN_vkDestroyFence)fn)(object->driver->device, (VkFence)(uintptr_t)object->handle,
+					 NULL);
 	}
 }
 
 /*
- * Take the object out of the table, then whatever hangs on it.  @destroy: its host handle still exists.  Nothing happens
- * if another ring was faster.
+ * Take the object out of the table, then whatever hangs on it.  @destroy: its host handle still
+ * exists.  Nothing happens if another ring was faster.
  */
-static void dispatch_forget(struct venus_dispatch *dispatch, struct venus_object *object, uint64_t id, bool destroy)
+static void dispatch_forget(struct venus_dispatch *dispatch, struct venus_object *object,
+			    uint64_t id, bool destroy)
 {
 	struct venus_object gone = {0};
 	if (!venus_objects_take(&dispatch->objects, object, id, &gone)) {
@@ -94,9 +100,11 @@ static void dispatch_forget(struct venus_dispatch *dispatch, struct venus_object
 }
 
 /* The same for all below @object (NULL: everything), newest first. */
-static void dispatch_forget_below(struct venus_dispatch *dispatch, struct venus_object *object, bool destroy)
+static void dispatch_forget_below(struct venus_dispatch *dispatch, struct venus_object *object,
+				  bool destroy)
 {
-	if (destroy && object && object->type == VK_OBJECT_TYPE_DEVICE && object->driver && object->driver->wait_idle) {
+	if (destroy && object && object->type == VK_OBJECT_TYPE_DEVICE && object->driver &&
+	    object->driver->wait_idle) {
 		object->driver->wait_idle(object->driver->device);
 	}
 	struct venus_object *child;
@@ -121,15 +129,15 @@ void venus_dispatch_finish(struct venus_dispatch *dispatch)
 
 /* --- the driver --- */
 
-PFN_vkVoidFunction venus_driver_fn(const struct venus_dispatch *dispatch, const struct venus_object *object,
-				   uint32_t command)
+PFN_vkVoidFunction venus_driver_fn(const struct venus_dispatch *dispatch,
+				   const struct venus_object *object, uint32_t command)
 {
 	const struct venus_driver *driver = object ? object->driver : dispatch->global;
 	return driver && command < VENUS_COMMANDS ? driver->fn[command] : NULL;
 }
 
-PFN_vkVoidFunction venus_driver_proc(const struct venus_dispatch *dispatch, const struct venus_object *object,
-				     const char *name)
+PFN_vkVoidFunction venus_driver_proc(const struct venus_dispatch *dispatch,
+				     const struct venus_object *object, const char *name)
 {
 	const struct venus_driver *driver = object ? object->driver : dispatch->global;
 	return driver ? venus_driver_lookup(driver, name) : NULL;
@@ -184,11 +192,13 @@ static struct venus_object *dispatch_pool(struct venus_call *call)
 	if (!call->info->effect_a) {
 		return NULL;
 	}
-	const uint8_t *info = *(const uint8_t *const *)((const uint8_t *)call->args + call->info->effect_a);
+	const uint8_t *info =
+		*(const uint8_t *const *)((const uint8_t *)call->args + call->info->effect_a);
 	return info ? venus_call_object_at(call, info + call->info->effect_b) : NULL;
 }
 
-/* Entry points that come with an instance, physical device or device.  Returns false if they cannot be had. */
+/* Entry points that come with an instance, physical device or device.  Returns false if they cannot
+ * be had. */
 static bool dispatch_attach_driver(struct venus_call *call, struct venus_object *object)
 {
 	struct venus_dispatch *dispatch = call->dispatch;
@@ -199,16 +209,18 @@ static bool dispatch_attach_driver(struct venus_call *call, struct venus_object 
 	if (object->type == VK_OBJECT_TYPE_INSTANCE) {
 		object->driver = venus_driver_create(dispatch->get_proc, handle);
 	} else if (object->type == VK_OBJECT_TYPE_PHYSICAL_DEVICE) {
-		object->driver = venus_driver_for_physical(object->parent->driver, handle, dispatch->emulated);
+		object->driver = venus_driver_for_physical(object->parent->driver, handle,
+							   dispatch->emulated);
 	} else {
 		const struct vkCreateDevice_args *args = call->args;
-		object->driver = venus_driver_for_device(object->parent->driver, handle, args->pCreateInfo,
-							 dispatch->emulated);
+		object->driver = venus_driver_for_device(object->parent->driver, handle,
+							 args->pCreateInfo, dispatch->emulated);
 	}
 	return object->driver != NULL;
 }
 
-static struct venus_object *dispatch_register(struct venus_call *call, uint32_t index, uint64_t handle)
+static struct venus_object *dispatch_register(struct venus_call *call, uint32_t index,
+					      uint64_t handle)
 {
 	struct venus_objects *objects = &call->dispatch->objects;
 	const struct venus_op *op = dispatch_effect_op(call);
@@ -219,7 +231,8 @@ static struct venus_object *dispatch_register(struct venus_call *call, uint32_t 
 	    (call->registered > index || type == VK_OBJECT_TYPE_PHYSICAL_DEVICE)) {
 		return object; /* enumerated again, or a hook was first */
 	}
-	object = venus_objects_add(objects, ids[index], type, handle, call->object, dispatch_pool(call));
+	object = venus_objects_add(objects, ids[index], type, handle, call->object,
+				   dispatch_pool(call));
 	if (!object) {
 		return NULL;
 	}
@@ -240,7 +253,8 @@ static const uint64_t *dispatch_handles(const struct venus_call *call)
 
 struct venus_object *venus_call_register(struct venus_call *call, uint32_t index)
 {
-	const uint64_t *handles = call->info->effect == EFFECT_CREATE ? dispatch_handles(call) : NULL;
+	const uint64_t *handles =
+		call->info->effect == EFFECT_CREATE ? dispatch_handles(call) : NULL;
 	if (!handles || index >= call->capacity || !handles[index]) {
 		return NULL;
 	}
@@ -263,7 +277,8 @@ static int dispatch_created(struct venus_call *call)
 			continue; /* the guest will see that there is none */
 		}
 		if (!dispatch_register(call, i, handle)) {
-			return venus_decoder_fail(call->decoder, "object id is in use, or too many objects");
+			return venus_decoder_fail(call->decoder,
+						  "object id is in use, or too many objects");
 		}
 	}
 	return 0;
@@ -276,7 +291,8 @@ static void dispatch_destroyed(struct venus_call *call)
 	const struct venus_op *op = dispatch_effect_op(call);
 	const uint8_t *args = call->args;
 	bool one = op->kind == OP_HANDLE;
-	const uint64_t *handles = one ? (const uint64_t *)(args + op->off) : *(uint64_t *const *)(args + op->off);
+	const uint64_t *handles =
+		one ? (const uint64_t *)(args + op->off) : *(uint64_t *const *)(args + op->off);
 	uint64_t count = one ? 1 : handles ? codec_length(op->len, args) : 0;
 	for (uint64_t i = 0; i < count; i++) {
 		const struct venus_log_handle *entry = dispatch_log_at(call, &handles[i]);
@@ -293,21 +309,18 @@ static int dispatch_effects(struct venus_call *call)
 		return 0;
 	}
 	switch ((enum venus_effect)call->info->effect) {
-	case EFFECT_CREATE:
-		return dispatch_created(call);
-	case EFFECT_DESTROY:
-		dispatch_destroyed(call);
-		return 0;
+	case EFFECT_CREATE: return dispatch_created(call);
+	case EFFECT_DESTROY: dispatch_destroyed(call); return 0;
 	case EFFECT_RESET: {
 		const struct venus_op *op = dispatch_effect_op(call);
-		struct venus_object *pool = *(struct venus_object *const *)((const uint8_t *)call->args + op->c);
+		struct venus_object *pool =
+			*(struct venus_object *const *)((const uint8_t *)call->args + op->c);
 		if (pool && dispatch_result(call) >= 0) {
 			dispatch_forget_below(call->dispatch, pool, false);
 		}
 		return 0;
 	}
-	default:
-		return 0;
+	default: return 0;
 	}
 }
 
@@ -322,14 +335,15 @@ struct venus_object *venus_call_object_at(struct venus_call *call, const void *s
 /* Destroying several where some failed is fine: drivers ignore VK_NULL_HANDLE there. */
 static bool dispatch_may_run_poisoned(const struct venus_call *call)
 {
-	if (call->info->effect != EFFECT_DESTROY || dispatch_effect_op(call)->kind != OP_ARRAY_HANDLE) {
+	if (call->info->effect != EFFECT_DESTROY ||
+	    dispatch_effect_op(call)->kind != OP_ARRAY_HANDLE) {
 		return false;
 	}
 	const struct venus_op *op = &venus_ops[call->info->ops];
 	for (; op->kind != OP_END; op++) {
 		if (op->kind == OP_HANDLE && op->c) {
-			const struct venus_object *object =
-				*(struct venus_object *const *)((const uint8_t *)call->args + op->c);
+			const struct venus_object *object = *(
+				struct venus_object *const *)((const uint8_t *)call->args + op->c);
 			if (object && object->failed) {
 				return false;
 			}
@@ -344,14 +358,16 @@ static int dispatch_execute(struct venus_call *call)
 	if (call->poisoned && !dispatch_may_run_poisoned(call)) {
 		VkResult failed = VK_ERROR_OUT_OF_HOST_MEMORY;
 		if (call->info->ret_result) {
-			memcpy((uint8_t *)call->args + call->info->ret_off, &failed, sizeof(failed));
+			memcpy((uint8_t *)call->args + call->info->ret_off, &failed,
+			       sizeof(failed));
 		}
 		return 0;
 	}
 	int err = hook ? hook->fn(call) : venus_call_driver(call);
 	if (err < 0) {
-		return venus_decoder_fail(call->decoder, err == -ENOSYS ? "the host driver has no such command"
-									: "the command breaks a rule");
+		return venus_decoder_fail(call->decoder,
+					  err == -ENOSYS ? "the host driver has no such command"
+							 : "the command breaks a rule");
 	}
 	return call->decoder->fatal ? -EPROTO : 0;
 }
@@ -362,8 +378,8 @@ static void dispatch_clamp(struct venus_call *call)
 	for (const struct venus_op *op = &venus_ops[call->info->ops]; op->kind != OP_END; op++) {
 		const struct venus_len *len = &venus_lens[op->len];
 		uint8_t *args = call->args;
-		if (!(op->flags & OP_OUT) || !op->len || !len->through || len->off2 || !*(void **)(args + op->off) ||
-		    codec_length(op->len, args) <= call->capacity) {
+		if (!(op->flags & OP_OUT) || !op->len || !len->through || len->off2 ||
+		    !*(void **)(args + op->off) || codec_length(op->len, args) <= call->capacity) {
 			continue;
 		}
 		memcpy(*(void **)(args + len->off), &call->capacity, len->width);
@@ -414,7 +430,8 @@ static int dispatch_command(struct venus_decoder *decoder, struct venus_stream *
 
 /* --- decoders --- */
 
-void venus_decoder_init(struct venus_decoder *decoder, struct venus_dispatch *dispatch, void *owner, size_t ceiling)
+void venus_decoder_init(struct venus_decoder *decoder, struct venus_dispatch *dispatch, void *owner,
+			size_t ceiling)
 {
 	*decoder = (struct venus_decoder){.dispatch = dispatch, .owner = owner};
 	for (int i = 0; i < VENUS_MAX_NESTING; i++) {

@@ -24,16 +24,19 @@ static inline bool venus_driver_knows(const struct venus_driver *driver, uint32_
 	return driver->known[index / 64] >> index % 64 & 1;
 }
 
-/* Entry points without an instance (VK_NULL_HANDLE), or of @instance.  Knows every struct.  NULL if out of memory. */
+/* Entry points without an instance (VK_NULL_HANDLE), or of @instance.  Knows every struct.  NULL if
+ * out of memory. */
 struct venus_driver *venus_driver_create(PFN_vkGetInstanceProcAddr get_proc, VkInstance instance);
 
 /* The same entry points, but only the structs that @physical can understand. */
-struct venus_driver *venus_driver_for_physical(const struct venus_driver *instance, VkPhysicalDevice physical,
+struct venus_driver *venus_driver_for_physical(const struct venus_driver *instance,
+					       VkPhysicalDevice physical,
 					       const char *const *emulated);
 
 /* Entry points of @device, made from @physical with @info (what was really enabled). */
 struct venus_driver *venus_driver_for_device(const struct venus_driver *physical, VkDevice device,
-					     const VkDeviceCreateInfo *info, const char *const *emulated);
+					     const VkDeviceCreateInfo *info,
+					     const char *const *emulated);
 
 /* By name, best level first. */
 PFN_vkVoidFunction venus_driver_lookup(const struct venus_driver *driver, const char *name);

@@ -2,10 +2,9 @@
 /*
  * driver.c - entry points of one instance, physical device or device, and what it understands
  *
- * How it works: a command is looked up under all its names (extensions were promoted under new ones).  A struct is
- * known if the API version has it, or an extension that is supported (physical device) or enabled (device), or one
- * that the front end emulates.
- * Threads: see dispatch.h.
+ * How it works: a command is looked up under all its names (extensions were promoted under new
+ * ones).  A struct is known if the API version has it, or an extension that is supported (physical
+ * device) or enabled (device), or one that the front end emulates. Threads: see dispatch.h.
  */
 #include "venus/dispatch.h"
 #include "venus_args.h"
@@ -23,7 +22,8 @@ static void driver_add_extension(struct driver_extensions *set, const char *name
 {
 	for (uint32_t i = 0; i < venus_extension_count; i++) {
 		if (strcmp(venus_extensions[i].name, name) == 0) {
-			set->bits[venus_extensions[i].number / 64] |= 1ull << venus_extensions[i].number % 64;
+			set->bits[venus_extensions[i].number / 64] |=
+				1ull << venus_extensions[i].number % 64;
 		}
 	}
 }
@@ -45,8 +45,10 @@ static void driver_learn(struct venus_driver *driver, const struct driver_extens
 	memset(driver->known, 0, sizeof(driver->known));
 	for (uint32_t i = 0; i < venus_struct_count; i++) {
 		const struct venus_struct *info = &venus_structs[i];
-		if (driver->api_version >= info->core || driver_has_extension(set, info->extension[0]) ||
-		    driver_has_extension(set, info->extension[1]) || driver_has_extension(set, info->extension[2])) {
+		if (driver->api_version >= info->core ||
+		    driver_has_extension(set, info->extension[0]) ||
+		    driver_has_extension(set, info->extension[1]) ||
+		    driver_has_extension(set, info->extension[2])) {
 			driver->known[i / 64] |= 1ull << i % 64;
 		}
 	}
@@ -77,14 +79,17 @@ PFN_vkVoidFunction venus_driver_lookup(const struct venus_driver *driver, const 
 static bool driver_is_device_level(const struct venus_command *command)
 {
 	const struct venus_op *first = &venus_ops[command->ops];
-	return first->kind == OP_HANDLE && first->a != VK_OBJECT_TYPE_INSTANCE && first->a != VK_OBJECT_TYPE_PHYSICAL_DEVICE;
+	return first->kind == OP_HANDLE && first->a != VK_OBJECT_TYPE_INSTANCE &&
+	       first->a != VK_OBJECT_TYPE_PHYSICAL_DEVICE;
 }
 
-static PFN_vkVoidFunction driver_find(const struct venus_driver *driver, const struct venus_command *command)
+static PFN_vkVoidFunction driver_find(const struct venus_driver *driver,
+				      const struct venus_command *command)
 {
 	for (const char *name = command->names; *name; name += strlen(name) + 1) {
-		PFN_vkVoidFunction fn = driver->device ? driver->get_device_proc(driver->device, name)
-						       : driver->get_instance_proc(driver->instance, name);
+		PFN_vkVoidFunction fn = driver->device
+						? driver->get_device_proc(driver->device, name)
+						: driver->get_instance_proc(driver->instance, name);
 		if (fn) {
 			return fn;
 		}
@@ -96,7 +101,8 @@ static void driver_load(struct venus_driver *driver)
 {
 	for (uint32_t i = 0; i < VENUS_COMMANDS; i++) {
 		const struct venus_command *command = &venus_commands[i];
-		if (command->thunk && driver_is_device_level(command) == (driver->device != VK_NULL_HANDLE)) {
+		if (command->thunk &&
+		    driver_is_device_level(command) == (driver->device != VK_NULL_HANDLE)) {
 			driver->fn[i] = driver_find(driver, command);
 		}
 	}
@@ -119,7 +125,8 @@ static bool driver_ask_extensions(const struct venus_driver *driver, VkPhysicalD
 				  struct driver_extensions *set)
 {
 	PFN_vkEnumerateDeviceExtensionProperties ask =
-		(PFN_vkEnumerateDeviceExtensionProperties)driver->fn[VENUS_vkEnumerateDeviceExtensionProperties];
+		(PFN_vkEnumerateDeviceExtensionProperties)
+			driver->fn[VENUS_vkEnumerateDeviceExtensionProperties];
 	uint32_t count = 0;
 	if (!ask || ask(physical, NULL, &count, NULL) < 0) {
 		return false;
@@ -133,12 +140,14 @@ static bool driver_ask_extensions(const struct venus_driver *driver, VkPhysicalD
 	return good;
 }
 
-struct venus_driver *venus_driver_for_physical(const struct venus_driver *instance, VkPhysicalDevice physical,
+struct venus_driver *venus_driver_for_physical(const struct venus_driver *instance,
+					       VkPhysicalDevice physical,
 					       const char *const *emulated)
 {
 	struct venus_driver *driver = driver_alloc(instance);
 	PFN_vkGetPhysicalDeviceProperties ask =
-		(PFN_vkGetPhysicalDeviceProperties)instance->fn[VENUS_vkGetPhysicalDeviceProperties];
+		(PFN_vkGetPhysicalDeviceProperties)
+			instance->fn[VENUS_vkGetPhysicalDeviceProperties];
 	struct driver_extensions set = {0};
 	if (!driver || !ask || !driver_ask_extensions(driver, physical, &set)) {
 		return driver; /* knows everything */
@@ -152,9 +161,11 @@ struct venus_driver *venus_driver_for_physical(const struct venus_driver *instan
 }
 
 struct venus_driver *venus_driver_for_device(const struct venus_driver *physical, VkDevice device,
-					     const VkDeviceCreateInfo *info, const char *const *emulated)
+					     const VkDeviceCreateInfo *info,
+					     const char *const *emulated)
 {
-	PFN_vkGetDeviceProcAddr get_proc = (PFN_vkGetDeviceProcAddr)venus_driver_lookup(physical, "vkGetDeviceProcAddr");
+	PFN_vkGetDeviceProcAddr get_proc =
+		(PFN_vkGetDeviceProcAddr)venus_driver_lookup(physical, "vkGetDeviceProcAddr");
 	struct venus_driver *driver = get_proc ? driver_alloc(physical) : NULL;
 	if (!driver) {
 		return NULL;

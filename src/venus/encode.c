@@ -2,11 +2,12 @@
 /*
  * encode.c - C structs -> wire, along the generated lists: replies
  *
- * How it works: the full form of every output follows in order, whether the call succeeded or not, since the guest's
- * decoder knows no lengths.  Structs that were kept from the driver are still in their place here (zeros).
+ * How it works: the full form of every output follows in order, whether the call succeeded or not,
+ * since the guest's decoder knows no lengths.  Structs that were kept from the driver are still in
+ * their place here (zeros).
  *
- * Invariants: output counts never exceed what the request had room for (clamped by the dispatcher before this).
- * Threads: the decoder's.
+ * Invariants: output counts never exceed what the request had room for (clamped by the dispatcher
+ * before this). Threads: the decoder's.
  */
 #include "venus/codec.h"
 
@@ -69,7 +70,8 @@ static const uint8_t *encode_next(struct writer *writer, const uint8_t *node)
 	return *(const uint8_t *const *)(node + offsetof(VkBaseInStructure, pNext));
 }
 
-static const struct venus_struct *encode_find_child(const struct venus_struct *head, const uint8_t *node)
+static const struct venus_struct *encode_find_child(const struct venus_struct *head,
+						    const uint8_t *node)
 {
 	uint32_t stype;
 	memcpy(&stype, node, sizeof(stype));
@@ -82,13 +84,16 @@ static const struct venus_struct *encode_find_child(const struct venus_struct *h
 	return NULL;
 }
 
-/* Own chain first, then the members: see the decoder.  Bounded, since the decoder made the chain. */
-static void encode_chain(struct writer *writer, const struct venus_struct *head, const uint8_t *parent)
+/* Own chain first, then the members: see the decoder.  Bounded, since the decoder made the chain.
+ */
+static void encode_chain(struct writer *writer, const struct venus_struct *head,
+			 const uint8_t *parent)
 {
 	const uint8_t *node = encode_next(writer, parent);
 	const struct venus_struct *info = node ? encode_find_child(head, node) : NULL;
 	if (node && !info) {
-		venus_decoder_fail(writer->call->decoder, "a hook left a foreign struct in an output chain");
+		venus_decoder_fail(writer->call->decoder,
+				   "a hook left a foreign struct in an output chain");
 		writer->bad = true;
 		return;
 	}
@@ -100,23 +105,28 @@ static void encode_chain(struct writer *writer, const struct venus_struct *head,
 	}
 }
 
-static void encode_structs(struct writer *writer, uint32_t index, const uint8_t *first, uint64_t count)
+static void encode_structs(struct writer *writer, uint32_t index, const uint8_t *first,
+			   uint64_t count)
 {
 	for (uint64_t i = 0; i < count && !writer->bad; i++) {
-		encode_list(writer, &venus_ops[venus_structs[index].full], first + i * venus_structs[index].size);
+		encode_list(writer, &venus_ops[venus_structs[index].full],
+			    first + i * venus_structs[index].size);
 	}
 }
 
 /* Handles inside outputs: only physical devices, which the table can name. */
-static void encode_fixed_handle(struct writer *writer, const struct venus_op *op, const uint8_t *member)
+static void encode_fixed_handle(struct writer *writer, const struct venus_op *op,
+				const uint8_t *member)
 {
 	struct venus_call *call = writer->call;
 	encode_u64(writer, op->b);
 	for (uint32_t i = 0; i < op->b && !writer->bad; i++) {
 		uint64_t handle;
 		memcpy(&handle, member + i * sizeof(handle), sizeof(handle));
-		encode_u64(writer, handle ? venus_objects_id_of(&call->dispatch->objects, call->object,
-								(VkObjectType)op->a, handle) : 0);
+		encode_u64(writer,
+			   handle ? venus_objects_id_of(&call->dispatch->objects, call->object,
+							(VkObjectType)op->a, handle)
+				  : 0);
 	}
 }
 
@@ -127,18 +137,14 @@ static void encode_pointer(struct writer *writer, const struct venus_op *op, con
 	encode_u64(writer, count);
 	switch (op->kind) {
 	case OP_ARRAY_COPY:
-	case OP_OUT_COPY:
-		encode_bytes(writer, target, count * op->a);
-		break;
+	case OP_OUT_COPY: encode_bytes(writer, target, count * op->a); break;
 	case OP_ARRAY_STRUCT:
-	case OP_OUT_STRUCT:
-		encode_structs(writer, op->a, target, count);
-		break;
+	case OP_OUT_STRUCT: encode_structs(writer, op->a, target, count); break;
 	case OP_OUT_HANDLE:
-		encode_bytes(writer, *(const void *const *)((const uint8_t *)base + op->c), count * sizeof(uint64_t));
+		encode_bytes(writer, *(const void *const *)((const uint8_t *)base + op->c),
+			     count * sizeof(uint64_t));
 		break;
-	default:
-		assert(!"the generator put an input into a reply");
+	default: assert(!"the generator put an input into a reply");
 	}
 }
 
@@ -147,15 +153,9 @@ static void encode_list(struct writer *writer, const struct venus_op *op, const 
 	for (; op->kind != OP_END && !writer->bad; op++) {
 		const uint8_t *member = (const uint8_t *)base + op->off;
 		switch (op->kind) {
-		case OP_COPY:
-			encode_bytes(writer, member, op->a);
-			break;
-		case OP_U8:
-			encode_u32(writer, *member);
-			break;
-		case OP_U16:
-			encode_u32(writer, *(const uint16_t *)member);
-			break;
+		case OP_COPY: encode_bytes(writer, member, op->a); break;
+		case OP_U8: encode_u32(writer, *member); break;
+		case OP_U16: encode_u32(writer, *(const uint16_t *)member); break;
 		case OP_FIXED_COPY:
 			encode_u64(writer, op->b);
 			encode_bytes(writer, member, op->a);
@@ -164,19 +164,13 @@ static void encode_list(struct writer *writer, const struct venus_op *op, const 
 			encode_u64(writer, op->b);
 			encode_structs(writer, op->a, member, op->b);
 			break;
-		case OP_FIXED_HANDLE:
-			encode_fixed_handle(writer, op, member);
-			break;
-		case OP_STRUCT:
-			encode_structs(writer, op->a, member, 1);
-			break;
+		case OP_FIXED_HANDLE: encode_fixed_handle(writer, op, member); break;
+		case OP_STRUCT: encode_structs(writer, op->a, member, 1); break;
 		case OP_CHAIN:
 			encode_u32(writer, (uint32_t)venus_structs[op->a].stype);
 			encode_chain(writer, &venus_structs[op->a], member);
 			break;
-		default:
-			encode_pointer(writer, op, base);
-			break;
+		default: encode_pointer(writer, op, base); break;
 		}
 	}
 }
@@ -190,9 +184,11 @@ int encode_reply(struct venus_call *call)
 	}
 	encode_u32(&writer, call->command);
 	if (call->info->ret_size) {
-		encode_bytes(&writer, (const uint8_t *)call->args + call->info->ret_off, call->info->ret_size);
+		encode_bytes(&writer, (const uint8_t *)call->args + call->info->ret_off,
+			     call->info->ret_size);
 	}
-	for (const struct venus_op *op = &venus_ops[call->info->ops]; op->kind != OP_END && !writer.bad; op++) {
+	for (const struct venus_op *op = &venus_ops[call->info->ops];
+	     op->kind != OP_END && !writer.bad; op++) {
 		if (op->flags & OP_OUT) {
 			encode_pointer(&writer, op, call->args);
 		}

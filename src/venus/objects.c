@@ -2,10 +2,10 @@
 /*
  * objects.c - object table of one context
  *
- * How it works: see objects.h.  Buckets double when chains get long; old bucket arrays stay until the end (together
- * smaller than the newest), since readers may still be inside.  A reader that walks more than a few links, or finds
- * nothing, asks again under the mutex: only growth, guests' races and unknown ids take that path.
- * Threads: any.
+ * How it works: see objects.h.  Buckets double when chains get long; old bucket arrays stay until
+ * the end (together smaller than the newest), since readers may still be inside.  A reader that
+ * walks more than a few links, or finds nothing, asks again under the mutex: only growth, guests'
+ * races and unknown ids take that path. Threads: any.
  */
 #include "venus/objects.h"
 
@@ -34,7 +34,8 @@ static size_t objects_hash(uint64_t id)
 
 static struct venus_buckets *objects_make_buckets(size_t count)
 {
-	struct venus_buckets *buckets = calloc(1, sizeof(*buckets) + count * sizeof(buckets->heads[0]));
+	struct venus_buckets *buckets =
+		calloc(1, sizeof(*buckets) + count * sizeof(buckets->heads[0]));
 	if (buckets) {
 		buckets->mask = count - 1;
 	}
@@ -83,12 +84,14 @@ void venus_objects_finish(struct venus_objects *objects)
 	pthread_mutex_destroy(&objects->lock);
 }
 
-/* Walk one chain; at most @hops links (a racing change could lead a lock-free reader into another chain). */
+/* Walk one chain; at most @hops links (a racing change could lead a lock-free reader into another
+ * chain). */
 static struct venus_object *objects_walk(struct venus_objects *objects, uint64_t id, size_t hops)
 {
-	struct venus_buckets *buckets = atomic_load_explicit(&objects->buckets, memory_order_acquire);
-	struct venus_object *object = atomic_load_explicit(&buckets->heads[objects_hash(id) & buckets->mask],
-							   memory_order_acquire);
+	struct venus_buckets *buckets =
+		atomic_load_explicit(&objects->buckets, memory_order_acquire);
+	struct venus_object *object = atomic_load_explicit(
+		&buckets->heads[objects_hash(id) & buckets->mask], memory_order_acquire);
 	while (object && hops--) {
 		if (__atomic_load_n(&object->id, __ATOMIC_RELAXED) == id) {
 			return object;
@@ -103,7 +106,8 @@ static struct venus_object *objects_find_locked(struct venus_objects *objects, u
 	return id ? objects_walk(objects, id, SIZE_MAX) : NULL;
 }
 
-struct venus_object *venus_objects_find(struct venus_objects *objects, uint64_t id, VkObjectType type)
+struct venus_object *venus_objects_find(struct venus_objects *objects, uint64_t id,
+					VkObjectType type)
 {
 	if (!id) {
 		return NULL;
@@ -148,18 +152,22 @@ static struct venus_object *objects_take_unused(struct venus_objects *objects)
 
 static void objects_hash_in(struct venus_buckets *buckets, struct venus_object *object)
 {
-	struct venus_object *_Atomic *head = &buckets->heads[objects_hash(object->id) & buckets->mask];
-	atomic_store_explicit(&object->hash_next, atomic_load_explicit(head, memory_order_relaxed), memory_order_release);
+	struct venus_object *_Atomic *head =
+		&buckets->heads[objects_hash(object->id) & buckets->mask];
+	atomic_store_explicit(&object->hash_next, atomic_load_explicit(head, memory_order_relaxed),
+			      memory_order_release);
 	atomic_store_explicit(head, object, memory_order_release);
 }
 
 static void objects_hash_out(struct venus_buckets *buckets, struct venus_object *object)
 {
-	struct venus_object *_Atomic *link = &buckets->heads[objects_hash(object->id) & buckets->mask];
+	struct venus_object *_Atomic *link =
+		&buckets->heads[objects_hash(object->id) & buckets->mask];
 	while (atomic_load_explicit(link, memory_order_relaxed) != object) {
 		link = &atomic_load_explicit(link, memory_order_relaxed)->hash_next;
 	}
-	atomic_store_explicit(link, atomic_load_explicit(&object->hash_next, memory_order_relaxed), memory_order_release);
+	atomic_store_explicit(link, atomic_load_explicit(&object->hash_next, memory_order_relaxed),
+			      memory_order_release);
 }
 
 /* Out of memory is no reason to fail: chains just get longer. */
@@ -172,9 +180,11 @@ static void objects_grow(struct venus_objects *objects)
 	}
 	buckets->older = old;
 	for (size_t i = 0; i <= old->mask; i++) {
-		struct venus_object *object = atomic_load_explicit(&old->heads[i], memory_order_relaxed);
+		struct venus_object *object =
+			atomic_load_explicit(&old->heads[i], memory_order_relaxed);
 		while (object) {
-			struct venus_object *next = atomic_load_explicit(&object->hash_next, memory_order_relaxed);
+			struct venus_object *next =
+				atomic_load_explicit(&object->hash_next, memory_order_relaxed);
 			objects_hash_in(buckets, object);
 			object = next;
 		}
@@ -182,7 +192,8 @@ static void objects_grow(struct venus_objects *objects)
 	atomic_store_explicit(&objects->buckets, buckets, memory_order_release);
 }
 
-static struct venus_object **objects_list_of(struct venus_objects *objects, struct venus_object *object)
+static struct venus_object **objects_list_of(struct venus_objects *objects,
+					     struct venus_object *object)
 {
 	if (object->pool) {
 		return &object->pool->first_child;
@@ -213,7 +224,8 @@ static void objects_unlink(struct venus_objects *objects, struct venus_object *o
 	}
 }
 
-struct venus_object *venus_objects_add(struct venus_objects *objects, uint64_t id, VkObjectType type, uint64_t handle,
+struct venus_object *venus_objects_add(struct venus_objects *objects, uint64_t id,
+				       VkObjectType type, uint64_t handle,
 				       struct venus_object *parent, struct venus_object *pool)
 {
 	LOCKED(&objects->lock);
@@ -233,7 +245,8 @@ struct venus_object *venus_objects_add(struct venus_objects *objects, uint64_t i
 	object->data = NULL;
 	object->first_child = NULL;
 	__atomic_store_n(&object->id, id, __ATOMIC_RELAXED);
-	struct venus_buckets *buckets = atomic_load_explicit(&objects->buckets, memory_order_relaxed);
+	struct venus_buckets *buckets =
+		atomic_load_explicit(&objects->buckets, memory_order_relaxed);
 	if (objects->count > buckets->mask) {
 		objects_grow(objects);
 		buckets = atomic_load_explicit(&objects->buckets, memory_order_relaxed);
@@ -270,17 +283,19 @@ bool venus_objects_take(struct venus_objects *objects, struct venus_object *obje
 	return true;
 }
 
-struct venus_object *venus_objects_newest(struct venus_objects *objects, struct venus_object *object)
+struct venus_object *venus_objects_newest(struct venus_objects *objects,
+					  struct venus_object *object)
 {
 	LOCKED(&objects->lock);
 	return object ? object->first_child : objects->roots;
 }
 
-uint64_t venus_objects_id_of(struct venus_objects *objects, struct venus_object *parent, VkObjectType type,
-			     uint64_t handle)
+uint64_t venus_objects_id_of(struct venus_objects *objects, struct venus_object *parent,
+			     VkObjectType type, uint64_t handle)
 {
 	LOCKED(&objects->lock);
-	for (struct venus_object *o = parent ? parent->first_child : objects->roots; o; o = o->sibling_next) {
+	for (struct venus_object *o = parent ? parent->first_child : objects->roots; o;
+	     o = o->sibling_next) {
 		if (o->type == type && o->handle == handle) {
 			return o->id;
 		}
@@ -288,12 +303,14 @@ uint64_t venus_objects_id_of(struct venus_objects *objects, struct venus_object 
 	return 0;
 }
 
-void venus_objects_record(struct venus_objects *objects, struct venus_object *object, const void *bytes, size_t len,
-			  struct venus_object *shared, uint32_t index)
+void venus_objects_record(struct venus_objects *objects, struct venus_object *object,
+			  const void *bytes, size_t len, struct venus_object *shared,
+			  uint32_t index)
 {
 	LOCKED(&objects->lock);
 	struct venus_record *record = shared ? shared->record : NULL;
-	if (!record && !shared && len <= VENUS_RECORD_MAX && len <= VENUS_RECORDS_MAX - objects->record_bytes) {
+	if (!record && !shared && len <= VENUS_RECORD_MAX &&
+	    len <= VENUS_RECORDS_MAX - objects->record_bytes) {
 		record = malloc(sizeof(*record) + len);
 		if (record) {
 			record->refs = 0;

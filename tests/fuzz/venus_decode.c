@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * venus_decode.c - fuzz target: any bytes as a Venus stream, in a world with an object of every type
+ * venus_decode.c - fuzz target: any bytes as a Venus stream, in a world with an object of every
+ * type
  *
  * The driver answers every call with 0 and touches nothing, so what is under test is ours alone.
  * Threads: one.
@@ -78,13 +79,27 @@ static int nest(struct venus_call *call)
 
 static void add_objects(struct world *world)
 {
-	static const VkObjectType types[] = {VK_OBJECT_TYPE_QUEUE, VK_OBJECT_TYPE_SEMAPHORE, VK_OBJECT_TYPE_FENCE,
-		VK_OBJECT_TYPE_DEVICE_MEMORY, VK_OBJECT_TYPE_BUFFER, VK_OBJECT_TYPE_IMAGE, VK_OBJECT_TYPE_EVENT,
-		VK_OBJECT_TYPE_QUERY_POOL, VK_OBJECT_TYPE_BUFFER_VIEW, VK_OBJECT_TYPE_IMAGE_VIEW, VK_OBJECT_TYPE_SHADER_MODULE,
-		VK_OBJECT_TYPE_PIPELINE_CACHE, VK_OBJECT_TYPE_PIPELINE_LAYOUT, VK_OBJECT_TYPE_RENDER_PASS,
-		VK_OBJECT_TYPE_PIPELINE, VK_OBJECT_TYPE_DESCRIPTOR_SET_LAYOUT, VK_OBJECT_TYPE_SAMPLER,
-		VK_OBJECT_TYPE_FRAMEBUFFER, VK_OBJECT_TYPE_SAMPLER_YCBCR_CONVERSION, VK_OBJECT_TYPE_DESCRIPTOR_POOL,
-		VK_OBJECT_TYPE_COMMAND_POOL};
+	static const VkObjectType types[] = {VK_OBJECT_TYPE_QUEUE,
+					     VK_OBJECT_TYPE_SEMAPHORE,
+					     VK_OBJECT_TYPE_FENCE,
+					     VK_OBJECT_TYPE_DEVICE_MEMORY,
+					     VK_OBJECT_TYPE_BUFFER,
+					     VK_OBJECT_TYPE_IMAGE,
+					     VK_OBJECT_TYPE_EVENT,
+					     VK_OBJECT_TYPE_QUERY_POOL,
+					     VK_OBJECT_TYPE_BUFFER_VIEW,
+					     VK_OBJECT_TYPE_IMAGE_VIEW,
+					     VK_OBJECT_TYPE_SHADER_MODULE,
+					     VK_OBJECT_TYPE_PIPELINE_CACHE,
+					     VK_OBJECT_TYPE_PIPELINE_LAYOUT,
+					     VK_OBJECT_TYPE_RENDER_PASS,
+					     VK_OBJECT_TYPE_PIPELINE,
+					     VK_OBJECT_TYPE_DESCRIPTOR_SET_LAYOUT,
+					     VK_OBJECT_TYPE_SAMPLER,
+					     VK_OBJECT_TYPE_FRAMEBUFFER,
+					     VK_OBJECT_TYPE_SAMPLER_YCBCR_CONVERSION,
+					     VK_OBJECT_TYPE_DESCRIPTOR_POOL,
+					     VK_OBJECT_TYPE_COMMAND_POOL};
 	struct venus_objects *objects = &world->dispatch.objects;
 	struct venus_object *device = venus_objects_find(objects, ID_DEVICE, VK_OBJECT_TYPE_DEVICE);
 	struct venus_object *last = NULL, *sets = NULL;
@@ -129,7 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	add_objects(world);
 	int err = world_run_bytes(world, data, size);
 	if (err < 0 && getenv("FUZZ_EXPECT_ACCEPTED")) { /* the seeds: each is a good command */
-		fprintf(stderr, "%s: %s\n", venus_command_name(world->decoder.fatal_command), world->decoder.fatal);
+		fprintf(stderr, "%s: %s\n", venus_command_name(world->decoder.fatal_command),
+			world->decoder.fatal);
 		abort();
 	}
 	venus_decoder_finish(&world->decoder);

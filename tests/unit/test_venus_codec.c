@@ -20,8 +20,11 @@ static int golden_hook(struct venus_call *call)
 static void test_golden_ring(void **state)
 {
 	/* What a stock guest sends first. */
-	static const uint32_t words[] = {0xbc, 0, 0xb007df30, 0x55e5, 1, 0, 0x3ba0a600, 1, 0, 0x3ba0a606, 0, 0, 0x2dc6c0,
-		0, 1, 0, 0, 0x200c4, 0, 0xf4240, 0, 0, 0, 0x40, 0, 0x80, 0, 0xc0, 0, 0x20000, 0, 0x200c0, 0, 4, 0};
+	static const uint32_t words[] = {
+		0xbc,	    0,	     0xb007df30, 0x55e5,   1,	    0,	  0x3ba0a600, 1,    0,
+		0x3ba0a606, 0,	     0,		 0x2dc6c0, 0,	    1,	  0,	      0,    0x200c4,
+		0,	    0xf4240, 0,		 0,	   0,	    0x40, 0,	      0x80, 0,
+		0xc0,	    0,	     0x20000,	 0,	   0x200c0, 0,	  4,	      0};
 	static const struct venus_hook hooks[] = {{VENUS_vkCreateRingMESA, golden_hook}, {0, NULL}};
 	struct world world;
 	world_open(&world, hooks);
@@ -92,22 +95,29 @@ static void test_properties2_chain(void **state)
 	put_properties2(&wire);
 	assert_int_equal(world_run(&world, &wire), 0);
 	assert_false(fake.saw_hidden);
-	/* command, pointer, then heads of the chain in the order asked, its end, and the members from the back. */
+	/* command, pointer, then heads of the chain in the order asked, its end, and the members
+	 * from the back. */
 	assert_int_equal(reply_u32(&world, 0), VENUS_vkGetPhysicalDeviceProperties2);
 	assert_int_equal(reply_u32(&world, 12), VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
-	assert_int_equal(reply_u32(&world, 24), VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TRANSFORM_FEEDBACK_PROPERTIES_EXT);
-	assert_int_equal(reply_u32(&world, 36), VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES);
-	assert_int_equal(reply_u32(&world, 48), VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINE_RASTERIZATION_PROPERTIES_EXT);
-	assert_int_equal(reply_u32(&world, 60), VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_PROPERTIES_EXT);
+	assert_int_equal(reply_u32(&world, 24),
+			 VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TRANSFORM_FEEDBACK_PROPERTIES_EXT);
+	assert_int_equal(reply_u32(&world, 36),
+			 VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES);
+	assert_int_equal(reply_u32(&world, 48),
+			 VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINE_RASTERIZATION_PROPERTIES_EXT);
+	assert_int_equal(reply_u32(&world, 60),
+			 VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_PROPERTIES_EXT);
 	assert_int_equal(reply_u32(&world, 64), 0);
 	size_t at = 72;
-	assert_int_equal(reply_u32(&world, at + 8), 16); /* robustUniformBufferAccessSizeAlignment */
+	assert_int_equal(reply_u32(&world, at + 8),
+			 16); /* robustUniformBufferAccessSizeAlignment */
 	at += 16;
-	assert_int_equal(reply_u32(&world, at), 0); /* lineSubPixelPrecisionBits: kept from the driver */
+	assert_int_equal(reply_u32(&world, at),
+			 0); /* lineSubPixelPrecisionBits: kept from the driver */
 	at += 4;
 	assert_int_equal(reply_u32(&world, at), 32); /* subgroupSize */
-	at += 16 + 44; /* and the whole transform feedback struct */
-	at += 5 * 4; /* apiVersion .. deviceType */
+	at += 16 + 44;				     /* and the whole transform feedback struct */
+	at += 5 * 4;				     /* apiVersion .. deviceType */
 	assert_int_equal(reply_u32(&world, at), VK_MAX_PHYSICAL_DEVICE_NAME_SIZE);
 	assert_string_equal((char *)world.reply + at + 8, "fake");
 	at += 8 + 256 + 8 + 16;
@@ -136,7 +146,8 @@ static void test_graphics_pipelines(void **state)
 	put_u32(&expected, VENUS_vkCreateGraphicsPipelines), put_u32(&expected, VK_SUCCESS);
 	put_u64(&expected, 1), put_u64(&expected, 200);
 	expect_reply(&world, &expected);
-	assert_non_null(venus_objects_find(&world.dispatch.objects, 200, VK_OBJECT_TYPE_PIPELINE)->record);
+	assert_non_null(
+		venus_objects_find(&world.dispatch.objects, 200, VK_OBJECT_TYPE_PIPELINE)->record);
 	world_close(&world);
 }
 
@@ -181,10 +192,12 @@ static void test_output_counts_are_clamped(void **state)
 	world_add_drawing(&world);
 	struct wire wire = {0}, expected = {0};
 	put_command(&wire, VENUS_vkGetPipelineCacheData, VENUS_FLAG_REPLY);
-	put_u64(&wire, ID_DEVICE), put_u64(&wire, 123), put_u64(&wire, 1), put_u64(&wire, 7), put_u64(&wire, 7);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 123), put_u64(&wire, 1), put_u64(&wire, 7),
+		put_u64(&wire, 7);
 	assert_int_equal(world_run(&world, &wire), 0);
 	put_u32(&expected, VENUS_vkGetPipelineCacheData), put_u32(&expected, 0);
-	put_u64(&expected, 1), put_u64(&expected, 7), put_u64(&expected, 7), put_bytes(&expected, "abcdefg\0", 8);
+	put_u64(&expected, 1), put_u64(&expected, 7), put_u64(&expected, 7),
+		put_bytes(&expected, "abcdefg\0", 8);
 	expect_reply(&world, &expected);
 	world_close(&world);
 }

@@ -12,8 +12,10 @@ static void test_half_failed_pipelines(void **state)
 	struct wire wire = {0};
 	put_create_pipelines(&wire, 0, 2, 200);
 	assert_int_equal(world_run(&world, &wire), 0);
-	assert_false(venus_objects_find(&world.dispatch.objects, 200, VK_OBJECT_TYPE_PIPELINE)->failed);
-	assert_true(venus_objects_find(&world.dispatch.objects, 201, VK_OBJECT_TYPE_PIPELINE)->failed);
+	assert_false(
+		venus_objects_find(&world.dispatch.objects, 200, VK_OBJECT_TYPE_PIPELINE)->failed);
+	assert_true(
+		venus_objects_find(&world.dispatch.objects, 201, VK_OBJECT_TYPE_PIPELINE)->failed);
 	world_close(&world);
 }
 
@@ -24,9 +26,11 @@ static void test_create_and_destroy(void **state)
 	struct wire wire = {0}, expected = {0};
 	put_create_fence(&wire, VENUS_FLAG_REPLY, 300);
 	assert_int_equal(world_run(&world, &wire), 0);
-	put_u32(&expected, VENUS_vkCreateFence), put_u32(&expected, 0), put_u64(&expected, 1), put_u64(&expected, 300);
+	put_u32(&expected, VENUS_vkCreateFence), put_u32(&expected, 0), put_u64(&expected, 1),
+		put_u64(&expected, 300);
 	expect_reply(&world, &expected);
-	struct venus_object *fence = venus_objects_find(&world.dispatch.objects, 300, VK_OBJECT_TYPE_FENCE);
+	struct venus_object *fence =
+		venus_objects_find(&world.dispatch.objects, 300, VK_OBJECT_TYPE_FENCE);
 	assert_int_equal(fence->handle, 0x5001);
 	assert_int_equal(fence->record->len, wire.len);
 	assert_memory_equal(fence->record->bytes, wire.bytes, wire.len);
@@ -49,7 +53,8 @@ static void test_failed_creation_is_remembered(void **state)
 	put_create_fence(&wire, 0, 300);
 	put_create_fence(&wire, VENUS_FLAG_REPLY, 301);
 	assert_int_equal(world_run(&world, &wire), 0);
-	put_u32(&expected, VENUS_vkCreateFence), put_u32(&expected, (uint32_t)VK_ERROR_OUT_OF_DEVICE_MEMORY);
+	put_u32(&expected, VENUS_vkCreateFence),
+		put_u32(&expected, (uint32_t)VK_ERROR_OUT_OF_DEVICE_MEMORY);
 	put_u64(&expected, 1), put_u64(&expected, 301);
 	expect_reply(&world, &expected);
 	assert_true(venus_objects_find(&world.dispatch.objects, 300, VK_OBJECT_TYPE_FENCE)->failed);
@@ -59,7 +64,8 @@ static void test_failed_creation_is_remembered(void **state)
 	put_u64(&wire, ID_DEVICE), put_u64(&wire, 300);
 	put_destroy(&wire, VENUS_vkDestroyFence, 300);
 	assert_int_equal(world_run(&world, &wire), 0);
-	put_u32(&expected, VENUS_vkGetFenceStatus), put_u32(&expected, (uint32_t)VK_ERROR_OUT_OF_HOST_MEMORY);
+	put_u32(&expected, VENUS_vkGetFenceStatus),
+		put_u32(&expected, (uint32_t)VK_ERROR_OUT_OF_HOST_MEMORY);
 	expect_reply(&world, &expected);
 	assert_null(venus_objects_find(&world.dispatch.objects, 300, VK_OBJECT_TYPE_FENCE));
 	assert_int_equal(fake.destroyed_count, 0);
@@ -72,10 +78,13 @@ static void test_pool_frees_children(void **state)
 	world_open(&world, NULL);
 	struct wire wire = {0};
 	put_command(&wire, VENUS_vkCreateCommandPool, 0);
-	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
-	put_u32(&wire, 0), put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, 300);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1),
+		put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
+	put_u32(&wire, 0), put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1),
+		put_u64(&wire, 300);
 	put_command(&wire, VENUS_vkAllocateCommandBuffers, 0);
-	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1),
+		put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
 	put_u64(&wire, 300), put_u32(&wire, 0), put_u32(&wire, 3);
 	put_u64(&wire, 3), put_u64(&wire, 301), put_u64(&wire, 302), put_u64(&wire, 303);
 	put_command(&wire, VENUS_vkFreeCommandBuffers, 0);
@@ -120,7 +129,8 @@ static void test_destroy_device_takes_leftovers(void **state)
 	put_command(&wire, VENUS_vkDestroyDevice, 0);
 	put_u64(&wire, ID_DEVICE), put_u64(&wire, 0);
 	assert_int_equal(world_run(&world, &wire), 0);
-	assert_null(venus_objects_find(&world.dispatch.objects, 101, VK_OBJECT_TYPE_COMMAND_BUFFER));
+	assert_null(
+		venus_objects_find(&world.dispatch.objects, 101, VK_OBJECT_TYPE_COMMAND_BUFFER));
 	assert_int_equal(world.dispatch.objects.count, 3);
 	world_close(&world);
 }
@@ -158,7 +168,8 @@ static void test_rules_are_enforced(void **state)
 	expect_fatal(&wire, "object id is in use, or too many objects");
 	wire.len = 0;
 	put_command(&wire, VENUS_vkCreateFence, 0);
-	put_u64(&wire, ID_DEVICE), put_u64(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, 300);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1),
+		put_u64(&wire, 300);
 	expect_fatal(&wire, "NULL where something is needed");
 	wire.len = 0;
 	put_create_fence(&wire, 0, 0);
@@ -175,7 +186,8 @@ static void test_counts_and_chains_are_checked(void **state)
 	expect_fatal(&wire, "struct is not accepted in this chain");
 	wire.len = 0;
 	put_command(&wire, VENUS_vkCreateFence, 0);
-	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_EVENT_CREATE_INFO);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1),
+		put_stype(&wire, VK_STRUCTURE_TYPE_EVENT_CREATE_INFO);
 	expect_fatal(&wire, "wrong struct type");
 	wire.len = 0;
 	put_command(&wire, VENUS_vkUpdateDescriptorSets, 0);
@@ -187,7 +199,8 @@ static void test_counts_and_chains_are_checked(void **state)
 	expect_fatal(&wire, "count is larger than the command");
 	wire.len = 0;
 	put_command(&wire, VENUS_vkGetPipelineCacheData, 0);
-	put_u64(&wire, ID_DEVICE), put_u64(&wire, 123), put_u64(&wire, 1), put_u64(&wire, 1ull << 40);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 123), put_u64(&wire, 1),
+		put_u64(&wire, 1ull << 40);
 	put_u64(&wire, 1ull << 40);
 	expect_fatal(&wire, "command needs too much memory");
 }
@@ -229,7 +242,8 @@ static void nested_progress(struct venus_decoder *decoder, size_t done)
 
 static void test_nested_streams(void **state)
 {
-	static const struct venus_hook hooks[] = {{VENUS_vkExecuteCommandStreamsMESA, nested_hook}, {0, NULL}};
+	static const struct venus_hook hooks[] = {{VENUS_vkExecuteCommandStreamsMESA, nested_hook},
+						  {0, NULL}};
 	struct world world;
 	world_open(&world, hooks);
 	world_add_drawing(&world);
@@ -238,7 +252,8 @@ static void test_nested_streams(void **state)
 	put_draw(&nested_wire, 101);
 	struct wire wire = {0};
 	put_command(&wire, VENUS_vkExecuteCommandStreamsMESA, 0);
-	put_u32(&wire, 1), put_u64(&wire, 1), put_u32(&wire, 5), put_u64(&wire, 0), put_u64(&wire, 64);
+	put_u32(&wire, 1), put_u64(&wire, 1), put_u32(&wire, 5), put_u64(&wire, 0),
+		put_u64(&wire, 64);
 	put_u64(&wire, 0), put_u32(&wire, 0), put_u64(&wire, 0), put_u32(&wire, 0);
 	size_t first = wire.len;
 	put_draw(&wire, 101);
@@ -274,7 +289,8 @@ static void test_hooks_see_objects(void **state)
 	world_add(&world, 301, VK_OBJECT_TYPE_FENCE, 0x31, 0, 0);
 	struct wire wire = {0};
 	put_command(&wire, VENUS_vkWaitForFences, VENUS_FLAG_REPLY);
-	put_u64(&wire, ID_DEVICE), put_u32(&wire, 2), put_u64(&wire, 2), put_u64(&wire, 300), put_u64(&wire, 301);
+	put_u64(&wire, ID_DEVICE), put_u32(&wire, 2), put_u64(&wire, 2), put_u64(&wire, 300),
+		put_u64(&wire, 301);
 	put_u32(&wire, 1), put_u64(&wire, 5);
 	assert_int_equal(world_run(&world, &wire), 0);
 	assert_int_equal(seen_fence->id, 301);
@@ -309,7 +325,8 @@ static VkResult fake_anything(void)
 static PFN_vkVoidFunction fake_get_anything(VkInstance instance, const char *name)
 {
 	bool real = !strcmp(name, "vkCreateInstance") || !strcmp(name, "vkCreateDevice") ||
-		    !strcmp(name, "vkEnumeratePhysicalDevices") || !strcmp(name, "vkGetDeviceProcAddr");
+		    !strcmp(name, "vkEnumeratePhysicalDevices") ||
+		    !strcmp(name, "vkGetDeviceProcAddr");
 	return real ? fake_get_proc(instance, name) : (PFN_vkVoidFunction)fake_anything;
 }
 
@@ -321,7 +338,8 @@ static void test_bytes_changed_at_random(void **state)
 	for (int round = 0; round < 3000; round++) {
 		struct world world;
 		fake = (struct fake){.next_handle = 0x5000};
-		assert_int_equal(venus_dispatch_init(&world.dispatch, fake_get_anything, NULL, NULL), 0);
+		assert_int_equal(
+			venus_dispatch_init(&world.dispatch, fake_get_anything, NULL, NULL), 0);
 		venus_decoder_init(&world.decoder, &world.dispatch, NULL, 1 << 20);
 		struct wire wire = {0};
 		put_world(&wire);

@@ -21,9 +21,12 @@ static void test_ids_and_types(void **state)
 {
 	struct venus_objects table;
 	assert_int_equal(venus_objects_init(&table), 0);
-	struct venus_object *device = venus_objects_add(&table, 5, VK_OBJECT_TYPE_DEVICE, 0x50, NULL, NULL);
-	struct venus_object *buffer = venus_objects_add(&table, 6, VK_OBJECT_TYPE_BUFFER, 0x60, device, NULL);
-	assert_null(venus_objects_add(&table, 6, VK_OBJECT_TYPE_IMAGE, 0x61, device, NULL)); /* over all types */
+	struct venus_object *device =
+		venus_objects_add(&table, 5, VK_OBJECT_TYPE_DEVICE, 0x50, NULL, NULL);
+	struct venus_object *buffer =
+		venus_objects_add(&table, 6, VK_OBJECT_TYPE_BUFFER, 0x60, device, NULL);
+	assert_null(venus_objects_add(&table, 6, VK_OBJECT_TYPE_IMAGE, 0x61, device,
+				      NULL)); /* over all types */
 	assert_null(venus_objects_add(&table, 0, VK_OBJECT_TYPE_IMAGE, 0x61, device, NULL));
 	assert_ptr_equal(venus_objects_find(&table, 6, VK_OBJECT_TYPE_BUFFER), buffer);
 	assert_null(venus_objects_find(&table, 6, VK_OBJECT_TYPE_IMAGE));
@@ -41,11 +44,16 @@ static void test_children_come_newest_first(void **state)
 {
 	struct venus_objects table;
 	assert_int_equal(venus_objects_init(&table), 0);
-	struct venus_object *device = venus_objects_add(&table, 1, VK_OBJECT_TYPE_DEVICE, 1, NULL, NULL);
-	struct venus_object *pool = venus_objects_add(&table, 2, VK_OBJECT_TYPE_COMMAND_POOL, 2, device, NULL);
-	struct venus_object *middle = venus_objects_add(&table, 3, VK_OBJECT_TYPE_FENCE, 3, device, NULL);
-	struct venus_object *fence = venus_objects_add(&table, 4, VK_OBJECT_TYPE_FENCE, 4, device, NULL);
-	struct venus_object *cmd = venus_objects_add(&table, 5, VK_OBJECT_TYPE_COMMAND_BUFFER, 5, device, pool);
+	struct venus_object *device =
+		venus_objects_add(&table, 1, VK_OBJECT_TYPE_DEVICE, 1, NULL, NULL);
+	struct venus_object *pool =
+		venus_objects_add(&table, 2, VK_OBJECT_TYPE_COMMAND_POOL, 2, device, NULL);
+	struct venus_object *middle =
+		venus_objects_add(&table, 3, VK_OBJECT_TYPE_FENCE, 3, device, NULL);
+	struct venus_object *fence =
+		venus_objects_add(&table, 4, VK_OBJECT_TYPE_FENCE, 4, device, NULL);
+	struct venus_object *cmd =
+		venus_objects_add(&table, 5, VK_OBJECT_TYPE_COMMAND_BUFFER, 5, device, pool);
 	assert_ptr_equal(venus_objects_newest(&table, NULL), device);
 	assert_ptr_equal(venus_objects_newest(&table, device), fence);
 	assert_ptr_equal(venus_objects_newest(&table, pool), cmd);
@@ -62,11 +70,13 @@ static void test_growth_and_limit(void **state)
 	assert_int_equal(venus_objects_init(&table), 0);
 	table.max = 20000;
 	for (uint64_t id = 1; id <= 20000; id++) {
-		assert_non_null(venus_objects_add(&table, id << 32, VK_OBJECT_TYPE_BUFFER, id, NULL, NULL));
+		assert_non_null(
+			venus_objects_add(&table, id << 32, VK_OBJECT_TYPE_BUFFER, id, NULL, NULL));
 	}
 	assert_null(venus_objects_add(&table, 1, VK_OBJECT_TYPE_BUFFER, 1, NULL, NULL));
 	for (uint64_t id = 1; id <= 20000; id++) {
-		assert_int_equal(venus_objects_find(&table, id << 32, VK_OBJECT_TYPE_BUFFER)->handle, id);
+		assert_int_equal(
+			venus_objects_find(&table, id << 32, VK_OBJECT_TYPE_BUFFER)->handle, id);
 	}
 	venus_objects_finish(&table);
 }
@@ -75,8 +85,10 @@ static void test_records_are_shared_and_bounded(void **state)
 {
 	struct venus_objects table;
 	assert_int_equal(venus_objects_init(&table), 0);
-	struct venus_object *one = venus_objects_add(&table, 1, VK_OBJECT_TYPE_BUFFER, 1, NULL, NULL);
-	struct venus_object *two = venus_objects_add(&table, 2, VK_OBJECT_TYPE_BUFFER, 2, NULL, NULL);
+	struct venus_object *one =
+		venus_objects_add(&table, 1, VK_OBJECT_TYPE_BUFFER, 1, NULL, NULL);
+	struct venus_object *two =
+		venus_objects_add(&table, 2, VK_OBJECT_TYPE_BUFFER, 2, NULL, NULL);
 	venus_objects_record(&table, one, "abcd", 4, NULL, 0);
 	venus_objects_record(&table, two, "abcd", 4, one, 1);
 	assert_ptr_equal(one->record, two->record);
@@ -86,7 +98,8 @@ static void test_records_are_shared_and_bounded(void **state)
 	assert_memory_equal(two->record->bytes, "abcd", 4);
 	drop(&table, two);
 	assert_int_equal(table.record_bytes, 0);
-	struct venus_object *big = venus_objects_add(&table, 3, VK_OBJECT_TYPE_BUFFER, 3, NULL, NULL);
+	struct venus_object *big =
+		venus_objects_add(&table, 3, VK_OBJECT_TYPE_BUFFER, 3, NULL, NULL);
 	static uint8_t bytes[VENUS_RECORD_MAX + 4];
 	venus_objects_record(&table, big, bytes, sizeof(bytes), NULL, 0);
 	assert_null(big->record);
@@ -106,10 +119,13 @@ static void test_with_holds_the_object(void **state)
 	uint64_t handle = 0;
 	assert_int_equal(venus_objects_init(&table), 0);
 	venus_objects_add(&table, 1, VK_OBJECT_TYPE_DEVICE_MEMORY, 0x99, NULL, NULL);
-	assert_int_equal(venus_objects_with(&table, 1, VK_OBJECT_TYPE_DEVICE_MEMORY, read_handle, &handle), 3);
+	assert_int_equal(
+		venus_objects_with(&table, 1, VK_OBJECT_TYPE_DEVICE_MEMORY, read_handle, &handle),
+		3);
 	assert_int_equal(handle, 0x99);
 	assert_true(venus_objects_with(&table, 1, VK_OBJECT_TYPE_BUFFER, read_handle, &handle) < 0);
-	assert_true(venus_objects_with(&table, 2, VK_OBJECT_TYPE_DEVICE_MEMORY, read_handle, &handle) < 0);
+	assert_true(venus_objects_with(&table, 2, VK_OBJECT_TYPE_DEVICE_MEMORY, read_handle,
+				       &handle) < 0);
 	venus_objects_finish(&table);
 }
 
@@ -127,11 +143,14 @@ static void *work(void *opaque)
 	for (int round = 0; round < ROUNDS; round++) {
 		struct venus_object *mine[EACH];
 		for (uint64_t i = 0; i < EACH; i++) {
-			mine[i] = venus_objects_add(worker->table, worker->first + i, VK_OBJECT_TYPE_BUFFER, i + 1, NULL, NULL);
+			mine[i] = venus_objects_add(worker->table, worker->first + i,
+						    VK_OBJECT_TYPE_BUFFER, i + 1, NULL, NULL);
 		}
 		for (uint64_t i = 0; i < EACH; i++) {
-			worker->misses += venus_objects_find(worker->table, worker->first + i, VK_OBJECT_TYPE_BUFFER) != mine[i];
-			worker->misses += !venus_objects_find(worker->table, 7, VK_OBJECT_TYPE_IMAGE);
+			worker->misses += venus_objects_find(worker->table, worker->first + i,
+							     VK_OBJECT_TYPE_BUFFER) != mine[i];
+			worker->misses +=
+				!venus_objects_find(worker->table, 7, VK_OBJECT_TYPE_IMAGE);
 		}
 		for (uint64_t i = 0; i < EACH; i++) {
 			drop(worker->table, mine[i]);

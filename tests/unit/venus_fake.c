@@ -11,13 +11,15 @@
 
 struct fake fake;
 
-static VkResult fake_vkCreateInstance(const VkInstanceCreateInfo *info, const VkAllocationCallbacks *a, VkInstance *out)
+static VkResult fake_vkCreateInstance(const VkInstanceCreateInfo *info,
+				      const VkAllocationCallbacks *a, VkInstance *out)
 {
 	*out = (VkInstance)0x1000;
 	return info && !a ? VK_SUCCESS : VK_ERROR_UNKNOWN;
 }
 
-static VkResult fake_vkEnumeratePhysicalDevices(VkInstance instance, uint32_t *count, VkPhysicalDevice *out)
+static VkResult fake_vkEnumeratePhysicalDevices(VkInstance instance, uint32_t *count,
+						VkPhysicalDevice *out)
 {
 	uint32_t room = *count;
 	for (uint32_t i = 0; out && i < 2 && i < room; i++) {
@@ -40,7 +42,8 @@ static VkResult fake_vkEnumeratePhysicalDeviceGroups(VkInstance instance, uint32
 	return VK_SUCCESS;
 }
 
-static VkResult fake_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *layer, uint32_t *count,
+static VkResult fake_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physical,
+							  const char *layer, uint32_t *count,
 							  VkExtensionProperties *out)
 {
 	*count = 1;
@@ -50,12 +53,14 @@ static VkResult fake_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physi
 	return VK_SUCCESS;
 }
 
-static void fake_vkGetPhysicalDeviceProperties(VkPhysicalDevice physical, VkPhysicalDeviceProperties *out)
+static void fake_vkGetPhysicalDeviceProperties(VkPhysicalDevice physical,
+					       VkPhysicalDeviceProperties *out)
 {
 	*out = (VkPhysicalDeviceProperties){.apiVersion = VK_API_VERSION_1_1, .vendorID = 7};
 }
 
-static void fake_vkGetPhysicalDeviceProperties2(VkPhysicalDevice physical, VkPhysicalDeviceProperties2 *out)
+static void fake_vkGetPhysicalDeviceProperties2(VkPhysicalDevice physical,
+						VkPhysicalDeviceProperties2 *out)
 {
 	strcpy(out->properties.deviceName, "fake");
 	out->properties.limits.maxImageDimension1D = 4096;
@@ -63,8 +68,10 @@ static void fake_vkGetPhysicalDeviceProperties2(VkPhysicalDevice physical, VkPhy
 	for (VkBaseOutStructure *s = out->pNext; s; s = s->pNext) {
 		if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES) {
 			((VkPhysicalDeviceSubgroupProperties *)(void *)s)->subgroupSize = 32;
-		} else if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_PROPERTIES_EXT) {
-			((VkPhysicalDeviceRobustness2PropertiesEXT *)(void *)s)->robustUniformBufferAccessSizeAlignment = 16;
+		} else if (s->sType ==
+			   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_PROPERTIES_EXT) {
+			((VkPhysicalDeviceRobustness2PropertiesEXT *)(void *)s)
+				->robustUniformBufferAccessSizeAlignment = 16;
 		} else {
 			fake.saw_hidden = true;
 		}
@@ -75,17 +82,21 @@ static VkResult fake_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCre
 				    const VkAllocationCallbacks *a, VkDevice *out)
 {
 	*out = (VkDevice)0x3000;
-	return info->pQueueCreateInfos[0].pQueuePriorities[0] == 1.0f ? VK_SUCCESS : VK_ERROR_UNKNOWN;
+	return info->pQueueCreateInfos[0].pQueuePriorities[0] == 1.0f ? VK_SUCCESS
+								      : VK_ERROR_UNKNOWN;
 }
 
-static VkResult fake_create(VkDevice device, const void *info, const VkAllocationCallbacks *a, uint64_t *out)
+static VkResult fake_create(VkDevice device, const void *info, const VkAllocationCallbacks *a,
+			    uint64_t *out)
 {
 	fake.calls++;
 	*out = fake.answer < 0 ? 0xbad : ++fake.next_handle;
 	return fake.answer;
 }
 
-static VkResult fake_vkAllocateCommandBuffers(VkDevice device, const VkCommandBufferAllocateInfo *info, VkCommandBuffer *out)
+static VkResult fake_vkAllocateCommandBuffers(VkDevice device,
+					      const VkCommandBufferAllocateInfo *info,
+					      VkCommandBuffer *out)
 {
 	for (uint32_t i = 0; i < info->commandBufferCount; i++) {
 		out[i] = (VkCommandBuffer)(uintptr_t)++fake.next_handle;
@@ -116,17 +127,21 @@ static VkResult fake_vkDeviceWaitIdle(VkDevice device)
 	return VK_SUCCESS;
 }
 
-static VkResult fake_vkCreateGraphicsPipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
-					       const VkGraphicsPipelineCreateInfo *info, const VkAllocationCallbacks *a,
-					       VkPipeline *out)
+static VkResult fake_vkCreateGraphicsPipelines(VkDevice device, VkPipelineCache cache,
+					       uint32_t count,
+					       const VkGraphicsPipelineCreateInfo *info,
+					       const VkAllocationCallbacks *a, VkPipeline *out)
 {
 	const VkPipelineShaderStageCreateInfo *stage = &info->pStages[0];
 	strncpy(fake.shader_entry, stage->pName, sizeof(fake.shader_entry) - 1);
-	memcpy(&fake.spec_value, (const char *)stage->pSpecializationInfo->pData +
-	       stage->pSpecializationInfo->pMapEntries[1].offset, 4);
+	memcpy(&fake.spec_value,
+	       (const char *)stage->pSpecializationInfo->pData +
+		       stage->pSpecializationInfo->pMapEntries[1].offset,
+	       4);
 	fake.module = (uint64_t)(uintptr_t)stage->module;
 	fake.attribute_format = info->pVertexInputState->pVertexAttributeDescriptions[0].format;
-	fake.viewport_count = info->pViewportState->viewportCount + !!info->pViewportState->pViewports * 100;
+	fake.viewport_count =
+		info->pViewportState->viewportCount + !!info->pViewportState->pViewports * 100;
 	fake.sample_mask = info->pMultisampleState->pSampleMask[0];
 	fake.blend = info->pColorBlendState->blendConstants[3];
 	fake.layout = (uint64_t)(uintptr_t)info->layout;
@@ -137,7 +152,8 @@ static VkResult fake_vkCreateGraphicsPipelines(VkDevice device, VkPipelineCache 
 	return count > 1 ? VK_ERROR_INVALID_SHADER_NV : VK_SUCCESS;
 }
 
-static void fake_vkUpdateDescriptorSets(VkDevice device, uint32_t writes, const VkWriteDescriptorSet *write, uint32_t copies,
+static void fake_vkUpdateDescriptorSets(VkDevice device, uint32_t writes,
+					const VkWriteDescriptorSet *write, uint32_t copies,
 					const VkCopyDescriptorSet *copy)
 {
 	fake.calls++;
@@ -149,19 +165,22 @@ static void fake_vkUpdateDescriptorSets(VkDevice device, uint32_t writes, const 
 	fake.copy_set = copies ? (uint64_t)(uintptr_t)copy->dstSet : 0;
 }
 
-static void fake_vkCmdBeginRenderPass(VkCommandBuffer cmd, const VkRenderPassBeginInfo *info, VkSubpassContents contents)
+static void fake_vkCmdBeginRenderPass(VkCommandBuffer cmd, const VkRenderPassBeginInfo *info,
+				      VkSubpassContents contents)
 {
 	memcpy(fake.clear_color, info->pClearValues[0].color.float32, sizeof(fake.clear_color));
 	fake.clear_depth = info->pClearValues[1].depthStencil.depth;
 	fake.rect_width = info->renderArea.extent.width;
 }
 
-static void fake_vkCmdDraw(VkCommandBuffer cmd, uint32_t vertices, uint32_t instances, uint32_t first, uint32_t first_instance)
+static void fake_vkCmdDraw(VkCommandBuffer cmd, uint32_t vertices, uint32_t instances,
+			   uint32_t first, uint32_t first_instance)
 {
 	fake.drawn += vertices + 10 * instances + 100 * first + 1000 * first_instance;
 }
 
-static VkResult fake_vkGetPipelineCacheData(VkDevice device, VkPipelineCache cache, size_t *size, void *data)
+static VkResult fake_vkGetPipelineCacheData(VkDevice device, VkPipelineCache cache, size_t *size,
+					    void *data)
 {
 	if (data) {
 		memcpy(data, "abcdefg", 7);
@@ -174,21 +193,45 @@ static PFN_vkVoidFunction fake_get_device_proc(VkDevice device, const char *name
 
 PFN_vkVoidFunction fake_get_proc(VkInstance instance, const char *name)
 {
-#define FN(name) {"vk" #name, (PFN_vkVoidFunction)fake_vk##name}
-#define AS(name, fn) {"vk" #name, (PFN_vkVoidFunction)(fn)}
+#define FN(name)                                                                                   \
+	{                                                                                          \
+		"vk" #name, (PFN_vkVoidFunction)fake_vk##name                                      \
+	}
+#define AS(name, fn)                                                                               \
+	{                                                                                          \
+		"vk" #name, (PFN_vkVoidFunction)(fn)                                               \
+	}
 	static const struct {
 		const char *name;
 		PFN_vkVoidFunction fn;
 	} table[] = {
-		FN(CreateInstance), FN(EnumeratePhysicalDevices), FN(EnumeratePhysicalDeviceGroups),
-		FN(EnumerateDeviceExtensionProperties), FN(GetPhysicalDeviceProperties), FN(GetPhysicalDeviceProperties2),
-		FN(CreateDevice), FN(DeviceWaitIdle), FN(CreateGraphicsPipelines), FN(UpdateDescriptorSets),
-		FN(CmdBeginRenderPass), FN(CmdDraw), FN(AllocateCommandBuffers), FN(GetPipelineCacheData),
-		AS(GetDeviceProcAddr, fake_get_device_proc), AS(DestroyInstance, fake_destroy_root),
-		AS(DestroyDevice, fake_destroy_root), AS(CreateFence, fake_create), AS(DestroyFence, fake_destroy),
-		AS(CreateBuffer, fake_create), AS(DestroyBuffer, fake_destroy), AS(CreateBufferView, fake_create),
-		AS(DestroyBufferView, fake_destroy), AS(CreateCommandPool, fake_create),
-		AS(DestroyCommandPool, fake_destroy), AS(FreeCommandBuffers, fake_free_many), AS(DestroyPipeline, fake_destroy),
+		FN(CreateInstance),
+		FN(EnumeratePhysicalDevices),
+		FN(EnumeratePhysicalDeviceGroups),
+		FN(EnumerateDeviceExtensionProperties),
+		FN(GetPhysicalDeviceProperties),
+		FN(GetPhysicalDeviceProperties2),
+		FN(CreateDevice),
+		FN(DeviceWaitIdle),
+		FN(CreateGraphicsPipelines),
+		FN(UpdateDescriptorSets),
+		FN(CmdBeginRenderPass),
+		FN(CmdDraw),
+		FN(AllocateCommandBuffers),
+		FN(GetPipelineCacheData),
+		AS(GetDeviceProcAddr, fake_get_device_proc),
+		AS(DestroyInstance, fake_destroy_root),
+		AS(DestroyDevice, fake_destroy_root),
+		AS(CreateFence, fake_create),
+		AS(DestroyFence, fake_destroy),
+		AS(CreateBuffer, fake_create),
+		AS(DestroyBuffer, fake_destroy),
+		AS(CreateBufferView, fake_create),
+		AS(DestroyBufferView, fake_destroy),
+		AS(CreateCommandPool, fake_create),
+		AS(DestroyCommandPool, fake_destroy),
+		AS(FreeCommandBuffers, fake_free_many),
+		AS(DestroyPipeline, fake_destroy),
 	};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		if (strcmp(table[i].name, name) == 0) {
@@ -205,11 +248,15 @@ static PFN_vkVoidFunction fake_get_device_proc(VkDevice device, const char *name
 
 /* --- a world for each test --- */
 
-void world_add(struct world *world, uint64_t id, VkObjectType type, uint64_t handle, uint64_t pool, VkObjectType pool_type)
+void world_add(struct world *world, uint64_t id, VkObjectType type, uint64_t handle, uint64_t pool,
+	       VkObjectType pool_type)
 {
-	struct venus_object *device = venus_objects_find(&world->dispatch.objects, ID_DEVICE, VK_OBJECT_TYPE_DEVICE);
-	struct venus_object *parent = pool ? venus_objects_find(&world->dispatch.objects, pool, pool_type) : NULL;
-	assert_non_null(venus_objects_add(&world->dispatch.objects, id, type, handle, device, parent));
+	struct venus_object *device =
+		venus_objects_find(&world->dispatch.objects, ID_DEVICE, VK_OBJECT_TYPE_DEVICE);
+	struct venus_object *parent =
+		pool ? venus_objects_find(&world->dispatch.objects, pool, pool_type) : NULL;
+	assert_non_null(
+		venus_objects_add(&world->dispatch.objects, id, type, handle, device, parent));
 }
 
 void world_open(struct world *world, const struct venus_hook *hooks)
@@ -295,7 +342,8 @@ void put_update_sets(struct wire *wire)
 	put_u64(wire, 0);
 	put_u32(wire, 1), put_u64(wire, 1);
 	put_stype(wire, VK_STRUCTURE_TYPE_COPY_DESCRIPTOR_SET);
-	put_u64(wire, 110), put_u32(wire, 0), put_u32(wire, 0), put_u64(wire, 114), put_u32(wire, 0), put_u32(wire, 0);
+	put_u64(wire, 110), put_u32(wire, 0), put_u32(wire, 0), put_u64(wire, 114),
+		put_u32(wire, 0), put_u32(wire, 0);
 	put_u32(wire, 1);
 }
 
@@ -305,7 +353,8 @@ static void put_graphics_pipeline(struct wire *wire)
 	put_u32(wire, 0);
 	put_u32(wire, 1), put_u64(wire, 1);
 	put_stype(wire, VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO);
-	put_u32(wire, 0), put_u32(wire, VK_SHADER_STAGE_VERTEX_BIT), put_u64(wire, 120), put_string(wire, "main_vs");
+	put_u32(wire, 0), put_u32(wire, VK_SHADER_STAGE_VERTEX_BIT), put_u64(wire, 120),
+		put_string(wire, "main_vs");
 	put_u64(wire, 1); /* specialization */
 	put_u32(wire, 2), put_u64(wire, 2);
 	put_u32(wire, 0), put_u32(wire, 0), put_u64(wire, 4);
@@ -335,7 +384,8 @@ static void put_graphics_pipeline(struct wire *wire)
 	const float blend[4] = {1, 2, 3, 4};
 	put_u64(wire, 4), put_bytes(wire, blend, sizeof(blend));
 	put_u64(wire, 0); /* dynamic */
-	put_u64(wire, 121), put_u64(wire, 122), put_u32(wire, 0), put_u64(wire, 0), put_u32(wire, 0xffffffff);
+	put_u64(wire, 121), put_u64(wire, 122), put_u32(wire, 0), put_u64(wire, 0),
+		put_u32(wire, 0xffffffff);
 }
 
 void put_create_pipelines(struct wire *wire, uint32_t flags, uint32_t count, uint64_t first_id)
@@ -359,25 +409,31 @@ void put_properties2(struct wire *wire)
 	put_u64(wire, ID_PHYSICAL);
 	put_u64(wire, 1);
 	put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
-	put_u64(wire, 1), put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TRANSFORM_FEEDBACK_PROPERTIES_EXT);
+	put_u64(wire, 1),
+		put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TRANSFORM_FEEDBACK_PROPERTIES_EXT);
 	put_u64(wire, 1), put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES);
-	put_u64(wire, 1), put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINE_RASTERIZATION_PROPERTIES_EXT);
-	put_u64(wire, 1), put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_PROPERTIES_EXT);
+	put_u64(wire, 1),
+		put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINE_RASTERIZATION_PROPERTIES_EXT);
+	put_u64(wire, 1),
+		put_u32(wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_PROPERTIES_EXT);
 	put_u64(wire, 0);
 }
 
 void world_add_drawing(struct world *world)
 {
 	world_add(world, 100, VK_OBJECT_TYPE_COMMAND_POOL, 0x700, 0, 0);
-	world_add(world, 101, VK_OBJECT_TYPE_COMMAND_BUFFER, 0x701, 100, VK_OBJECT_TYPE_COMMAND_POOL);
+	world_add(world, 101, VK_OBJECT_TYPE_COMMAND_BUFFER, 0x701, 100,
+		  VK_OBJECT_TYPE_COMMAND_POOL);
 	world_add(world, 102, VK_OBJECT_TYPE_RENDER_PASS, 0x702, 0, 0);
 	world_add(world, 103, VK_OBJECT_TYPE_FRAMEBUFFER, 0x703, 0, 0);
 	world_add(world, 109, VK_OBJECT_TYPE_DESCRIPTOR_POOL, 0x709, 0, 0);
-	world_add(world, 110, VK_OBJECT_TYPE_DESCRIPTOR_SET, 0x710, 109, VK_OBJECT_TYPE_DESCRIPTOR_POOL);
+	world_add(world, 110, VK_OBJECT_TYPE_DESCRIPTOR_SET, 0x710, 109,
+		  VK_OBJECT_TYPE_DESCRIPTOR_POOL);
 	world_add(world, 111, VK_OBJECT_TYPE_SAMPLER, 0x711, 0, 0);
 	world_add(world, 112, VK_OBJECT_TYPE_SAMPLER, 0x712, 0, 0);
 	world_add(world, 113, VK_OBJECT_TYPE_BUFFER, 0x713, 0, 0);
-	world_add(world, 114, VK_OBJECT_TYPE_DESCRIPTOR_SET, 0x714, 109, VK_OBJECT_TYPE_DESCRIPTOR_POOL);
+	world_add(world, 114, VK_OBJECT_TYPE_DESCRIPTOR_SET, 0x714, 109,
+		  VK_OBJECT_TYPE_DESCRIPTOR_POOL);
 	world_add(world, 120, VK_OBJECT_TYPE_SHADER_MODULE, 0x720, 0, 0);
 	world_add(world, 121, VK_OBJECT_TYPE_PIPELINE_LAYOUT, 0x721, 0, 0);
 	world_add(world, 122, VK_OBJECT_TYPE_RENDER_PASS, 0x722, 0, 0);

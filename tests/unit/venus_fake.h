@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * venus_fake.h - a Vulkan driver that records what it was asked, worlds made with it, and streams for them
+ * venus_fake.h - a Vulkan driver that records what it was asked, worlds made with it, and streams
+ * for them
  *
- * The world knows, besides what put_world() makes, only one extension (VK_EXT_robustness2) and Vulkan 1.1.
- * Threads: one.
+ * The world knows, besides what put_world() makes, only one extension (VK_EXT_robustness2) and
+ * Vulkan 1.1. Threads: one.
  */
 #ifndef ORIEL_TESTS_VENUS_FAKE_H
 #define ORIEL_TESTS_VENUS_FAKE_H
@@ -36,8 +37,8 @@ PFN_vkVoidFunction fake_get_proc(VkInstance instance, const char *name);
 void world_open(struct world *world, const struct venus_hook *hooks);
 void world_close(struct world *world);
 /* Put an object with @handle into the table; @pool is an id, or 0. */
-void world_add(struct world *world, uint64_t id, VkObjectType type, uint64_t handle,
-	       uint64_t pool, VkObjectType pool_type);
+void world_add(struct world *world, uint64_t id, VkObjectType type, uint64_t handle, uint64_t pool,
+	       VkObjectType pool_type);
 /* Objects with ids from 100 that the streams below name. */
 void world_add_drawing(struct world *world);
 /* The last run replied exactly @wire. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * venus_world.h - what tests of the Venus decoder share: a wire writer of its own, and a fake driver
+ * venus_world.h - what tests of the Venus decoder share: a wire writer of its own, and a fake
+ * driver
  *
- * The writer is written from the protocol's rules, without the generated tables.  The fake driver records what
- * it was called with.
- * Threads: one.
+ * The writer is written from the protocol's rules, without the generated tables.  The fake driver
+ * records what it was called with. Threads: one.
  */
 #ifndef ORIEL_TESTS_VENUS_WORLD_H
 #define ORIEL_TESTS_VENUS_WORLD_H
@@ -64,7 +64,14 @@ static inline void put_stype(struct wire *wire, uint32_t stype)
 }
 
 /* Ids used by all tests. */
-enum { ID_INSTANCE = 1, ID_PHYSICAL = 2, ID_PHYSICAL_2 = 3, ID_DEVICE = 4, ID_QUEUE = 5, ID_FIRST = 100 };
+enum {
+	ID_INSTANCE = 1,
+	ID_PHYSICAL = 2,
+	ID_PHYSICAL_2 = 3,
+	ID_DEVICE = 4,
+	ID_QUEUE = 5,
+	ID_FIRST = 100
+};
 
 struct world {
 	struct venus_dispatch dispatch;
@@ -72,12 +79,14 @@ struct world {
 	uint8_t reply[16384];
 };
 
-/* Run @wire in @world.  The bytes are copied to exact size, so that tools see every read beyond the end. */
+/* Run @wire in @world.  The bytes are copied to exact size, so that tools see every read beyond the
+ * end. */
 static inline int world_run_bytes(struct world *world, const void *bytes, size_t len)
 {
 	void *copy = malloc(len ? len : 1);
 	memcpy(copy, bytes, len);
-	world->decoder.reply = (struct venus_reply){world->reply, world->reply + sizeof(world->reply)};
+	world->decoder.reply =
+		(struct venus_reply){world->reply, world->reply + sizeof(world->reply)};
 	int err = venus_decoder_run(&world->decoder, copy, len);
 	free(copy);
 	return err;
@@ -100,10 +109,10 @@ static inline void put_world(struct wire *wire)
 	put_u64(wire, 1);
 	put_stype(wire, VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO);
 	put_u32(wire, 0);
-	put_u64(wire, 0); /* pApplicationInfo */
+	put_u64(wire, 0);		    /* pApplicationInfo */
 	put_u32(wire, 0), put_u64(wire, 0); /* layers */
 	put_u32(wire, 0), put_u64(wire, 0); /* extensions */
-	put_u64(wire, 0); /* pAllocator */
+	put_u64(wire, 0);		    /* pAllocator */
 	put_u64(wire, 1), put_u64(wire, ID_INSTANCE);
 
 	put_command(wire, VENUS_vkEnumeratePhysicalDevices, 0);
