@@ -125,6 +125,8 @@ static void window_refuses_what_is_outside(void **state)
 	assert_int_equal(engine_window_map(f->engine, 0x1000, fd, 0, 0, &err), -EINVAL);
 	assert_int_equal(engine_window_map(f->engine, UINT64_MAX - 0xfff, fd, 0, 0x1000, &err), -EINVAL);
 	assert_int_equal(engine_window_map(f->engine, 0xf000, fd, 0x3000, 0x1000, &err), 0);
+	assert_int_equal(engine_window_map(f->engine, 0, fd, 0x3000, 0x2000, &err), -EINVAL);
+	assert_int_equal(engine_window_map(f->engine, 0, fd, UINT64_MAX - 0xfff, 0x1000, &err), -EINVAL);
 	engine_window_unmap(f->engine, 0x20000, 0x1000); /* ignored */
 	engine_window_unmap(f->engine, 0xf000, 0x1000);
 	close(fd);

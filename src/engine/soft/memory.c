@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum { WORD_BITS = sizeof(unsigned long) * CHAR_BIT };
 
@@ -115,13 +116,26 @@ static void mark_pages(struct memory *memory, uint64_t offset, uint64_t len, boo
 	}
 }
 
+/* Pages behind the end of the file would be fatal to touch. */
+static bool file_has(int fd, uint64_t offset, uint64_t len)
+{
+	struct stat st;
+	uint64_t end;
+	return fstat(fd, &st) == 0 && !__builtin_add_overflow(offset, len, &end) && st.st_size >= 0 &&
+	       end <= (uint64_t)st.st_size;
+}
+
 int memory_window_map(struct memory *memory, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
 		      struct error *err)
 {
 	LOCKED(&memory->lock);
-	if (!window_has(memory, offset, len) || fd_offset % MEMORY_PAGE || fd_offset > INT64_MAX) {
+	if (!window_has(memory, offset, len) || fd_offset % MEMORY_PAGE) {
 		return error_set(err, -EINVAL, "GPU window has no range 0x%llx+0x%llx",
 				 (unsigned long long)offset, (unsigned long long)len);
+	}
+	if (!file_has(fd, fd_offset, len)) {
+		return error_set(err, -EINVAL, "GPU window: the file ends before 0x%llx+0x%llx",
+				 (unsigned long long)fd_offset, (unsigned long long)len);
 	}
 	if (mmap(memory->window_hva + offset, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
 		 (off_t)fd_offset) == MAP_FAILED) {
