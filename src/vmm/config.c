@@ -228,6 +228,13 @@ static int set_rng(struct vm_config *c, const char *value, struct error *err)
 	return word < 0 ? word : 0;
 }
 
+static int set_hvc(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"off", "on", NULL}, "--hvc", err);
+	c->hvc = word < 0 ? c->hvc : word == 1;
+	return word < 0 ? word : 0;
+}
+
 static int set_no_reboot(struct vm_config *c, const char *value, struct error *err)
 {
 	int word = value ? parse_word(value, (const char *const[]){"off", "on", NULL}, "--no-reboot", err) : 1;
@@ -270,6 +277,7 @@ static const struct option_row rows[] = {
 	{"resolution", "WxH", "preferred mode of the display (default 1280x800)", set_resolution},
 	{"net", "user|none", "user: the host's network through passt (default none)", set_net},
 	{"console", "stdio|none|file:FILE", "where the serial port goes (default stdio; Ctrl-A x quits)", set_console},
+	{"hvc", "on|off", "a virtio console (hvc0) too: shares --console, gets what is typed (default off)", set_hvc},
 	{"rng", "on|off", "random numbers from the host (default on)", set_rng},
 	{"no-reboot", NULL, "end the VM when the guest resets", set_no_reboot},
 	{"boot-timeout", "SECONDS", "end the VM if its console says nothing within that time (default 0: never)",

@@ -49,6 +49,7 @@ struct vm_config {
 	enum config_net net;
 	enum config_console console;
 	char *console_file;
+	bool hvc; /* a virtio console beside the serial port */
 	enum config_display display;
 	char *display_file;
 	bool rng;

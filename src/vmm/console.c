@@ -27,6 +27,7 @@ struct console {
 	const struct console_events *events;
 	void *opaque;
 	struct pl011 *uart;
+	struct virtio_device *hvc; /* NULL: none */
 	int in_fd, out_fd; /* -1: none; out_fd is owned if it is a file */
 	bool is_file, is_raw;
 	struct termios saved; /* valid if is_raw */
@@ -152,6 +153,9 @@ static void console_on_writable(void *opaque, uint32_t events)
 	struct console *console = opaque;
 	(void)events;
 	pl011_tx_ready(console->uart);
+	if (console->hvc) {
+		virtio_console_output_ready(console->hvc);
+	}
 }
 
 /* Hand what was typed to the UART; reading goes on once all of it is gone. */
@@ -159,7 +163,8 @@ static void console_push(void *opaque)
 {
 	struct console *console = opaque;
 	atomic_store(&console->push_posted, false);
-	size_t taken = pl011_receive(console->uart, console->waiting, console->waiting_len);
+	size_t taken = console->hvc ? virtio_console_input(console->hvc, console->waiting, console->waiting_len) :
+				      pl011_receive(console->uart, console->waiting, console->waiting_len);
 	console->waiting_len -= taken;
 	memmove(console->waiting, console->waiting + taken, console->waiting_len);
 	if (console->in) {
@@ -224,4 +229,20 @@ void console_attach(struct console *console, struct pl011 *uart)
 	if (console->in_fd >= 0) {
 		console->in = loop_add_fd(console->loop, console->in_fd, EPOLLIN, console_on_readable, console);
 	}
+}
+
+static size_t console_hvc_output(void *opaque, const void *bytes, size_t len)
+{
+	return console_write(opaque, bytes, len);
+}
+
+struct virtio_console_config console_hvc_config(struct console *console)
+{
+	return (struct virtio_console_config){
+		.name = "console0", .output = console_hvc_output, .input_ready = console_rx_room, .opaque = console};
+}
+
+void console_attach_hvc(struct console *console, struct virtio_device *hvc)
+{
+	console->hvc = hvc;
 }

@@ -117,7 +117,7 @@ static void on_spoke(void *opaque)
 static int step_console(struct vm *vm, struct error *err)
 {
 	static const struct console_events events = {on_quit, on_spoke};
-	vm->console = console_create(vm->control, vm->config, &events, vm, err);
+	vm->console = console_create(vm->config->hvc ? vm->device_loop : vm->control, vm->config, &events, vm, err);
 	return vm->console ? 0 : -EINVAL;
 }
 
@@ -203,8 +203,8 @@ static int vm_assemble(struct vm *vm, struct error *err)
 {
 	static int (*const steps[])(struct vm *vm, struct error *err) = {
 		step_memory, vm_load,	      step_loops,      step_console,  step_board,
-		step_engine, step_pci,	      vm_create_disks, vm_create_rng, vm_create_display,
-		vm_create_gpu, vm_create_net, step_timers,
+		step_engine, step_pci,	      vm_create_disks, vm_create_rng, vm_create_hvc,
+		vm_create_display, vm_create_gpu, vm_create_net, step_timers,
 	};
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int rc = steps[i](vm, err);

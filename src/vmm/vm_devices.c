@@ -87,6 +87,20 @@ int vm_create_rng(struct vm *vm, struct error *err)
 	return vm_plug(vm, virtio_rng_create("rng0", vm->gmem, vm->device_loop, err), err);
 }
 
+int vm_create_hvc(struct vm *vm, struct error *err)
+{
+	if (!vm->config->hvc) {
+		return 0;
+	}
+	const struct virtio_console_config config = console_hvc_config(vm->console);
+	struct virtio_device *hvc = virtio_console_create(&config, vm->gmem, vm->device_loop, err);
+	int rc = vm_plug(vm, hvc, err);
+	if (rc == 0) {
+		console_attach_hvc(vm->console, hvc);
+	}
+	return rc;
+}
+
 static uint64_t round_up_to_power_of_two(uint64_t value)
 {
 	uint64_t power = 1;

@@ -87,12 +87,13 @@ void vm_cpus_finish(struct vm *vm);
 /* The VM is to end with @end, unless something more final was said before.  Any thread. */
 void vm_finish_with(struct vm *vm, enum vm_end end);
 
-/* ----- vm_devices.c: the devices of --disk, --net, --rng, --gpu and --display ----- */
+/* ----- vm_devices.c: the devices of --disk, --net, --rng, --hvc, --gpu and --display ----- */
 
 int vm_create_display(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_disks(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_net(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_rng(struct vm *vm, struct error *err) MUST_CHECK;
+int vm_create_hvc(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_gpu(struct vm *vm, struct error *err) MUST_CHECK;
 
 #endif

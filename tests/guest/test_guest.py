@@ -120,6 +120,51 @@ D
         server.shutdown()
 
 
+def test_virtio_console_prints_and_takes_input():
+    with vm.Vm("--hvc", "on", append="console=hvc0 oriel.task=shell") as machine:
+        machine.wait_for("/ # ")
+        machine.type("cat /sys/class/tty/console/active; seq -s: 20000 | tail -c 12; wc -c\n")
+        machine.wait_for("19999:20000\n")
+        machine.type("x" * 999 + "\n\x04")
+        machine.wait_for("\n1000")
+        machine.type("poweroff -f\n")
+        result = machine.finish(60)
+        assert result.status == 0, result.errors
+        result.told("^ttyAMA0 hvc0")
+        result.told("^19999:20000")
+
+
+def test_devices_can_be_unbound_and_bound_again():
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.truncate(8 << 20)
+        result = vm.run("--disk", disk.name, "--net", "user", script="""
+            cd /sys/bus/virtio/drivers/virtio_blk
+            name=$(basename $(readlink /sys/block/vdc/device))
+            for i in 1 2 3 4 5; do
+                dd if=/dev/zero of=/dev/vdc bs=64k 2>/dev/null &
+                sleep 0.1
+                echo $name >unbind
+                wait
+                echo $name >bind
+                dd if=/dev/vdc bs=4k count=1 2>/dev/null | wc -c
+            done
+            cd /sys/bus/virtio/drivers/virtio_net
+            name=$(basename $(readlink /sys/class/net/eth0/device))
+            for i in 1 2 3; do
+                ip link set eth0 up
+                echo $name >unbind
+                echo $name >bind
+            done
+            ip link show eth0 | sed s/^/link/
+            dmesg | grep -E "BUG|WARNING|Oops|needs reset"
+            true""")
+        assert result.status == 0, result.errors
+        assert result.console.count("\n4096") == 5, result.console[-1500:]
+        result.told("^link.*eth0")
+        for bad in ("BUG", "WARNING", "Oops", "needs reset"):
+            assert bad not in result.console, result.console[-2000:]
+
+
 def test_reset_boots_again_or_ends():
     result = vm.run("--no-reboot", script="reboot -f; sleep 20")
     assert result.status not in (0, 1, 2), result.status

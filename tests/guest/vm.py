@@ -68,6 +68,11 @@ class Vm:
         """What the guest said so far."""
         return Path(self.out.name).read_text(errors="replace")
 
+    def type(self, text):
+        """Send keys to the console."""
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
     def wait_for(self, text, limit_s=120):
         """Wait until the console says @text."""
         end = time.monotonic() + limit_s

@@ -84,6 +84,7 @@ static void bad_values_are_named(void **state)
 	REFUSED("stray", "--kernel", "k", "stray");
 	REFUSED("needs an argument", "--kernel");
 	REFUSED("file:", "--kernel", "k", "--console", "file:");
+	REFUSED("--hvc", "--kernel", "k", "--hvc", "yes");
 	REFUSED("--resolution", "--kernel", "k", "--resolution", "640");
 }
 
