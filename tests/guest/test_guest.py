@@ -255,7 +255,7 @@ def read_until(descriptor, text, limit_s=90):
 
 
 def test_guest_that_never_reports_is_ended():
-    result = vm.run("--boot-timeout", "5", append="console=null initcall_blacklist=pl011_init", root=False, limit_s=60)
+    result = vm.run("--boot-timeout", "5", append="console=null initcall_blacklist=pl011_init rdinit=/none", root=False, limit_s=60)
     assert result.status not in (0, None)
     assert len([l for l in result.errors.splitlines() if l]) == 1, result.errors
 
