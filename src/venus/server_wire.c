@@ -308,6 +308,7 @@ int server_wire_run(int socket, const struct probe_choice *choice)
 	if (server->watched) {
 		watch_finish(&server->watch);
 		context_destroy(server->context);
+		watch_release();
 	}
 	close(socket);
 	free(message);

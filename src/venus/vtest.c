@@ -146,7 +146,13 @@ static void vtest_client_main(struct vtest_server *server, int socket, pid_t par
 	close(server->listener);
 	close(server->signals);
 	sigprocmask(SIG_SETMASK, &server->old_signals, NULL);
-	vtest_serve_client(socket, server->config);
+	struct probe probe;
+	struct error err = {0};
+	if (probe_run(&probe, vkGetInstanceProcAddr, &server->config->choice, &err)) {
+		log_error("%s", err.text);
+		_exit(1);
+	}
+	vtest_serve_client(socket, server->config, &probe);
 	_exit(0);
 }
 

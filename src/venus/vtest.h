@@ -21,7 +21,7 @@ struct vtest_config {
 /* Serve @config->path until SIGTERM or SIGINT.  0, or a negative errno with @err if it cannot start. */
 int vtest_serve(const struct vtest_config *config, struct error *err) MUST_CHECK;
 
-/* Serve one connection (taken) in this process, until its end. */
-void vtest_serve_client(int socket, const struct vtest_config *config);
+/* Serve one connection (taken) in this process, until its end, with the devices of @probe (borrowed). */
+void vtest_serve_client(int socket, const struct vtest_config *config, const struct probe *probe);
 
 #endif

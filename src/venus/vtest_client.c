@@ -54,7 +54,7 @@ enum {
 struct vtest_client {
 	int socket;
 	const struct vtest_config *config;
-	struct probe probe;
+	const struct probe *probe;
 	struct wire_state state; /* for nobody: no stand-in serves vtest */
 	struct context *context; /* NULL before CONTEXT_INIT */
 	struct watch watch;
@@ -142,7 +142,7 @@ static bool vtest_context_init(struct vtest_client *client)
 	struct context_config config = {
 		.max_bytes = client->config->max_bytes,
 		.granule = VTEST_GRANULE,
-		.probe = &client->probe,
+		.probe = client->probe,
 		.state = &client->state,
 		.ops = &vtest_ops,
 		.opaque = client,
@@ -430,10 +430,9 @@ static bool vtest_receive(struct vtest_client *client)
 	return vtest_read(client, &last, 1, 0);
 }
 
-void vtest_serve_client(int socket, const struct vtest_config *config)
+void vtest_serve_client(int socket, const struct vtest_config *config, const struct probe *probe)
 {
 	struct vtest_client *client = calloc(1, sizeof(*client));
-	struct error err = {0};
 	if (!client) {
 		log_error("no memory for a client");
 		close(socket);
@@ -441,12 +440,9 @@ void vtest_serve_client(int socket, const struct vtest_config *config)
 	}
 	client->socket = socket;
 	client->config = config;
+	client->probe = probe;
 	vtest_syncs_init(&client->syncs);
-	if (probe_run(&client->probe, vkGetInstanceProcAddr, &config->choice, &err)) {
-		log_error("%s", err.text);
-	} else {
-		while (vtest_receive(client)) {
-		}
+	while (vtest_receive(client)) {
 	}
 	if (client->context) {
 		watch_finish(&client->watch);
@@ -454,6 +450,7 @@ void vtest_serve_client(int socket, const struct vtest_config *config)
 	close(socket);
 	if (client->context) {
 		context_destroy(client->context);
+		watch_release();
 	}
 	vtest_syncs_finish(&client->syncs);
 	free(client->body);

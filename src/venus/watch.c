@@ -42,6 +42,11 @@ int watch_start(struct watch *watch, struct context *context, int socket)
 	return status;
 }
 
+void watch_release(void)
+{
+	alarm(0);
+}
+
 void watch_finish(struct watch *watch)
 {
 	eventfd_write(watch->stop_fd, 1);

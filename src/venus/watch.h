@@ -29,5 +29,7 @@ struct watch {
 int watch_start(struct watch *watch, struct context *context, int socket) MUST_CHECK;
 /* Does what a hang-up does and returns when the watch no longer knows the context. */
 void watch_finish(struct watch *watch);
+/* The context has ended in time: the process may go on. */
+void watch_release(void);
 
 #endif

@@ -35,10 +35,15 @@ class Server:
 
     def __enter__(self):
         deadline = time.monotonic() + 30
-        while not os.path.exists(self.path):
+        while not self.is_listening():
             assert self.process.poll() is None and time.monotonic() < deadline, self.errors()
             time.sleep(0.02)
         return self
+
+    def is_listening(self):
+        """True once connections are accepted: the flag 10000 of the socket in /proc/net/unix."""
+        sockets = Path("/proc/net/unix").read_text(encoding="utf-8").splitlines()
+        return any(line.endswith(" " + self.path) and line.split()[3] == "00010000" for line in sockets)
 
     def __exit__(self, *exc):
         self.process.send_signal(signal.SIGTERM)
