@@ -8,6 +8,10 @@
  */
 #include "engine/soft/simd.h"
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 static const uint8_t aes_sbox[256] = {
 	0x63, 0x7c, 0x77, 0x7b, 0xf2, 0x6b, 0x6f, 0xc5, 0x30, 0x01, 0x67, 0x2b, 0xfe, 0xd7, 0xab, 0x76,
 	0xca, 0x82, 0xc9, 0x7d, 0xfa, 0x59, 0x47, 0xf0, 0xad, 0xd4, 0xa2, 0xaf, 0x9c, 0xa4, 0x72, 0xc0,
@@ -56,23 +60,55 @@ SOFT_INLINE union vreg aes_shift_sub(union vreg s, const uint8_t *box, unsigned 
 	return r;
 }
 
-SIMD_OP(AESE)
+/* With the host's instructions, where it has them: they end a round with an XOR, Arm's begin with one. */
+#ifdef __x86_64__
+#define HOST_AES __attribute__((target("aes"), noinline))
+SOFT_INLINE bool host_has_aes(void)
 {
-	SIMD_ENTER(cpu, i)
-	union vreg s = cpu->v[A64_Rd(i->raw)];
-	s.q ^= cpu->v[A64_Rn(i->raw)].q;
-	cpu->v[A64_Rd(i->raw)] = aes_shift_sub(s, aes_sbox, 1);
-	NEXT(cpu, i);
+	return __builtin_cpu_supports("aes");
 }
 
-SIMD_OP(AESD)
+HOST_AES static vu_d host_encrypt(vu_d state)
 {
-	SIMD_ENTER(cpu, i)
-	union vreg s = cpu->v[A64_Rd(i->raw)];
-	s.q ^= cpu->v[A64_Rn(i->raw)].q;
-	cpu->v[A64_Rd(i->raw)] = aes_shift_sub(s, aes_inverse, 3);
-	NEXT(cpu, i);
+	return (vu_d)_mm_aesenclast_si128((__m128i)state, _mm_setzero_si128());
 }
+
+HOST_AES static vu_d host_decrypt(vu_d state)
+{
+	return (vu_d)_mm_aesdeclast_si128((__m128i)state, _mm_setzero_si128());
+}
+#else
+SOFT_INLINE bool host_has_aes(void)
+{
+	return false;
+}
+
+static vu_d host_encrypt(vu_d state)
+{
+	return state;
+}
+
+static vu_d host_decrypt(vu_d state)
+{
+	return state;
+}
+#endif
+
+#define AES_ROUND(row, host, box, step)                                                            \
+	SIMD_OP(row)                                                                               \
+	{                                                                                          \
+		SIMD_ENTER(cpu, i)                                                                 \
+		vu_d state = VREG(vu_d, A64_Rd(i->raw)) ^ VREG(vu_d, A64_Rn(i->raw));              \
+		if (host_has_aes()) {                                                              \
+			VREG(vu_d, A64_Rd(i->raw)) = host(state);                                  \
+		} else {                                                                           \
+			union vreg s = {.d = {state[0], state[1]}};                                \
+			cpu->v[A64_Rd(i->raw)] = aes_shift_sub(s, box, step);                      \
+		}                                                                                  \
+		NEXT(cpu, i);                                                                      \
+	}
+AES_ROUND(AESE, host_encrypt, aes_sbox, 1)
+AES_ROUND(AESD, host_decrypt, aes_inverse, 3)
 
 /* Multiplication by x in GF(2^8), for 16 bytes. */
 SOFT_INLINE vu_b aes_double(vu_b a)
@@ -107,6 +143,38 @@ SIMD_OP(AESIMC)
 	vu_b a = VREG(vu_b, A64_Rn(i->raw));
 	vu_b quad = aes_double(aes_double(a ^ aes_rotate(a, 2)));
 	VREG(vu_b, A64_Rd(i->raw)) = aes_mix(a ^ quad);
+	NEXT(cpu, i);
+}
+
+/* Carry-less product of doublewords. */
+SOFT_INLINE vu_d carryless_product(uint64_t a, uint64_t b)
+{
+	uint64_t low = a & -(b & 1), high = 0;
+	for (unsigned k = 1; k < 64; k++) {
+		uint64_t bit = -(b >> k & 1);
+		low ^= a << k & bit;
+		high ^= a >> (64 - k) & bit;
+	}
+	return (vu_d){low, high};
+}
+
+#ifdef __x86_64__
+__attribute__((target("pclmul"), noinline)) static vu_d host_carryless_product(uint64_t a, uint64_t b)
+{
+	return (vu_d)_mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)a), _mm_cvtsi64_si128((long long)b), 0);
+}
+#define HAS_CARRYLESS __builtin_cpu_supports("pclmul")
+#else
+#define host_carryless_product carryless_product
+#define HAS_CARRYLESS	       false
+#endif
+
+SIMD_OP(PMULL_d)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	uint64_t a = cpu->v[A64_Rn(w)].d[A64_Q(w)], b = cpu->v[A64_Rm(w)].d[A64_Q(w)];
+	VREG(vu_d, A64_Rd(w)) = HAS_CARRYLESS ? host_carryless_product(a, b) : carryless_product(a, b);
 	NEXT(cpu, i);
 }
 

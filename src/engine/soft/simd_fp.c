@@ -28,18 +28,22 @@ enum { FORMAT_h = FP_H, FORMAT_s = FP_S, FORMAT_d = FP_D };
 		cpu->v[A64_Rd(w)] = r;                                                             \
 		NEXT(cpu, i);                                                                      \
 	}
+#ifdef SOFT_TAILCALLS
+#define LEAVE_TO_EACH(row) SOFT_TAIL return op_##row##_each(cpu, i)
+#else
+#define LEAVE_TO_EACH(row)                                                                         \
+	do {                                                                                       \
+		op_##row##_each(cpu, i);                                                           \
+		return;                                                                            \
+	} while (0)
+#endif
 #define NEG(z, a)  fp_neg(FORMAT_##z, a)
 #define ABS(z, a)  fp_abs(FORMAT_##z, a)
 #define CALL(f, z) f(e, FORMAT_##z, a, b)
 #define MASK(c)	   (-(uint64_t)(c))
 
 #define ARITHMETIC(name, z)                                                                        \
-	LANES(FADD_v_##z, z, m->z[k], fp_fast_add_##z(e, a, b))                                    \
-	LANES(FSUB_v_##z, z, m->z[k], fp_fast_sub_##z(e, a, b))                                    \
-	LANES(FMUL_v_##z, z, m->z[k], fp_fast_mul_##z(e, a, b))                                    \
 	LANES(FDIV_v_##z, z, m->z[k], fp_fast_div_##z(e, a, b))                                    \
-	LANES(FMLA_v_##z, z, m->z[k], fp_fast_muladd_##z(e, c, a, b))                              \
-	LANES(FMLS_v_##z, z, m->z[k], fp_fast_muladd_##z(e, c, NEG(z, a), b))                      \
 	LANES(FMAX_v_##z, z, m->z[k], fp_fast_max_##z(e, a, b))                                    \
 	LANES(FMIN_v_##z, z, m->z[k], fp_fast_min_##z(e, a, b))                                    \
 	LANES(FMAXNM_v_##z, z, m->z[k], fp_fast_maxnm_##z(e, a, b))                                \
@@ -68,6 +72,96 @@ enum { FORMAT_h = FP_H, FORMAT_s = FP_S, FORMAT_d = FP_D };
 	LANES(FMULX_elem_##z, z, simd_elem_##z(cpu, w), CALL(fp_mulx, z))                          \
 	LANES(FMLA_elem_##z, z, simd_elem_##z(cpu, w), fp_fast_muladd_##z(e, c, a, b))             \
 	LANES(FMLS_elem_##z, z, simd_elem_##z(cpu, w), fp_fast_muladd_##z(e, c, NEG(z, a), b))
+
+/*
+ * Whole vectors on the host's FP unit, with the conditions of fp_fast.h for all elements and IXC set already; else each
+ * element by itself.  @zero says where a result of 0 is fine.
+ */
+typedef float vf_s __attribute__((vector_size(16)));
+typedef double vf_d __attribute__((vector_size(16)));
+static const vf_s smallest_s = {0x1p-126f, 0x1p-126f, 0x1p-126f, 0x1p-126f};
+static const vf_s largest_s = {0x1.fffffep127f, 0x1.fffffep127f, 0x1.fffffep127f, 0x1.fffffep127f};
+static const vf_d smallest_d = {0x1p-1022, 0x1p-1022};
+static const vf_d largest_d = {0x1.fffffffffffffp1023, 0x1.fffffffffffffp1023};
+
+SOFT_INLINE bool all_ones(vu_d mask)
+{
+	return (mask[0] & mask[1]) == ~0ull;
+}
+
+/* c + a * b by a host that has such an instruction. */
+#ifdef __x86_64__
+#define WITH_FUSE __attribute__((target("fma"), noinline))
+SOFT_INLINE bool fuse_available(void)
+{
+	return __builtin_cpu_supports("fma");
+}
+#else
+#define WITH_FUSE __attribute__((noinline))
+SOFT_INLINE bool fuse_available(void)
+{
+	return false;
+}
+#endif
+
+WITH_FUSE static vf_s fuse_s(vf_s a, vf_s b, vf_s c)
+{
+	return (vf_s){__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]),
+		      __builtin_fmaf(a[2], b[2], c[2]), __builtin_fmaf(a[3], b[3], c[3])};
+}
+
+WITH_FUSE static vf_d fuse_d(vf_d a, vf_d b, vf_d c)
+{
+	return (vf_d){__builtin_fma(a[0], b[0], c[0]), __builtin_fma(a[1], b[1], c[1])};
+}
+
+/* @available: @result can be computed here. */
+#define WHOLE(row, z, available, result, zero)                                                     \
+	SIMD_OP(row)                                                                               \
+	{                                                                                          \
+		uint32_t w = i->raw;                                                               \
+		if (!(available)) {                                                                \
+			LEAVE_TO_EACH(row);                                  \
+		}                                                                                  \
+		vf_##z a = VREG(vf_##z, A64_Rn(w)), b = VREG(vf_##z, A64_Rm(w)),                   \
+		       c = VREG(vf_##z, A64_Rd(w)), r = result;                                    \
+		(void)c;                                                                           \
+		vf_##z magnitude = (vf_##z)((vu_##z)r & ((vu_##z){0} + (u_##z)~fp_sign_bit(FORMAT_##z))); \
+		vu_d fine = (vu_d)(magnitude > smallest_##z) & (vu_d)(magnitude <= largest_##z);   \
+		fine |= ((vu_d)(r == 0) & (zero)) | (vu_d){0, (u_d)A64_Q(w) - 1};                  \
+		if (LIKELY(all_ones(fine) && fp_fast_mode(&cpu->fp) && (cpu->fpsr & FPSR_IXC) &&   \
+			   !cpu->fp_trapped)) {                                                    \
+			simd_put(cpu, w, (vu_d)r);                                                 \
+			NEXT(cpu, i);                                                              \
+		}                                                                                  \
+		LEAVE_TO_EACH(row);                                          \
+	}
+#define NO_ZERO      ((vu_d){0, 0})
+#define ANY_ZERO     ((vu_d){~0ull, ~0ull})
+#define FACTOR_ZERO  ((vu_d)(a == 0) | (vu_d)(b == 0))
+#define WHOLE_OR_EACH(z)                                                                           \
+	SIMD_DECLARE(FADD_v_##z##_each)                                                            \
+	SIMD_DECLARE(FSUB_v_##z##_each)                                                            \
+	SIMD_DECLARE(FMUL_v_##z##_each)                                                            \
+	SIMD_DECLARE(FMLA_v_##z##_each)                                                            \
+	SIMD_DECLARE(FMLS_v_##z##_each)                                                            \
+	LANES(FADD_v_##z##_each, z, m->z[k], fp_fast_add_##z(e, a, b))                             \
+	LANES(FSUB_v_##z##_each, z, m->z[k], fp_fast_sub_##z(e, a, b))                             \
+	LANES(FMUL_v_##z##_each, z, m->z[k], fp_fast_mul_##z(e, a, b))                             \
+	LANES(FMLA_v_##z##_each, z, m->z[k], fp_fast_muladd_##z(e, c, a, b))                       \
+	LANES(FMLS_v_##z##_each, z, m->z[k], fp_fast_muladd_##z(e, c, NEG(z, a), b))               \
+	WHOLE(FADD_v_##z, z, true, a + b, ANY_ZERO)                                                \
+	WHOLE(FSUB_v_##z, z, true, a - b, ANY_ZERO)                                                \
+	WHOLE(FMUL_v_##z, z, true, a * b, FACTOR_ZERO)                                             \
+	WHOLE(FMLA_v_##z, z, fuse_available(), fuse_##z(a, b, c), NO_ZERO)                         \
+	WHOLE(FMLS_v_##z, z, fuse_available(), fuse_##z(-a, b, c), NO_ZERO)
+WHOLE_OR_EACH(s)
+WHOLE_OR_EACH(d)
+LANES(FADD_v_h, h, m->h[k], fp_fast_add_h(e, a, b))
+LANES(FSUB_v_h, h, m->h[k], fp_fast_sub_h(e, a, b))
+LANES(FMUL_v_h, h, m->h[k], fp_fast_mul_h(e, a, b))
+LANES(FMLA_v_h, h, m->h[k], fp_fast_muladd_h(e, c, a, b))
+LANES(FMLS_v_h, h, m->h[k], fp_fast_muladd_h(e, c, NEG(h, a), b))
 EACH_HSD(ARITHMETIC, )
 
 /* Integer estimates: the operand is a fraction below 1 with its top bit (or one of the two top bits) set. */

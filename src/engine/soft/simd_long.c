@@ -118,7 +118,7 @@ HIGH_NARROWS(b, h)
 HIGH_NARROWS(h, s)
 HIGH_NARROWS(s, d)
 
-/* Carry-less products: bytes to halfwords, and (PMULL) doublewords to 128 bits. */
+/* Carry-less products of bytes; those of doublewords are in simd_crypto.c. */
 SIMD_OP(PMULL_b)
 {
 	SIMD_ENTER(cpu, i)
@@ -133,21 +133,6 @@ SIMD_OP(PMULL_b)
 		product ^= (a << k) & -(b >> k & 1);
 	}
 	VREG(vu_h, A64_Rd(w)) = product;
-	NEXT(cpu, i);
-}
-
-SIMD_OP(PMULL_d)
-{
-	SIMD_ENTER(cpu, i)
-	uint32_t w = i->raw;
-	uint64_t a = cpu->v[A64_Rn(w)].d[A64_Q(w)], b = cpu->v[A64_Rm(w)].d[A64_Q(w)];
-	uint64_t low = a & -(b & 1), high = 0;
-	for (unsigned k = 1; k < 64; k++) {
-		uint64_t bit = -(b >> k & 1);
-		low ^= a << k & bit;
-		high ^= a >> (64 - k) & bit;
-	}
-	VREG(vu_d, A64_Rd(w)) = (vu_d){low, high};
 	NEXT(cpu, i);
 }
 

@@ -44,17 +44,10 @@ static void buffer_or(uint64_t *buffer, unsigned index, unsigned log2, uint64_t 
 	buffer[bit / 64] |= value << bit % 64;
 }
 
-/* @words doublewords at @va, as elements of 2^@log2 bytes. */
-static bool buffer_load(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned words, unsigned log2,
-			uint64_t *buffer)
+/* Element by element. */
+static SOFT_COLD bool buffer_load_slow(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned words,
+				       unsigned log2, uint64_t *buffer)
 {
-	const uint8_t *p = mem_hit_read(cpu->tlb, va, words * 8, false);
-	if (p) {
-		for (unsigned k = 0; k < words; k++) {
-			memcpy(&buffer[k], p + 8 * k, 8);
-		}
-		return true;
-	}
 	for (unsigned k = 0; k < words; k++) {
 		buffer[k] = 0;
 	}
@@ -68,16 +61,9 @@ static bool buffer_load(struct cpu *cpu, const struct insn *i, uint64_t va, unsi
 	return true;
 }
 
-static bool buffer_store(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned words, unsigned log2,
-			 const uint64_t *buffer)
+static SOFT_COLD bool buffer_store_slow(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned words,
+					unsigned log2, const uint64_t *buffer)
 {
-	uint8_t *p = mem_hit_write(cpu->tlb, va, words * 8, false);
-	if (p) {
-		for (unsigned k = 0; k < words; k++) {
-			memcpy(p + 8 * k, &buffer[k], 8);
-		}
-		return true;
-	}
 	if (!mem_probe(cpu, i, va, words * 8, true)) {
 		return false;
 	}
@@ -85,6 +71,33 @@ static bool buffer_store(struct cpu *cpu, const struct insn *i, uint64_t va, uns
 		if (!element_write(cpu, i, va + (k << log2), log2, buffer_get(buffer, k, log2))) {
 			return false;
 		}
+	}
+	return true;
+}
+
+/* @words doublewords at @va, as elements of 2^@log2 bytes. */
+SOFT_INLINE bool buffer_load(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned words, unsigned log2,
+			     uint64_t *buffer)
+{
+	const uint8_t *p = mem_hit_read(cpu->tlb, va, words * 8, false);
+	if (UNLIKELY(!p)) {
+		return buffer_load_slow(cpu, i, va, words, log2, buffer);
+	}
+	for (unsigned k = 0; k < words; k++) {
+		memcpy(&buffer[k], p + 8 * k, 8);
+	}
+	return true;
+}
+
+SOFT_INLINE bool buffer_store(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned words, unsigned log2,
+			      const uint64_t *buffer)
+{
+	uint8_t *p = mem_hit_write(cpu->tlb, va, words * 8, false);
+	if (UNLIKELY(!p)) {
+		return buffer_store_slow(cpu, i, va, words, log2, buffer);
+	}
+	for (unsigned k = 0; k < words; k++) {
+		memcpy(p + 8 * k, &buffer[k], 8);
 	}
 	return true;
 }
@@ -102,50 +115,114 @@ static void write_back(struct cpu *cpu, uint32_t w, bool post, unsigned bytes)
 	}
 }
 
-/*
- * LDn/STn of @regs registers; structures of @regs elements are taken apart if @interleaved.
- * False: an exception was taken.
- */
-static bool multiple(struct cpu *cpu, const struct insn *i, unsigned regs, bool interleaved, bool load, bool post)
+/* A buffer as elements of each size. */
+union elements {
+	uint64_t d[2 * STRUCT_REGS];
+	uint32_t s[4 * STRUCT_REGS];
+	uint16_t h[8 * STRUCT_REGS];
+	uint8_t b[16 * STRUCT_REGS];
+};
+
+/* Between structures in memory and registers in a row: @regs and @lanes, one function a direction and size. */
+#define INTERLEAVING(unused, z)                                                                    \
+	SOFT_INLINE void split_##z(union elements *to, const union elements *from, unsigned regs,  \
+				   unsigned lanes)                                                 \
+	{                                                                                          \
+		for (unsigned k = 0; k < lanes; k++) {                                             \
+			for (unsigned r = 0; r < regs; r++) {                                      \
+				to->z[r * lanes + k] = from->z[k * regs + r];                      \
+			}                                                                          \
+		}                                                                                  \
+	}                                                                                          \
+	SOFT_INLINE void merge_##z(union elements *to, const union elements *from, unsigned regs,  \
+				   unsigned lanes)                                                 \
+	{                                                                                          \
+		for (unsigned k = 0; k < lanes; k++) {                                             \
+			for (unsigned r = 0; r < regs; r++) {                                      \
+				to->z[k * regs + r] = from->z[r * lanes + k];                      \
+			}                                                                          \
+		}                                                                                  \
+	}
+EACH_BHSD(INTERLEAVING, )
+
+/* @regs is a constant where this is used, so that the loops unroll. */
+SOFT_INLINE void split(union elements *to, const union elements *from, unsigned regs, unsigned log2, bool q)
+{
+	switch (log2 << 1 | q) {
+	case 0: split_b(to, from, regs, 8); break;
+	case 1: split_b(to, from, regs, 16); break;
+	case 2: split_h(to, from, regs, 4); break;
+	case 3: split_h(to, from, regs, 8); break;
+	case 4: split_s(to, from, regs, 2); break;
+	case 5: split_s(to, from, regs, 4); break;
+	default: split_d(to, from, regs, 2); break;
+	}
+}
+
+SOFT_INLINE void merge(union elements *to, const union elements *from, unsigned regs, unsigned log2, bool q)
+{
+	switch (log2 << 1 | q) {
+	case 0: merge_b(to, from, regs, 8); break;
+	case 1: merge_b(to, from, regs, 16); break;
+	case 2: merge_h(to, from, regs, 4); break;
+	case 3: merge_h(to, from, regs, 8); break;
+	case 4: merge_s(to, from, regs, 2); break;
+	case 5: merge_s(to, from, regs, 4); break;
+	default: merge_d(to, from, regs, 2); break;
+	}
+}
+
+/* LDn of @regs registers; structures of @regs elements are taken apart if @interleaved.  False: an exception was taken. */
+SOFT_INLINE bool load_multiple(struct cpu *cpu, const struct insn *i, unsigned regs, bool interleaved, bool post)
 {
 	uint32_t w = i->raw;
-	unsigned log2 = A64_esz(w), per = 1 + A64_Q(w), lanes = per * 8 >> log2, words = regs * per;
-	uint64_t va = cpu->x[A64_Rn(w)], memory[2 * STRUCT_REGS] = {0}, linear[2 * STRUCT_REGS] = {0};
-	if (base_faults(cpu, i)) {
+	unsigned per = 1 + A64_Q(w);
+	union elements memory, linear;
+	if (base_faults(cpu, i) ||
+	    !buffer_load(cpu, i, cpu->x[A64_Rn(w)], regs * per, A64_esz(w), memory.d)) {
 		return false;
 	}
-	uint64_t *in_registers = interleaved ? linear : memory;
-	if (load && !buffer_load(cpu, i, va, words, log2, memory)) {
-		return false;
+	if (interleaved) {
+		split(&linear, &memory, regs, A64_esz(w), A64_Q(w));
 	}
-	for (unsigned k = 0; !load && k < words; k++) {
-		in_registers[k] = cpu->v[(A64_Rt(w) + k / per) % 32].d[k % per];
+	const uint64_t *from = interleaved ? linear.d : memory.d;
+	for (unsigned k = 0; k < regs; k++) {
+		VREG(vu_d, (A64_Rt(w) + k) % 32) = (vu_d){from[k * per], per == 2 ? from[k * per + 1] : 0};
 	}
-	for (unsigned k = 0; interleaved && k < lanes * regs; k++) {
-		unsigned flat = k % regs * lanes + k / regs;
-		if (load) {
-			buffer_or(linear, flat, log2, buffer_get(memory, k, log2));
-		} else {
-			buffer_or(memory, k, log2, buffer_get(linear, flat, log2));
-		}
-	}
-	if (!load && !buffer_store(cpu, i, va, words, log2, memory)) {
-		return false;
-	}
-	for (unsigned k = 0; load && k < regs; k++) {
-		union vreg *v = &cpu->v[(A64_Rt(w) + k) % 32];
-		v->d[0] = in_registers[k * per];
-		v->d[1] = per == 2 ? in_registers[k * per + 1] : 0;
-	}
-	write_back(cpu, w, post, words * 8);
+	write_back(cpu, w, post, regs * per * 8);
 	return true;
 }
 
-#define MULTIPLE(row, regs, interleaved, load)                                                     \
+SOFT_INLINE bool store_multiple(struct cpu *cpu, const struct insn *i, unsigned regs, bool interleaved, bool post)
+{
+	uint32_t w = i->raw;
+	unsigned per = 1 + A64_Q(w);
+	union elements memory, linear;
+	uint64_t *to = interleaved ? linear.d : memory.d;
+	for (unsigned k = 0; k < regs * per; k++) {
+		to[k] = cpu->v[(A64_Rt(w) + k / per) % 32].d[k % per];
+	}
+	if (interleaved) {
+		merge(&memory, &linear, regs, A64_esz(w), A64_Q(w));
+	}
+	if (base_faults(cpu, i) ||
+	    !buffer_store(cpu, i, cpu->x[A64_Rn(w)], regs * per, A64_esz(w), memory.d)) {
+		return false;
+	}
+	write_back(cpu, w, post, regs * per * 8);
+	return true;
+}
+
+#define MULTIPLE(row, body)                                                                        \
+	static __attribute__((noinline)) bool do_##row(struct cpu *cpu, const struct insn *i,      \
+						       bool post)                                  \
+	{                                                                                          \
+		return body;                                                                       \
+	}                                                                                          \
 	SIMD_OP(row)                                                                               \
 	{                                                                                          \
 		SIMD_ENTER(cpu, i)                                                                 \
-		if (!multiple(cpu, i, regs, interleaved, load, false)) {                           \
+		if (!do_##row(cpu, i, false)) {                                                    \
 			return;                                                                    \
 		}                                                                                  \
 		NEXT(cpu, i);                                                                      \
@@ -153,25 +230,25 @@ static bool multiple(struct cpu *cpu, const struct insn *i, unsigned regs, bool 
 	SIMD_OP(row##_post)                                                                        \
 	{                                                                                          \
 		SIMD_ENTER(cpu, i)                                                                 \
-		if (!multiple(cpu, i, regs, interleaved, load, true)) {                            \
+		if (!do_##row(cpu, i, true)) {                                                     \
 			return;                                                                    \
 		}                                                                                  \
 		NEXT(cpu, i);                                                                      \
 	}
-MULTIPLE(LD1x1, 1, false, true)
-MULTIPLE(LD1x2, 2, false, true)
-MULTIPLE(LD1x3, 3, false, true)
-MULTIPLE(LD1x4, 4, false, true)
-MULTIPLE(ST1x1, 1, false, false)
-MULTIPLE(ST1x2, 2, false, false)
-MULTIPLE(ST1x3, 3, false, false)
-MULTIPLE(ST1x4, 4, false, false)
-MULTIPLE(LD2m, 2, true, true)
-MULTIPLE(LD3m, 3, true, true)
-MULTIPLE(LD4m, 4, true, true)
-MULTIPLE(ST2m, 2, true, false)
-MULTIPLE(ST3m, 3, true, false)
-MULTIPLE(ST4m, 4, true, false)
+MULTIPLE(LD1x1, load_multiple(cpu, i, 1, false, post))
+MULTIPLE(LD1x2, load_multiple(cpu, i, 2, false, post))
+MULTIPLE(LD1x3, load_multiple(cpu, i, 3, false, post))
+MULTIPLE(LD1x4, load_multiple(cpu, i, 4, false, post))
+MULTIPLE(ST1x1, store_multiple(cpu, i, 1, false, post))
+MULTIPLE(ST1x2, store_multiple(cpu, i, 2, false, post))
+MULTIPLE(ST1x3, store_multiple(cpu, i, 3, false, post))
+MULTIPLE(ST1x4, store_multiple(cpu, i, 4, false, post))
+MULTIPLE(LD2m, load_multiple(cpu, i, 2, true, post))
+MULTIPLE(LD3m, load_multiple(cpu, i, 3, true, post))
+MULTIPLE(LD4m, load_multiple(cpu, i, 4, true, post))
+MULTIPLE(ST2m, store_multiple(cpu, i, 2, true, post))
+MULTIPLE(ST3m, store_multiple(cpu, i, 3, true, post))
+MULTIPLE(ST4m, store_multiple(cpu, i, 4, true, post))
 
 static unsigned structure_regs(uint32_t w)
 {
