@@ -38,6 +38,16 @@ struct process {
 
 static char *const gpu_server_arguments[] = {"oriel-gpu", "--wire", NULL};
 static char *const passt_arguments[] = {"passt", "--foreground", "--quiet", "--fd", "3", NULL};
+/* What it would do by itself, but with a complaint on stderr each time. */
+static char *const passt_arguments_as_root[] = {"passt", "--foreground", "--quiet", "--fd", "3", "--runas", "nobody", NULL};
+
+static char *const *helper_arguments(uint32_t kind)
+{
+	if (kind != BROKER_START_PASST) {
+		return gpu_server_arguments;
+	}
+	return geteuid() == 0 ? passt_arguments_as_root : passt_arguments;
+}
 
 /* Room or not: oriel only uses these for messages and statistics. */
 static void process_tell(struct process *process, enum broker_kind kind, uint32_t token, pid_t pid, int status)
@@ -64,7 +74,7 @@ static noreturn void helper_exec(struct process *process, uint32_t kind, int soc
 	}
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &process->inherited, NULL);
-	execv(process->programs[kind], kind == BROKER_START_PASST ? passt_arguments : gpu_server_arguments);
+	execv(process->programs[kind], helper_arguments(kind));
 	_exit(BROKER_EXIT_NO_EXEC);
 }
 
