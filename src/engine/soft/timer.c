@@ -125,10 +125,10 @@ static uint64_t deadline_of(struct soft_engine *engine, const struct timer *time
 	return engine->timer_thread.start + timer->cval * TIMER_NS;
 }
 
-uint64_t timer_deadline(struct cpu *cpu)
+/* Host time (CLOCK_MONOTONIC, ns) of the vCPU's next deadline, or TIMER_NEVER, as seen at @count. */
+static uint64_t first_deadline(struct soft_vcpu *vcpu, uint64_t count)
 {
-	struct soft_vcpu *vcpu = cpu->vcpu;
-	uint64_t count = timer_count(cpu), first = TIMER_NEVER;
+	uint64_t first = TIMER_NEVER;
 	for (unsigned n = 0; n < TIMER_KINDS; n++) {
 		uint64_t deadline = deadline_of(vcpu->engine, &vcpu->timers.timer[n], count);
 		first = deadline < first ? deadline : first;
@@ -160,5 +160,6 @@ void timer_update(struct cpu *cpu)
 			config->host_ops->timer_line(config->host, vcpu->base.index, ppis[n], level);
 		}
 	}
-	set_deadline(vcpu, timer_deadline(cpu));
+	/* With the same count: a timer that passes just now must be seen here or there, else nobody raises its line. */
+	set_deadline(vcpu, first_deadline(vcpu, count));
 }

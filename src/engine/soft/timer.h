@@ -55,7 +55,5 @@ void timer_write_ctl(struct cpu *cpu, enum timer_kind kind, uint64_t value);
 void timer_write_cval(struct cpu *cpu, enum timer_kind kind, uint64_t value);
 /* Work out lines and the next deadline. */
 void timer_update(struct cpu *cpu);
-/* Host time (CLOCK_MONOTONIC, ns) of the next deadline of this vCPU or TIMER_NEVER. */
-uint64_t timer_deadline(struct cpu *cpu);
 
 #endif
