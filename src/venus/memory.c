@@ -23,7 +23,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { MEMORY_SPARE_DESCRIPTORS = 512, MEMORY_MIN_ALLOCATIONS = 64 };
+enum {
+	MEMORY_SPARE_DESCRIPTORS = 512,
+	MEMORY_MIN_ALLOCATIONS = 64,
+	MEMORY_MAX_ALLOCATIONS = 32 * 1024, /* each is a mapping too: half of what Linux allows by default */
+};
 
 /* Data of a VkDeviceMemory object. */
 struct memory {
@@ -46,16 +50,15 @@ void memory_free(struct venus_object *object)
 	memory_destroy(object->data);
 }
 
-uint32_t memory_max_allocations(struct context *context)
+uint32_t memory_max_allocations(void)
 {
 	struct rlimit limit;
-	(void)context;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
 	    limit.rlim_cur < MEMORY_SPARE_DESCRIPTORS + MEMORY_MIN_ALLOCATIONS) {
 		return MEMORY_MIN_ALLOCATIONS;
 	}
 	rlim_t most = limit.rlim_cur - MEMORY_SPARE_DESCRIPTORS;
-	return most > UINT32_MAX ? UINT32_MAX : (uint32_t)most;
+	return most > MEMORY_MAX_ALLOCATIONS ? MEMORY_MAX_ALLOCATIONS : (uint32_t)most;
 }
 
 /* Size of an allocation of @bytes as the driver gets it; 0 if too large. */

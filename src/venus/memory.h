@@ -24,8 +24,8 @@ void memory_free(struct venus_object *object);
  */
 int memory_export(struct context *context, uint64_t id, uint64_t bytes,
 		  struct pages **pages) MUST_CHECK;
-/* How many allocations a guest may make: each takes a descriptor. */
-uint32_t memory_max_allocations(struct context *context);
+/* How many allocations a guest may make: each takes a descriptor and a mapping. */
+uint32_t memory_max_allocations(void);
 
 int memory_allocate_hook(struct venus_call *call);
 int memory_get_resource_properties(struct venus_call *call);

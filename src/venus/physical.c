@@ -251,9 +251,9 @@ int physical_enumerate_groups(struct venus_call *call)
 
 /* Properties */
 
-static void physical_cap_properties(struct context *context, VkPhysicalDeviceProperties *properties)
+static void physical_cap_properties(VkPhysicalDeviceProperties *properties)
 {
-	uint32_t most = memory_max_allocations(context);
+	uint32_t most = memory_max_allocations();
 	properties->apiVersion = physical_cap_version(properties->apiVersion);
 	if (properties->limits.maxMemoryAllocationCount > most) {
 		properties->limits.maxMemoryAllocationCount = most;
@@ -265,7 +265,7 @@ int physical_get_properties(struct venus_call *call)
 	struct vkGetPhysicalDeviceProperties_args *args = call->args;
 	int status = venus_call_driver(call);
 	if (!status && args->pProperties) {
-		physical_cap_properties(context_of(call), args->pProperties);
+		physical_cap_properties(args->pProperties);
 	}
 	return status;
 }
@@ -275,7 +275,7 @@ int physical_get_properties2(struct venus_call *call)
 	struct vkGetPhysicalDeviceProperties2_args *args = call->args;
 	int status = venus_call_driver(call);
 	if (!status && args->pProperties) {
-		physical_cap_properties(context_of(call), &args->pProperties->properties);
+		physical_cap_properties(&args->pProperties->properties);
 	}
 	return status;
 }
