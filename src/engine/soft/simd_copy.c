@@ -8,6 +8,10 @@
  */
 #include "engine/soft/simd.h"
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 SOFT_INLINE unsigned copy_bytes(uint32_t imm5)
 {
 	return imm5 & -imm5;
@@ -173,26 +177,53 @@ SIMD_OP(EXT)
 	NEXT(cpu, i);
 }
 
-/* @otherwise: the byte for an index beyond the table. */
-#define TABLE(row, otherwise)                                                                      \
-	SIMD_OP(row)                                                                               \
-	{                                                                                          \
-		SIMD_ENTER(cpu, i)                                                                 \
-		uint32_t w = i->raw;                                                               \
-		const union vreg *m = &cpu->v[A64_Rm(w)], *d = &cpu->v[A64_Rd(w)];                 \
-		unsigned first = A64_Rn(w), size = 16 * (A64_len(w) + 1);                          \
-		union vreg r = {.d = {0, 0}};                                                      \
-		for (unsigned k = 0; k < 8u << A64_Q(w); k++) {                                    \
-			unsigned index = m->b[k];                                                  \
-			r.b[k] = index < size ? cpu->v[(first + index / 16) % 32].b[index % 16]    \
-					      : otherwise;                                         \
-		}                                                                                  \
-		(void)d;                                                                           \
-		cpu->v[A64_Rd(w)] = r;                                                             \
-		NEXT(cpu, i);                                                                      \
+/* Bytes of @table by @index; 0 where the index is 16 or more. */
+#ifdef __x86_64__
+__attribute__((target("ssse3"), noinline)) static vu_b host_look_up(vu_b table, vu_b index)
+{
+	__m128i beyond = _mm_adds_epu8((__m128i)index, _mm_set1_epi8(0x70));
+	return (vu_b)_mm_shuffle_epi8((__m128i)table, beyond);
+}
+#define HAS_LOOK_UP __builtin_cpu_supports("ssse3")
+#else
+#define host_look_up(table, index) (index)
+#define HAS_LOOK_UP		   false
+#endif
+
+static __attribute__((noinline)) vu_b look_up(const struct cpu *cpu, uint32_t w)
+{
+	unsigned first = A64_Rn(w), regs = A64_len(w) + 1;
+	vu_b index = VREG(const vu_b, A64_Rm(w)), r = {0};
+	if (HAS_LOOK_UP) {
+		for (unsigned k = 0; k < regs; k++) {
+			r |= host_look_up(VREG(const vu_b, (first + k) % 32), index - (uint8_t)(16 * k));
+		}
+		return r;
 	}
-TABLE(TBL, 0)
-TABLE(TBX, d->b[k])
+	for (unsigned k = 0; k < 16; k++) {
+		unsigned n = index[k];
+		r[k] = n < 16 * regs ? cpu->v[(first + n / 16) % 32].b[n % 16] : 0;
+	}
+	return r;
+}
+
+SIMD_OP(TBL)
+{
+	SIMD_ENTER(cpu, i)
+	simd_put(cpu, i->raw, (vu_d)look_up(cpu, i->raw));
+	NEXT(cpu, i);
+}
+
+/* Bytes with an index beyond the table stay. */
+SIMD_OP(TBX)
+{
+	SIMD_ENTER(cpu, i)
+	uint32_t w = i->raw;
+	vu_b old = VREG(vu_b, A64_Rd(w)), index = VREG(vu_b, A64_Rm(w));
+	vu_b beyond = (vu_b)(index >= (uint8_t)(16 * (A64_len(w) + 1)));
+	simd_put(cpu, w, (vu_d)(look_up(cpu, w) | (old & beyond)));
+	NEXT(cpu, i);
+}
 
 /* AdvSIMDExpandImm (Arm ARM J1.1). */
 SOFT_INLINE uint64_t expand_imm(uint32_t w)
