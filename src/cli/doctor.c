@@ -12,6 +12,8 @@
 #include "base/own.h"
 #include "vmm/broker.h"
 
+#include <fcntl.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,7 +78,44 @@ static void doctor_engines(void)
 #endif
 }
 
-/* Let oriel-gpu print its drivers.  True if one is usable. */
+/* Starts `oriel-gpu --probe`; returns what it prints as JSON, or NULL.  The caller owns the reference. */
+static json_t *doctor_probe(const char *server)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		return NULL;
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		execl(server, "oriel-gpu", "--probe", (char *)NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	json_t *probe = child > 0 ? json_loadfd(ends[0], 0, NULL) : NULL;
+	close(ends[0]);
+	if (child > 0) {
+		waitpid(child, NULL, 0);
+	}
+	return probe;
+}
+
+/* One line for a driver; true if guests can use it. */
+static bool doctor_driver(json_t *device)
+{
+	const char *name = "?", *info = "", *api = "?", *backing = "none", *problem = "";
+	json_unpack(device, "{s:s, s:s, s:s, s:s, s:s}", "name", &name, "driver_info", &info, "api_version", &api,
+		    "backing", &backing, "problem", &problem);
+	say("driver", "%s, %s, Vulkan %s", name, info, api);
+	if (*problem) {
+		say("", "not usable: %s", problem);
+		return false;
+	}
+	say("", "guest memory is backed by: %s", backing);
+	return true;
+}
+
+/* True if a driver is usable. */
 static bool doctor_gpu(void)
 {
 	struct error err = {0};
@@ -86,18 +125,19 @@ static bool doctor_gpu(void)
 		say("oriel-gpu", "%s", err.text);
 		return false;
 	}
-	fflush(stdout);
-	pid_t child = fork();
-	if (child == 0) {
-		execl(server, "oriel-gpu", "--probe", (char *)NULL);
-		_exit(127);
+	bool usable = false;
+	size_t index;
+	json_t *device;
+	json_t *probe = doctor_probe(server);
+	json_array_foreach(json_object_get(probe, "devices"), index, device)
+	{
+		usable |= doctor_driver(device);
 	}
-	int status = -1;
-	if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
+	json_decref(probe);
+	if (!usable) {
 		say("result", "no usable driver: install one (Debian: apt install mesa-vulkan-drivers)");
-		return false;
 	}
-	return true;
+	return usable;
 }
 
 static void doctor_file(const char *path, const char *use)
