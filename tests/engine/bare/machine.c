@@ -2,13 +2,15 @@
 /*
  * machine.c - the smallest machine that bare-metal tests can run on: RAM, a test device, a GPU window
  *
- * Usage: machine PROGRAM [--features].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
- * --features shows FEAT_PAuth and FEAT_BTI to the program.
+ * Usage: machine PROGRAM [--features | --gic].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
+ * --features shows FEAT_PAuth and FEAT_BTI to the program.  --gic puts the board's interrupt controller between lines and vCPU;
+ * without it the test device and the virtual timer drive IRQ, the physical timer FIQ.
  * A test that does not end within ten seconds fails.
  * Threads: one runs the vCPU, a timer thread kicks it when time is up.
  */
 #include "base/error.h"
 #include "base/own.h"
+#include "devices/gicv3.h"
 #include "engine/engine.h"
 
 #include "bare.h"
@@ -18,9 +20,12 @@
 #include <sys/mman.h>
 #include <time.h>
 
+enum { GICD = 0x08000000, V2M = 0x08020000, GICR = 0x080a0000, LINE_SPI = 5, MSI_SPI = 64 };
+
 struct machine {
 	struct engine *engine;
 	struct engine_vcpu *vcpu;
+	struct gicv3 *gic; /* NULL without --gic */
 	uint8_t *ram;
 	char name[128], comments[8192];
 	uint64_t status, scratch, accesses;
@@ -55,9 +60,45 @@ static void set_window(struct machine *m, bool mapped)
 	}
 }
 
+struct frame {
+	uint64_t base, len;
+	const struct bus_ops *ops;
+};
+
+/* The frame of the interrupt controller that @gpa is in. */
+static const struct frame *find_frame(const struct machine *m, uint64_t gpa)
+{
+	static const struct frame frames[] = {
+		{GICD, GICV3_DIST_BYTES, &gicv3_dist_ops},
+		{V2M, GICV3_V2M_BYTES, &gicv3_v2m_ops},
+		{GICR, GICV3_REDIST_BYTES, &gicv3_redist_ops},
+	};
+	for (unsigned n = 0; m->gic && n < sizeof(frames) / sizeof(frames[0]); n++) {
+		if (gpa - frames[n].base < frames[n].len) {
+			return &frames[n];
+		}
+	}
+	return NULL;
+}
+
+static void drive_line(struct machine *m, bool level)
+{
+	if (m->gic) {
+		struct irq_line line = {gicv3_irq_chip(m->gic), LINE_SPI};
+		irq_line_set(&line, level);
+	} else {
+		engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, level);
+	}
+}
+
 static bool on_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
 {
 	struct machine *m = host;
+	const struct frame *frame = find_frame(m, gpa);
+	if (frame) {
+		*value = frame->ops->read(m->gic, gpa - frame->base, size);
+		return true;
+	}
 	switch (gpa - DEVICE) {
 	case DEVICE_ACCESSES:
 		*value = m->accesses;
@@ -76,6 +117,11 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 {
 	struct machine *m = host;
 	struct error err = {0};
+	const struct frame *frame = find_frame(m, gpa);
+	if (frame) {
+		frame->ops->write(m->gic, gpa - frame->base, size, value);
+		return true;
+	}
 	switch (gpa - DEVICE) {
 	case DEVICE_CHAR:
 		take_char(m, (char)value);
@@ -86,7 +132,7 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 		engine_vcpu_kick(m->vcpu);
 		return true;
 	case DEVICE_LINE:
-		engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, value & 1);
+		drive_line(m, value & 1);
 		return true;
 	case DEVICE_WINDOW:
 		set_window(m, value & 1);
@@ -102,15 +148,23 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 	}
 }
 
-/* ICC_PMR_EL1 exists as storage-less register; the others are UNDEFINED. */
+/* Without interrupt controller ICC_PMR_EL1 exists, as a constant; the others are UNDEFINED. */
 static bool on_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
 {
+	struct machine *m = host;
+	if (m->gic) {
+		return gicv3_icc_read(m->gic, vcpu, reg, value);
+	}
 	*value = 0xa5;
 	return reg == ENGINE_SYSREG(3, 0, 4, 6, 0);
 }
 
 static bool on_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
 {
+	struct machine *m = host;
+	if (m->gic) {
+		return gicv3_icc_write(m->gic, vcpu, reg, value);
+	}
 	return reg == ENGINE_SYSREG(3, 0, 4, 6, 0);
 }
 
@@ -122,7 +176,9 @@ static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 static void on_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
 {
 	struct machine *m = host;
-	if (m->vcpu) {
+	if (m->gic) {
+		gicv3_set_ppi(m->gic, vcpu, ppi, level);
+	} else if (m->vcpu) {
 		engine_vcpu_set_line(m->vcpu, ppi == ENGINE_PPI_VTIMER ? ENGINE_IRQ : ENGINE_FIQ, level);
 	}
 }
@@ -135,6 +191,14 @@ static const struct engine_host host_ops = {
 	.hypercall = on_hypercall,
 	.timer_line = on_timer_line,
 };
+
+static void set_line(void *opaque, unsigned vcpu, enum engine_line line, bool level)
+{
+	struct machine *m = opaque;
+	engine_vcpu_set_line(m->vcpu, line, level);
+}
+
+static const struct gicv3_cpu_ops cpu_ops = {set_line};
 
 static void *watch(void *opaque)
 {
@@ -152,7 +216,7 @@ static void *watch(void *opaque)
 	return NULL;
 }
 
-static int set_up(struct machine *m, bool features, struct error *err)
+static int set_up(struct machine *m, bool features, bool gic, struct error *err)
 {
 	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1,
 				       .pauth = features, .bti = features};
@@ -167,7 +231,14 @@ static int set_up(struct machine *m, bool features, struct error *err)
 		return -1;
 	}
 	m->vcpu = engine_vcpu_create(m->engine, 0, 0, err);
-	return m->vcpu ? 0 : -1;
+	if (!m->vcpu || !gic) {
+		return m->vcpu ? 0 : -1;
+	}
+	const struct gicv3_config gic_config = {
+		.vcpus = 1, .spis = 256, .v2m_base = V2M, .v2m_first_spi = MSI_SPI, .v2m_spi_count = 64,
+		.cpu_ops = &cpu_ops, .cpu_opaque = m};
+	m->gic = gicv3_create(&gic_config);
+	return m->gic ? 0 : error_set(err, -1, "interrupt controller");
 }
 
 static bool load(struct machine *m, const char *path)
@@ -189,6 +260,10 @@ static bool run_test(struct machine *m, unsigned number, bool *passed)
 	m->accesses = m->scratch = 0;
 	memset(m->name, 0, sizeof(m->name));
 	memset(m->comments, 0, sizeof(m->comments));
+	drive_line(m, false);
+	if (m->gic) {
+		gicv3_reset(m->gic);
+	}
 	engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, false);
 	engine_vcpu_set_line(m->vcpu, ENGINE_FIQ, false);
 	engine_window_unmap(m->engine, 0, 4096);
@@ -225,7 +300,8 @@ int main(int argc, char **argv)
 	struct machine m = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	struct error err = {0};
 	bool features = argc == 3 && !strcmp(argv[2], "--features");
-	if (argc != 2 + features || set_up(&m, features, &err)) {
+	bool gic = argc == 3 && !strcmp(argv[2], "--gic");
+	if (argc != 2 + features + gic || set_up(&m, features, gic, &err)) {
 		printf("Bail out! %s\n", err.text);
 		return 1;
 	}
@@ -244,6 +320,7 @@ int main(int argc, char **argv)
 	}
 	printf("1..%u\n", number);
 	engine_destroy(m.engine);
+	gicv3_destroy(m.gic);
 	munmap(m.ram, RAM_LEN);
 	close(m.window_fd);
 	return failed != 0;
