@@ -137,6 +137,26 @@ static void the_virtual_timer_interrupts(void)
 	CHECK_EQ(READ_SYSREG(isr_el1), 0);
 }
 
+/* A deadline that passes while the timer is being set must neither be too late for now nor too early for later. */
+static void a_timer_that_passes_while_set_interrupts(void)
+{
+	for (unsigned i = 0; i < 5000; i++) {
+		*(volatile unsigned *)&irqs = 0;
+		WRITE_SYSREG(cntv_ctl_el0, 1);
+		uint64_t start = READ_SYSREG(cntvct_el0);
+		WRITE_SYSREG(cntv_cval_el0, start + i % 100);
+		ASM("msr daifclr, #2");
+		while (!*(volatile unsigned *)&irqs && READ_SYSREG(cntvct_el0) - start < 2 * 62500000) {
+		}
+		ASM("msr daifset, #15");
+		if (!*(volatile unsigned *)&irqs) {
+			CHECK_EQ(i, 5000);
+			WRITE_SYSREG(cntv_ctl_el0, 0);
+			return;
+		}
+	}
+}
+
 static void the_physical_timer_interrupts(void)
 {
 	irqs = 0;
@@ -291,7 +311,7 @@ static void cache_maintenance_checks_its_address(void)
 TESTS(T(id_registers_say_what_there_is), T(the_identification_space_reads_as_zero),
       T(what_does_not_exist_is_undefined), T(icc_registers_go_to_the_host), T(pstate_registers),
       T(written_registers_keep_the_bits_that_exist), T(the_counter_counts), T(the_virtual_timer_interrupts),
-      T(the_physical_timer_interrupts), T(timer_status_and_mask), T(wfi_sleeps_until_the_timer),
+      T(a_timer_that_passes_while_set_interrupts), T(the_physical_timer_interrupts), T(timer_status_and_mask), T(wfi_sleeps_until_the_timer),
       T(wfe_does_not_hang), T(ic_ivau_shows_new_code), T(ic_iallu_shows_all_new_code),
       T(code_that_rewrites_its_own_page), T(much_code_does_not_exhaust_the_decoder),
       T(cache_maintenance_checks_its_address));
