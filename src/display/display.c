@@ -2,9 +2,8 @@
 /*
  * display.c - scanouts and their consumers
  *
- * How it works: one lock guards the scanouts' frames; consumers are called without it, on the producer's thread, from a list
- * which only that thread changes.
- * Threads: as in display.h.
+ * How it works: one lock guards the scanouts' frames; consumers are called without it, on the
+ * producer's thread, from a list which only that thread changes. Threads: as in display.h.
  */
 #include "display/display.h"
 #include "base/own.h"
@@ -186,7 +185,8 @@ void display_damage(struct display *display, unsigned scanout, struct display_re
 	display_tell(display, scanout);
 }
 
-int display_set_cursor(struct display *display, unsigned scanout, const struct display_cursor *cursor)
+int display_set_cursor(struct display *display, unsigned scanout,
+		       const struct display_cursor *cursor)
 {
 	assert(scanout < display->count);
 	if (cursor->image.pages && !display_frame_fits(&cursor->image)) {
@@ -255,8 +255,8 @@ int display_frame_row(const struct display_frame *frame, uint32_t y, uint8_t *rg
 	if (!frame->pages || y >= frame->height) {
 		return -EINVAL;
 	}
-	int status = display_pages_read(frame->pages, frame->offset + (uint64_t)y * frame->stride, raw,
-					(size_t)frame->width * PIXEL_BYTES);
+	int status = display_pages_read(frame->pages, frame->offset + (uint64_t)y * frame->stride,
+					raw, (size_t)frame->width * PIXEL_BYTES);
 	if (status < 0) {
 		return status;
 	}

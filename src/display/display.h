@@ -2,11 +2,11 @@
 /*
  * display.h - what the guest shows: a number of scanouts, and the consumers that look at them
  *
- * How it works: the GPU device publishes frames (a counted buffer and how to read it) and says when their
- * content changed; attached consumers are told and take the frame when they want to.  Without a consumer
- * nothing is copied or converted.
- * Invariants: a published frame lies inside its buffer, row by row; display_show() refuses any other.
- * Threads: producers' calls on one loop; display_take() and display_mode() on any thread.
+ * How it works: the GPU device publishes frames (a counted buffer and how to read it) and says when
+ * their content changed; attached consumers are told and take the frame when they want to.  Without
+ * a consumer nothing is copied or converted. Invariants: a published frame lies inside its buffer,
+ * row by row; display_show() refuses any other. Threads: producers' calls on one loop;
+ * display_take() and display_mode() on any thread.
  */
 #ifndef ORIEL_DISPLAY_DISPLAY_H
 #define ORIEL_DISPLAY_DISPLAY_H
@@ -24,7 +24,8 @@ struct display_rect {
 	uint32_t x, y, width, height; /* pixels */
 };
 
-/* A picture.  Whoever holds a frame from display_take() owns one reference of pages: display_frame_put(). */
+/* A picture.  Whoever holds a frame from display_take() owns one reference of pages:
+ * display_frame_put(). */
 struct display_frame {
 	struct display_pages *pages; /* NULL: the scanout is off */
 	uint64_t offset;	     /* of the first pixel, bytes */
@@ -51,7 +52,8 @@ struct display_consumer {
 
 struct display;
 
-/* @count scanouts (1..DISPLAY_MAX_SCANOUTS), of preferred size @width x @height pixels.  NULL if out of memory. */
+/* @count scanouts (1..DISPLAY_MAX_SCANOUTS), of preferred size @width x @height pixels.  NULL if
+ * out of memory. */
 struct display *display_create(unsigned count, uint32_t width, uint32_t height) MUST_CHECK;
 /* Accepts NULL.  No consumer may be attached. */
 void display_destroy(struct display *display);
@@ -64,25 +66,30 @@ int display_attach(struct display *display, struct display_consumer *consumer) M
 void display_detach(struct display *display, struct display_consumer *consumer);
 
 /*
- * Show @frame (a reference is taken; damage and sequence are ignored) on @scanout from now on.  -EINVAL if any row
- * would lie outside the pages, or sides are 0 or above DISPLAY_MAX_SIDE.
+ * Show @frame (a reference is taken; damage and sequence are ignored) on @scanout from now on.
+ * -EINVAL if any row would lie outside the pages, or sides are 0 or above DISPLAY_MAX_SIDE.
  */
-int display_show(struct display *display, unsigned scanout, const struct display_frame *frame) MUST_CHECK;
+int display_show(struct display *display, unsigned scanout,
+		 const struct display_frame *frame) MUST_CHECK;
 /* Nothing is shown on @scanout. */
 void display_off(struct display *display, unsigned scanout);
 /* The content of @scanout changed in @damage (clipped here). */
 void display_damage(struct display *display, unsigned scanout, struct display_rect damage);
 /* As display_show(), for the pointer.  image.pages NULL hides it. */
-int display_set_cursor(struct display *display, unsigned scanout, const struct display_cursor *cursor) MUST_CHECK;
+int display_set_cursor(struct display *display, unsigned scanout,
+		       const struct display_cursor *cursor) MUST_CHECK;
 void display_move_cursor(struct display *display, unsigned scanout, int32_t x, int32_t y);
 
-/* The frame of @scanout; false (and pages NULL) if it is off.  The damage starts anew.  Any thread. */
+/* The frame of @scanout; false (and pages NULL) if it is off.  The damage starts anew.  Any thread.
+ */
 bool display_take(struct display *display, unsigned scanout, struct display_frame *frame);
 /* Like display_take() for the pointer: image.pages to be put. */
 bool display_take_cursor(struct display *display, unsigned scanout, struct display_cursor *cursor);
 void display_frame_put(struct display_frame *frame);
-/* Row @y of @frame as R, G, B, A bytes into @rgba (4 * width bytes), through @raw (as large).  Any thread. */
-int display_frame_row(const struct display_frame *frame, uint32_t y, uint8_t *rgba, uint8_t *raw) MUST_CHECK;
+/* Row @y of @frame as R, G, B, A bytes into @rgba (4 * width bytes), through @raw (as large).  Any
+ * thread. */
+int display_frame_row(const struct display_frame *frame, uint32_t y, uint8_t *rgba,
+		      uint8_t *raw) MUST_CHECK;
 
 /* How often each scanout was changed, for statistics.  Any thread. */
 uint64_t display_sequence(struct display *display, unsigned scanout);

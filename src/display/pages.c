@@ -2,8 +2,8 @@
 /*
  * pages.c - frame buffer bytes: host memory, or a mapped descriptor
  *
- * How it works: both kinds are one mmap, private or of the descriptor; the last reference unmaps it.
- * Threads: any; the count is atomic, the rest never changes.
+ * How it works: both kinds are one mmap, private or of the descriptor; the last reference unmaps
+ * it. Threads: any; the count is atomic, the rest never changes.
  */
 #include "display/pages.h"
 
@@ -18,7 +18,8 @@ struct mapped_pages {
 	uint8_t *bytes;
 };
 
-void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops, uint64_t size)
+void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops,
+			uint64_t size)
 {
 	assert(ops->read && ops->destroy);
 	pages->ops = ops;
@@ -80,8 +81,8 @@ static struct mapped_pages *mapped_create(int fd, int protection, int flags, uin
 
 struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes)
 {
-	struct mapped_pages *mapped = mapped_create(-1, PROT_READ | PROT_WRITE,
-						    MAP_PRIVATE | MAP_ANONYMOUS, size);
+	struct mapped_pages *mapped =
+		mapped_create(-1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, size);
 	if (!mapped) {
 		return NULL;
 	}

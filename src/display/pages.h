@@ -2,10 +2,10 @@
 /*
  * pages.h - counted references to the bytes of a frame buffer, wherever they are
  *
- * A buffer has a size that never changes and is read by copying, checked against that size; so a consumer on another thread
- * can neither read out of bounds nor touch freed memory when the guest drops the resource meanwhile.  It may see a
- * half-drawn picture, as on a real screen.
- * Threads: any.
+ * A buffer has a size that never changes and is read by copying, checked against that size; so a
+ * consumer on another thread can neither read out of bounds nor touch freed memory when the guest
+ * drops the resource meanwhile.  It may see a half-drawn picture, as on a real screen. Threads:
+ * any.
  */
 #ifndef ORIEL_DISPLAY_PAGES_H
 #define ORIEL_DISPLAY_PAGES_H
@@ -19,7 +19,8 @@
 struct display_pages;
 
 struct display_pages_ops {
-	/* Copy [offset, offset+len), already checked to lie inside the size.  Any thread.  0 or -errno. */
+	/* Copy [offset, offset+len), already checked to lie inside the size.  Any thread.  0 or
+	 * -errno. */
 	int (*read)(struct display_pages *pages, uint64_t offset, void *to, size_t len);
 	/* The last reference is gone.  Any thread. */
 	void (*destroy)(struct display_pages *pages);
@@ -33,16 +34,20 @@ struct display_pages {
 };
 
 /* One reference, the caller's. */
-void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops, uint64_t size);
+void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops,
+			uint64_t size);
 struct display_pages *display_pages_get(struct display_pages *pages);
 /* Accepts NULL. */
 void display_pages_put(struct display_pages *pages);
 /* -EFAULT if the range is not inside, else what the buffer says. */
-int display_pages_read(struct display_pages *pages, uint64_t offset, void *to, size_t len) MUST_CHECK;
+int display_pages_read(struct display_pages *pages, uint64_t offset, void *to,
+		       size_t len) MUST_CHECK;
 
-/* Zeroed host memory; *bytes is for its maker to write while it holds a reference.  NULL if out of memory. */
+/* Zeroed host memory; *bytes is for its maker to write while it holds a reference.  NULL if out of
+ * memory. */
 struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes) MUST_CHECK;
-/* The first @size bytes of @fd (borrowed), which must be sealed against shrinking.  NULL if it can not be mapped. */
+/* The first @size bytes of @fd (borrowed), which must be sealed against shrinking.  NULL if it can
+ * not be mapped. */
 struct display_pages *display_pages_map(int fd, uint64_t size) MUST_CHECK;
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * screenshot.c - screenshots
  *
- * How it works: each change only swaps a counted reference; rows are read and converted when the file is written.
- * Threads: the producer's.
+ * How it works: each change only swaps a counted reference; rows are read and converted when the
+ * file is written. Threads: the producer's.
  */
 #include "display/screenshot.h"
 #include "base/own.h"
@@ -36,7 +36,7 @@ static void screenshot_changed(struct display_consumer *consumer, unsigned scano
 }
 
 struct screenshot *screenshot_create(struct display *display, unsigned scanout, const char *path,
-				       struct error *err)
+				     struct error *err)
 {
 	struct screenshot *shot = calloc(1, sizeof(*shot));
 	if (!shot) {
@@ -89,10 +89,13 @@ static void screenshot_on_warning(png_structp writer, png_const_charp text)
 {
 }
 
-/* libpng reports by longjmp: nothing here is allocated after setjmp, locals that change are not used after it. */
-static int screenshot_encode(FILE *file, const struct display_frame *frame, uint8_t *rgba, uint8_t *raw)
+/* libpng reports by longjmp: nothing here is allocated after setjmp, locals that change are not
+ * used after it. */
+static int screenshot_encode(FILE *file, const struct display_frame *frame, uint8_t *rgba,
+			     uint8_t *raw)
 {
-	png_structp writer = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, screenshot_on_error, screenshot_on_warning);
+	png_structp writer = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL,
+						     screenshot_on_error, screenshot_on_warning);
 	png_infop info = writer ? png_create_info_struct(writer) : NULL;
 	if (!info || setjmp(png_jmpbuf(writer))) {
 		png_destroy_write_struct(&writer, &info);
@@ -100,8 +103,8 @@ static int screenshot_encode(FILE *file, const struct display_frame *frame, uint
 	}
 	png_init_io(writer, file);
 	png_set_compression_level(writer, 3);
-	png_set_IHDR(writer, info, frame->width, frame->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-		     PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+	png_set_IHDR(writer, info, frame->width, frame->height, 8, PNG_COLOR_TYPE_RGB,
+		     PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
 	png_write_info(writer, info);
 	png_set_filler(writer, 0, PNG_FILLER_AFTER); /* a screen is opaque: drop the fourth byte */
 	for (uint32_t y = 0; y < frame->height; y++) {
@@ -134,14 +137,16 @@ static int screenshot_write_temporary(struct screenshot *shot, struct error *err
 	if (fclose(file) != 0 && status == 0) {
 		status = -errno;
 	}
-	return status < 0 ? error_set(err, status, "can not write screenshot %s: %s", shot->path, strerror(-status))
+	return status < 0 ? error_set(err, status, "can not write screenshot %s: %s", shot->path,
+				      strerror(-status))
 			  : 0;
 }
 
 int screenshot_write(struct screenshot *shot, struct error *err)
 {
 	if (!shot->last.pages) {
-		return error_set(err, -ENODATA, "screenshot %s: the guest has shown nothing", shot->path);
+		return error_set(err, -ENODATA, "screenshot %s: the guest has shown nothing",
+				 shot->path);
 	}
 	int status = screenshot_write_temporary(shot, err);
 	if (status == 0 && rename(shot->temporary, shot->path) < 0) {

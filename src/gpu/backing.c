@@ -2,9 +2,8 @@
 /*
  * backing.c - guest pages behind a resource
  *
- * How it works: each range is kept with the offset at which it starts, so that a place is found by bisection.
- * Bytes are copied by gmem, which checks them again.
- * Threads: immutable once made.
+ * How it works: each range is kept with the offset at which it starts, so that a place is found by
+ * bisection. Bytes are copied by gmem, which checks them again. Threads: immutable once made.
  */
 #include "gpu/backing.h"
 
@@ -64,7 +63,8 @@ static bool backing_fill(struct gpu_backing *backing, const struct gpu_mem_entry
 		range->start = backing->size;
 		range->gpa = entries[i].addr;
 		range->len = entries[i].length;
-		if (!range->len || gmem_iov(backing->gmem, range->gpa, range->len, false, &probe) < 0) {
+		if (!range->len ||
+		    gmem_iov(backing->gmem, range->gpa, range->len, false, &probe) < 0) {
 			return false;
 		}
 		backing->size += range->len;
@@ -73,7 +73,8 @@ static bool backing_fill(struct gpu_backing *backing, const struct gpu_mem_entry
 }
 
 struct gpu_backing *gpu_backing_create(const struct gmem *gmem, struct gpu_backing_budget *budget,
-				       const struct gpu_mem_entry *entries, uint32_t count, int *code)
+				       const struct gpu_mem_entry *entries, uint32_t count,
+				       int *code)
 {
 	if (!count || count > GPU_BACKING_MAX_ENTRIES) {
 		*code = -EINVAL;
@@ -83,7 +84,8 @@ struct gpu_backing *gpu_backing_create(const struct gmem *gmem, struct gpu_backi
 		*code = -ENOSPC;
 		return NULL;
 	}
-	struct gpu_backing *backing = calloc(1, sizeof(*backing) + count * sizeof(backing->ranges[0]));
+	struct gpu_backing *backing =
+		calloc(1, sizeof(*backing) + count * sizeof(backing->ranges[0]));
 	if (!backing) {
 		atomic_fetch_sub(&budget->entries, count);
 		*code = -ENOMEM;

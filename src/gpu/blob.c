@@ -2,12 +2,12 @@
 /*
  * blob.c - blob resources: guest pages, or memory of a server, mapped into the host-visible window
  *
- * How it works: a host blob is in the table from the moment its CREATE_BLOB arrives; until the server has answered, what
- * else the guest says about it waits on the resource, in order.
- * Threads: the device's loop.
+ * How it works: a host blob is in the table from the moment its CREATE_BLOB arrives; until the
+ * server has answered, what else the guest says about it waits on the resource, in order. Threads:
+ * the device's loop.
  */
-#include "gpu/gpu.h"
 #include "base/log.h"
+#include "gpu/gpu.h"
 
 #include <assert.h>
 #include <unistd.h>
@@ -26,8 +26,8 @@ static uint32_t blob_create_guest(struct gpu *gpu, const struct gpu_command *com
 	if (!resource) {
 		return error;
 	}
-	struct gpu_backing *backing =
-		gpu_resource_load_backing(gpu, command, sizeof(*request), request->nr_entries, &error);
+	struct gpu_backing *backing = gpu_resource_load_backing(gpu, command, sizeof(*request),
+								request->nr_entries, &error);
 	if (backing && request->size > gpu_backing_size(backing)) {
 		gpu_backing_destroy(backing);
 		backing = NULL;
@@ -43,7 +43,8 @@ static uint32_t blob_create_guest(struct gpu *gpu, const struct gpu_command *com
 }
 
 /* Makes the pending resource; the server is asked by the context. */
-static uint32_t blob_prepare_host(struct gpu *gpu, struct gpu_context *context, const struct gpu_create_blob *request)
+static uint32_t blob_prepare_host(struct gpu *gpu, struct gpu_context *context,
+				  const struct gpu_create_blob *request)
 {
 	uint32_t error;
 	if (request->size > gpu->config.memory_limit - gpu->bytes_blob || context->lost) {
@@ -80,7 +81,8 @@ void gpu_create_blob(struct gpu *gpu, struct gpu_command *command)
 		return;
 	}
 	struct gpu_context *context = gpu_context_find(gpu, command->header.ctx_id);
-	uint32_t status = context ? blob_prepare_host(gpu, context, request) : GPU_ERR_INVALID_CONTEXT_ID;
+	uint32_t status =
+		context ? blob_prepare_host(gpu, context, request) : GPU_ERR_INVALID_CONTEXT_ID;
 	if (status != GPU_OK_NODATA) {
 		gpu_answer(gpu, command, status);
 		return;
@@ -90,7 +92,8 @@ void gpu_create_blob(struct gpu *gpu, struct gpu_command *command)
 }
 
 /* On success *info is the map_info of the answer. */
-static uint32_t blob_map(struct gpu *gpu, struct gpu_resource *resource, uint64_t offset, uint32_t *info)
+static uint32_t blob_map(struct gpu *gpu, struct gpu_resource *resource, uint64_t offset,
+			 uint32_t *info)
 {
 	if (resource->kind != GPU_RESOURCE_HOST || !(resource->blob_flags & GPU_BLOB_MAPPABLE) ||
 	    resource->mapped || !resource->map_info) {
@@ -122,7 +125,8 @@ static uint32_t blob_unmap(struct gpu *gpu, struct gpu_resource *resource)
 	return GPU_OK_NODATA;
 }
 
-static void blob_answer_map(struct gpu *gpu, struct gpu_resource *resource, struct gpu_command *command)
+static void blob_answer_map(struct gpu *gpu, struct gpu_resource *resource,
+			    struct gpu_command *command)
 {
 	const struct gpu_map_blob *request = (const void *)command->bytes;
 	struct gpu_map_info answer = {0};
@@ -144,12 +148,8 @@ static void blob_resource_command(struct gpu *gpu, struct gpu_command *command)
 	}
 	assert(!resource->pending);
 	switch (command->header.type) {
-	case GPU_RESOURCE_MAP_BLOB:
-		blob_answer_map(gpu, resource, command);
-		break;
-	case GPU_RESOURCE_UNMAP_BLOB:
-		gpu_answer(gpu, command, blob_unmap(gpu, resource));
-		break;
+	case GPU_RESOURCE_MAP_BLOB: blob_answer_map(gpu, resource, command); break;
+	case GPU_RESOURCE_UNMAP_BLOB: gpu_answer(gpu, command, blob_unmap(gpu, resource)); break;
 	default:
 		gpu_context_forget_resource(gpu, resource);
 		gpu_resource_destroy(gpu, resource);
@@ -172,7 +172,8 @@ void gpu_resource_command(struct gpu *gpu, struct gpu_command *command)
 }
 
 /* Keeps what the server gave.  False: it is more than the VM may have. */
-static bool blob_keep(struct gpu *gpu, struct gpu_resource *resource, const struct wire_blob *blob, int fd)
+static bool blob_keep(struct gpu *gpu, struct gpu_resource *resource, const struct wire_blob *blob,
+		      int fd)
 {
 	if (blob->size < blob_round(resource->size) ||
 	    blob->size - resource->charged > gpu->config.memory_limit - gpu->bytes_blob) {
@@ -186,7 +187,8 @@ static bool blob_keep(struct gpu *gpu, struct gpu_resource *resource, const stru
 	return true;
 }
 
-uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wire_blob *blob, int fd)
+uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wire_blob *blob,
+			 int fd)
 {
 	struct gpu_resource *resource = gpu_resource_find(gpu, resource_id);
 	assert(resource && resource->pending);

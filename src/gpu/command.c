@@ -2,11 +2,11 @@
 /*
  * command.c - control commands: which there are, how long they must be, who does them
  *
- * How it works: one table.  A command shorter than its struct is refused before anybody looks at it.
- * Threads: the device's loop.
+ * How it works: one table.  A command shorter than its struct is refused before anybody looks at
+ * it. Threads: the device's loop.
  */
-#include "gpu/gpu.h"
 #include "gpu/edid.h"
+#include "gpu/gpu.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -32,7 +32,8 @@ struct gpu_command *gpu_command_create(size_t len)
 }
 
 /* 5.7.6.7: a fence is echoed, also by an error, and its completion is this answer. */
-static void command_fill_header(const struct gpu_command *command, uint32_t type, struct gpu_header *header)
+static void command_fill_header(const struct gpu_command *command, uint32_t type,
+				struct gpu_header *header)
 {
 	*header = (struct gpu_header){.type = type};
 	if (command->header.flags & GPU_FLAG_FENCE) {
@@ -43,7 +44,8 @@ static void command_fill_header(const struct gpu_command *command, uint32_t type
 	}
 }
 
-void gpu_answer_with(struct gpu *gpu, struct gpu_command *command, uint32_t type, void *answer, size_t len)
+void gpu_answer_with(struct gpu *gpu, struct gpu_command *command, uint32_t type, void *answer,
+		     size_t len)
 {
 	assert(!command->is_note);
 	command_fill_header(command, type, answer);
@@ -70,7 +72,8 @@ static void command_display_info(struct gpu *gpu, struct gpu_command *command)
 {
 	struct gpu_display_info answer = {0};
 	for (unsigned i = 0; i < display_count(gpu->parts.display); i++) {
-		display_mode(gpu->parts.display, &answer.modes[i].rect.width, &answer.modes[i].rect.height);
+		display_mode(gpu->parts.display, &answer.modes[i].rect.width,
+			     &answer.modes[i].rect.height);
 		answer.modes[i].enabled = 1;
 	}
 	gpu_answer_with(gpu, command, GPU_OK_DISPLAY_INFO, &answer, sizeof(answer));
@@ -142,19 +145,26 @@ static const struct command_entry command_table[] = {
 	{GPU_SET_SCANOUT, false, sizeof(struct gpu_set_scanout), .now = gpu_set_scanout},
 	{GPU_RESOURCE_FLUSH, false, sizeof(struct gpu_flush), .now = gpu_flush},
 	{GPU_TRANSFER_TO_HOST_2D, false, sizeof(struct gpu_transfer_2d), .now = gpu_transfer_2d},
-	{GPU_RESOURCE_ATTACH_BACKING, false, sizeof(struct gpu_attach_backing), .now = gpu_attach_backing},
-	{GPU_RESOURCE_DETACH_BACKING, false, sizeof(struct gpu_resource_ref), .now = gpu_detach_backing},
+	{GPU_RESOURCE_ATTACH_BACKING, false, sizeof(struct gpu_attach_backing),
+	 .now = gpu_attach_backing},
+	{GPU_RESOURCE_DETACH_BACKING, false, sizeof(struct gpu_resource_ref),
+	 .now = gpu_detach_backing},
 	{GPU_GET_EDID, false, sizeof(struct gpu_get_edid), .take = command_edid},
-	{GPU_GET_CAPSET_INFO, true, sizeof(struct gpu_get_capset_info), .take = command_capset_info},
+	{GPU_GET_CAPSET_INFO, true, sizeof(struct gpu_get_capset_info),
+	 .take = command_capset_info},
 	{GPU_GET_CAPSET, true, sizeof(struct gpu_get_capset), .take = command_capset},
 	{GPU_RESOURCE_CREATE_BLOB, true, sizeof(struct gpu_create_blob), .take = gpu_create_blob},
-	{GPU_SET_SCANOUT_BLOB, true, sizeof(struct gpu_set_scanout_blob), .now = gpu_set_scanout_blob},
+	{GPU_SET_SCANOUT_BLOB, true, sizeof(struct gpu_set_scanout_blob),
+	 .now = gpu_set_scanout_blob},
 	{GPU_RESOURCE_MAP_BLOB, true, sizeof(struct gpu_map_blob), .take = gpu_resource_command},
-	{GPU_RESOURCE_UNMAP_BLOB, true, sizeof(struct gpu_resource_ref), .take = gpu_resource_command},
+	{GPU_RESOURCE_UNMAP_BLOB, true, sizeof(struct gpu_resource_ref),
+	 .take = gpu_resource_command},
 	{GPU_CTX_CREATE, true, sizeof(struct gpu_ctx_create), .take = gpu_context_create},
 	{GPU_CTX_DESTROY, true, sizeof(struct gpu_header), .take = gpu_context_destroy},
-	{GPU_CTX_ATTACH_RESOURCE, true, sizeof(struct gpu_resource_ref), .take = command_for_context},
-	{GPU_CTX_DETACH_RESOURCE, true, sizeof(struct gpu_resource_ref), .take = command_for_context},
+	{GPU_CTX_ATTACH_RESOURCE, true, sizeof(struct gpu_resource_ref),
+	 .take = command_for_context},
+	{GPU_CTX_DETACH_RESOURCE, true, sizeof(struct gpu_resource_ref),
+	 .take = command_for_context},
 	{GPU_SUBMIT_3D, true, sizeof(struct gpu_submit_3d), .take = command_for_context},
 };
 
@@ -216,16 +226,18 @@ static void gpu_set_defaults(struct gpu *gpu)
 
 static int gpu_set_up_shared(struct gpu *gpu, struct error *err)
 {
-	if (gpu->config.window_bytes & (gpu->config.window_bytes - 1) || gpu->config.window_bytes < 1 << 20) {
-		return error_set(err, -EINVAL, "gpu: the window must be a power of two of at least 1 MiB");
+	if (gpu->config.window_bytes & (gpu->config.window_bytes - 1) ||
+	    gpu->config.window_bytes < 1 << 20) {
+		return error_set(err, -EINVAL,
+				 "gpu: the window must be a power of two of at least 1 MiB");
 	}
 	gpu->watch = loop_add_timer(gpu->parts.loop, gpu_context_watch, gpu);
 	gpu->window = gpu_window_create(gpu->parts.engine, gpu->config.window_bytes);
 	if (!gpu->watch || !gpu->window) {
 		return error_set(err, -ENOMEM, "gpu: out of memory");
 	}
-	return gpu_server_query(gpu->parts.spawner, ++gpu->next_token, gpu->config.start_limit_ms, &gpu->welcome,
-				err);
+	return gpu_server_query(gpu->parts.spawner, ++gpu->next_token, gpu->config.start_limit_ms,
+				&gpu->welcome, err);
 }
 
 struct gpu *gpu_create(const struct virtio_gpu_config *config, const struct virtio_gpu_parts *parts,
@@ -271,7 +283,8 @@ void gpu_destroy(struct gpu *gpu)
 	free(gpu);
 }
 
-static void gpu_add_counters(struct virtio_gpu_stats *stats, const struct virtio_gpu_context_stats *context)
+static void gpu_add_counters(struct virtio_gpu_stats *stats,
+			     const struct virtio_gpu_context_stats *context)
 {
 	stats->commands += context->commands;
 	stats->draws += context->draws;
@@ -294,9 +307,11 @@ void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats)
 		.refused = gpu->refused,
 	};
 	snprintf(stats->driver, sizeof(stats->driver), "%s", gpu->welcome.driver);
-	for (unsigned i = 0; i < GPU_MAX_CONTEXTS && stats->context_count < VIRTIO_GPU_STATS_CONTEXTS; i++) {
+	for (unsigned i = 0;
+	     i < GPU_MAX_CONTEXTS && stats->context_count < VIRTIO_GPU_STATS_CONTEXTS; i++) {
 		if (gpu->contexts[i] && !gpu->contexts[i]->plain) {
-			struct virtio_gpu_context_stats *to = &stats->contexts[stats->context_count++];
+			struct virtio_gpu_context_stats *to =
+				&stats->contexts[stats->context_count++];
 			gpu_context_stats(gpu->contexts[i], to);
 			gpu_add_counters(stats, to);
 		}

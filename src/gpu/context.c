@@ -2,15 +2,16 @@
 /*
  * context.c - 3D contexts: one server process each, queue order, fences
  *
- * How it works: a command goes to the server at once, or into `waiting` if something before it could not.  What was sent is
- * in `sent` until it is answered: streams without fence when the server has processed them, fenced ones when
- * their timeline gets there.  A server that dies or breaks the rules is lost: everything it owes is answered with
- * errors (fences included, so that no guest process hangs), and the memory it made stays.  A context that the guest
- * destroys leaves its id at once and its slot when its last fence is done, or after GPU_CLOSE_LIMIT_S.
- * Threads: the device's loop.
+ * How it works: a command goes to the server at once, or into `waiting` if something before it
+ * could not.  What was sent is in `sent` until it is answered: streams without fence when the
+ * server has processed them, fenced ones when their timeline gets there.  A server that dies or
+ * breaks the rules is lost: everything it owes is answered with errors (fences included, so that no
+ * guest process hangs), and the memory it made stays.  A context that the guest destroys leaves its
+ * id at once and its slot when its last fence is done, or after GPU_CLOSE_LIMIT_S. Threads: the
+ * device's loop.
  */
-#include "gpu/gpu.h"
 #include "base/log.h"
+#include "gpu/gpu.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -40,7 +41,8 @@ bool gpu_context_hold(struct gpu_context *context, struct gpu_command *command)
 		    (context->held < gpu->queue_size / GPU_HELD_CONTEXT_DIVISOR &&
 		     gpu->held < gpu->queue_size / GPU_HELD_DIVISOR);
 	if (!room || command->len > GPU_MAX_HELD_BYTES - gpu->held_bytes) {
-		log_limited(LOG_WARN, "gpu: context %u: too many commands without answer", context->id);
+		log_limited(LOG_WARN, "gpu: context %u: too many commands without answer",
+			    context->id);
 		return false;
 	}
 	command->held = context;
@@ -104,7 +106,8 @@ static void context_stop_server(struct gpu_context *context)
 static void context_lose(struct gpu_context *context, const char *why)
 {
 	struct gpu *gpu = context->gpu;
-	log_limited(LOG_WARN, "gpu: context %u (%s): server is gone: %s", context->id, context->stats.name, why);
+	log_limited(LOG_WARN, "gpu: context %u (%s): server is gone: %s", context->id,
+		    context->stats.name, why);
 	context_stop_server(context);
 	context->lost = true;
 	gpu->contexts_lost++;
@@ -148,10 +151,12 @@ static void context_free(struct gpu_context *context)
 	free(context);
 }
 
-static struct gpu_command *context_find_sent(struct gpu_context *context, uint32_t type, uint64_t seq)
+static struct gpu_command *context_find_sent(struct gpu_context *context, uint32_t type,
+					     uint64_t seq)
 {
 	struct gpu_command *command;
-	TAILQ_FOREACH (command, &context->sent, link) {
+	TAILQ_FOREACH(command, &context->sent, link)
+	{
 		if (command->header.type == type && command->seq == seq) {
 			return command;
 		}
@@ -159,7 +164,8 @@ static struct gpu_command *context_find_sent(struct gpu_context *context, uint32
 	return NULL;
 }
 
-static void context_answer_sent(struct gpu_context *context, struct gpu_command *command, uint32_t result)
+static void context_answer_sent(struct gpu_context *context, struct gpu_command *command,
+				uint32_t result)
 {
 	TAILQ_REMOVE(&context->sent, command, link);
 	gpu_answer(context->gpu, command, result);
@@ -218,7 +224,8 @@ static bool context_on_blob(void *opaque, const struct wire_blob *blob, int fd)
 static bool context_on_submitted(void *opaque, const struct wire_submitted *submitted)
 {
 	struct gpu_context *context = opaque;
-	struct gpu_command *command = context_find_sent(context, GPU_SUBMIT_3D, submitted->header.seq);
+	struct gpu_command *command =
+		context_find_sent(context, GPU_SUBMIT_3D, submitted->header.seq);
 	if (!command || command->answered) {
 		return context->closing;
 	}
@@ -237,8 +244,10 @@ static bool context_on_fence(void *opaque, const struct wire_fence *fence)
 {
 	struct gpu_context *context = opaque;
 	struct gpu_command *command;
-	TAILQ_FOREACH (command, &context->sent, link) {
-		if (command->fenced && !command->fence_done && command->timeline == fence->ring_idx &&
+	TAILQ_FOREACH(command, &context->sent, link)
+	{
+		if (command->fenced && !command->fence_done &&
+		    command->timeline == fence->ring_idx &&
 		    command->header.fence_id == fence->fence_id) {
 			break;
 		}
@@ -279,7 +288,8 @@ static const struct gpu_server_events context_events = {
 };
 
 /* What the result of a gpu_server_*() call for a request with an answer means. */
-static enum context_step context_sent(struct gpu_context *context, struct gpu_command *command, int status)
+static enum context_step context_sent(struct gpu_context *context, struct gpu_command *command,
+				      int status)
 {
 	if (status == -EAGAIN) {
 		return STEP_BLOCKED;
@@ -307,7 +317,8 @@ static enum context_step context_try_blob(struct gpu_context *context, struct gp
 	return context_sent(context, command, gpu_server_create_blob(context->server, &message));
 }
 
-static enum context_step context_try_submit(struct gpu_context *context, struct gpu_command *command)
+static enum context_step context_try_submit(struct gpu_context *context,
+					    struct gpu_command *command)
 {
 	const struct gpu_submit_3d *request = (const void *)command->bytes;
 	command->seq = ++context->next_seq;
@@ -318,11 +329,13 @@ static enum context_step context_try_submit(struct gpu_context *context, struct 
 		.fence_id = command->header.fence_id,
 		.bytes = request->size,
 	};
-	return context_sent(context, command, gpu_server_submit(context->server, &message, request + 1));
+	return context_sent(context, command,
+			    gpu_server_submit(context->server, &message, request + 1));
 }
 
 /* What another context made becomes known to this one's server. */
-static enum context_step context_try_attach(struct gpu_context *context, struct gpu_command *command)
+static enum context_step context_try_attach(struct gpu_context *context,
+					    struct gpu_command *command)
 {
 	struct gpu *gpu = context->gpu;
 	struct gpu_resource *resource = gpu_resource_find(gpu, command->resource_id);
@@ -337,7 +350,8 @@ static enum context_step context_try_attach(struct gpu_context *context, struct 
 		}
 		int status = -EPERM;
 		if (resource->blob_flags & GPU_BLOB_SHAREABLE) {
-			status = gpu_server_attach(context->server, resource->id, resource->fd, resource->size);
+			status = gpu_server_attach(context->server, resource->id, resource->fd,
+						   resource->size);
 		}
 		if (status == -EAGAIN) {
 			return STEP_BLOCKED;
@@ -365,8 +379,9 @@ static enum context_step context_try(struct gpu_context *context, struct gpu_com
 	default:
 		/* DETACH: the server may keep knowing a resource until it is unreferenced. */
 		gpu_answer(context->gpu, command,
-			   gpu_resource_find(context->gpu, command->resource_id) ? GPU_OK_NODATA
-										 : GPU_ERR_INVALID_RESOURCE_ID);
+			   gpu_resource_find(context->gpu, command->resource_id)
+				   ? GPU_OK_NODATA
+				   : GPU_ERR_INVALID_RESOURCE_ID);
 		return STEP_DONE;
 	}
 }
@@ -402,7 +417,8 @@ static void context_enqueue(struct gpu_context *context, struct gpu_command *com
 	}
 }
 
-/* Loads and checks what the lists need to know of a SUBMIT_3D.  Returns an error type or GPU_OK_NODATA. */
+/* Loads and checks what the lists need to know of a SUBMIT_3D.  Returns an error type or
+ * GPU_OK_NODATA. */
 static uint32_t context_check_submit(struct gpu_command *command)
 {
 	const struct gpu_submit_3d *request = (const void *)command->bytes;
@@ -410,7 +426,8 @@ static uint32_t context_check_submit(struct gpu_command *command)
 		return GPU_ERR_INVALID_PARAMETER;
 	}
 	command->fenced = command->header.flags & GPU_FLAG_FENCE;
-	command->timeline = command->header.flags & GPU_FLAG_RING_IDX ? command->header.ring_idx : 0;
+	command->timeline =
+		command->header.flags & GPU_FLAG_RING_IDX ? command->header.ring_idx : 0;
 	return command->timeline < WIRE_MAX_TIMELINES ? GPU_OK_NODATA : GPU_ERR_INVALID_PARAMETER;
 }
 
@@ -432,7 +449,8 @@ void gpu_context_command(struct gpu_context *context, struct gpu_command *comman
 	if (command->header.type == GPU_SUBMIT_3D && status == GPU_OK_NODATA) {
 		status = context_check_submit(command);
 	} else if (command->header.type != GPU_RESOURCE_CREATE_BLOB) {
-		command->resource_id = ((const struct gpu_resource_ref *)command->bytes)->resource_id;
+		command->resource_id =
+			((const struct gpu_resource_ref *)command->bytes)->resource_id;
 	}
 	if (status == GPU_OK_NODATA && !gpu_context_hold(context, command)) {
 		status = GPU_ERR_OUT_OF_MEMORY;
@@ -501,7 +519,8 @@ static void context_copy_name(char to[64], const char from[64])
 	}
 }
 
-static struct gpu_context *context_alloc(struct gpu *gpu, const struct gpu_ctx_create *request, unsigned slot)
+static struct gpu_context *context_alloc(struct gpu *gpu, const struct gpu_ctx_create *request,
+					 unsigned slot)
 {
 	struct gpu_context *context = calloc(1, sizeof(*context));
 	if (!context) {
@@ -541,7 +560,8 @@ static bool context_start_server(struct gpu_context *context)
 }
 
 /* A new context in a free slot with its server under way, or NULL and *error. */
-static struct gpu_context *context_make(struct gpu *gpu, const struct gpu_ctx_create *request, uint32_t *error)
+static struct gpu_context *context_make(struct gpu *gpu, const struct gpu_ctx_create *request,
+					uint32_t *error)
 {
 	if (!request->header.ctx_id || gpu_context_find(gpu, request->header.ctx_id)) {
 		*error = GPU_ERR_INVALID_CONTEXT_ID;
@@ -557,7 +577,8 @@ static struct gpu_context *context_make(struct gpu *gpu, const struct gpu_ctx_cr
 	while (slot < GPU_MAX_CONTEXTS && gpu->contexts[slot]) {
 		slot++;
 	}
-	struct gpu_context *context = slot < GPU_MAX_CONTEXTS ? context_alloc(gpu, request, slot) : NULL;
+	struct gpu_context *context =
+		slot < GPU_MAX_CONTEXTS ? context_alloc(gpu, request, slot) : NULL;
 	if (context && capset == 0) {
 		context->plain = context->lost = true;
 	} else if (context && !context_start_server(context)) {
@@ -608,9 +629,11 @@ void gpu_context_destroy(struct gpu *gpu, struct gpu_command *command)
 		next = TAILQ_NEXT(sent, link);
 		if (!sent->fenced) {
 			TAILQ_REMOVE(&context->sent, sent, link);
-			/* A stream's effects end with the context, which is what the guest asked for. */
+			/* A stream's effects end with the context, which is what the guest asked
+			 * for. */
 			context_refuse(gpu, sent,
-				       sent->header.type == GPU_SUBMIT_3D ? GPU_OK_NODATA : GPU_ERR_UNSPEC);
+				       sent->header.type == GPU_SUBMIT_3D ? GPU_OK_NODATA
+									  : GPU_ERR_UNSPEC);
 		}
 	}
 	gpu_answer(gpu, command, GPU_OK_NODATA);

@@ -10,7 +10,8 @@
 
 enum { EDID_BYTES = 128, EDID_MAX_SIDE = 4095 };
 
-/* Fill a base block for @width x @height pixels (1..EDID_MAX_SIDE; larger ones are cut) at 60 Hz. */
+/* Fill a base block for @width x @height pixels (1..EDID_MAX_SIDE; larger ones are cut) at 60 Hz.
+ */
 void edid_make(uint8_t edid[EDID_BYTES], uint32_t width, uint32_t height);
 
 #endif

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gpu.h - inside of the GPU device: state shared by command.c, resource.c, scanout.c, blob.c, context.c
+ * gpu.h - inside of the GPU device: state shared by command.c, resource.c, scanout.c, blob.c,
+ * context.c
  *
- * How it works: virtio_gpu.c copies each control command out of guest memory into a struct gpu_command and gives it to
- * gpu_execute().  It is answered exactly once with gpu_answer*(), mostly at once.  Commands that
- * depend on a server are held: in their context's lists, or on the resource they wait for.
+ * How it works: virtio_gpu.c copies each control command out of guest memory into a struct
+ * gpu_command and gives it to gpu_execute().  It is answered exactly once with gpu_answer*(),
+ * mostly at once.  Commands that depend on a server are held: in their context's lists, or on the
+ * resource they wait for.
  *
- * Order: what goes to a server goes through its context's `waiting` list, in queue order; the list is empty unless the socket is
- * full or an attached resource is not ready.  MAP, UNMAP and UNREF of a blob whose CREATE is not answered yet wait on the resource.
- * Invariants: each held command is counted against its context and all of them together stay below the queue's size, so
- * a stuck context can not stop the control queue.  Numbers of the guest are checked in the function that first loads them.
- * Threads: the device's loop.  No locks.
+ * Order: what goes to a server goes through its context's `waiting` list, in queue order; the list
+ * is empty unless the socket is full or an attached resource is not ready.  MAP, UNMAP and UNREF of
+ * a blob whose CREATE is not answered yet wait on the resource. Invariants: each held command is
+ * counted against its context and all of them together stay below the queue's size, so a stuck
+ * context can not stop the control queue.  Numbers of the guest are checked in the function that
+ * first loads them. Threads: the device's loop.  No locks.
  */
 #ifndef ORIEL_GPU_GPU_H
 #define ORIEL_GPU_GPU_H
@@ -74,7 +77,8 @@ struct gpu_resource {
 	enum gpu_resource_kind kind;
 	bool pending; /* HOST: the server has not answered CREATE_BLOB */
 	uint64_t size, charged;
-	struct display_pages *pages; /* what a display reads; HOST: made at the first SET_SCANOUT_BLOB */
+	struct display_pages
+		*pages; /* what a display reads; HOST: made at the first SET_SCANOUT_BLOB */
 	/* 2D */
 	uint32_t format, width, height;
 	uint8_t *bytes; /* of pages */
@@ -93,9 +97,10 @@ struct gpu_context {
 	struct gpu *gpu;
 	uint32_t id;
 	unsigned slot;
-	bool lost;	  /* no server (any more); commands fail */
-	bool plain;	  /* capset 0: what Linux makes for a program that only wants a display; never has a server */
-	bool closing;	  /* destroyed by the guest; only fences are awaited */
+	bool lost;  /* no server (any more); commands fail */
+	bool plain; /* capset 0: what Linux makes for a program that only wants a display; never has
+		       a server */
+	bool closing; /* destroyed by the guest; only fences are awaited */
 	uint64_t closing_ns, started_ns;
 	struct gpu_server *server; /* NULL if lost */
 	struct gpu_commands waiting, sent;
@@ -114,7 +119,8 @@ struct gpu {
 	struct virtio_gpu_parts parts;
 	struct wire_welcome welcome; /* shared only */
 	/* Gives the answer to the guest; the command itself stays the caller's. */
-	void (*answer)(struct gpu *gpu, struct gpu_command *command, const void *answer, size_t len);
+	void (*answer)(struct gpu *gpu, struct gpu_command *command, const void *answer,
+		       size_t len);
 	void *owner; /* for answer */
 
 	struct gpu_resource *resources[GPU_RESOURCE_BUCKETS];
@@ -132,20 +138,23 @@ struct gpu {
 	uint32_t next_token;
 
 	uint64_t refused, contexts_started, contexts_lost;
-	struct virtio_gpu_context_stats ended[GPU_ENDED_KEPT]; /* ring, next at ended_count % GPU_ENDED_KEPT */
+	struct virtio_gpu_context_stats
+		ended[GPU_ENDED_KEPT]; /* ring, next at ended_count % GPU_ENDED_KEPT */
 	uint64_t ended_count;
 	struct gpu_server_counters ended_totals;
 };
 
 /* command.c */
-/* Everything but the virtio device around it.  gpu->answer is to be set before the first command. */
+/* Everything but the virtio device around it.  gpu->answer is to be set before the first command.
+ */
 struct gpu *gpu_create(const struct virtio_gpu_config *config, const struct virtio_gpu_parts *parts,
 		       struct error *err) MUST_CHECK;
 /* Accepts NULL. */
 void gpu_destroy(struct gpu *gpu);
 /* Forget everything the driver made.  Held commands are answered with errors. */
 void gpu_reset(struct gpu *gpu);
-/* A command of @len bytes with room for them at command->bytes.  NULL if out of memory or @len is out of range. */
+/* A command of @len bytes with room for them at command->bytes.  NULL if out of memory or @len is
+ * out of range. */
 struct gpu_command *gpu_command_create(size_t len) MUST_CHECK;
 /* Takes @command, whose bytes and chain are filled. */
 void gpu_execute(struct gpu *gpu, struct gpu_command *command);
@@ -154,22 +163,26 @@ void gpu_execute_cursor(struct gpu *gpu, struct gpu_command *command);
 /* Answer with a bare header of @type and free @command. */
 void gpu_answer(struct gpu *gpu, struct gpu_command *command, uint32_t type);
 /* Answer with a struct whose first member is a header, filled in here but for padding. */
-void gpu_answer_with(struct gpu *gpu, struct gpu_command *command, uint32_t type, void *answer, size_t len);
+void gpu_answer_with(struct gpu *gpu, struct gpu_command *command, uint32_t type, void *answer,
+		     size_t len);
 void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats);
 
 /* resource.c */
 struct gpu_resource *gpu_resource_find(struct gpu *gpu, uint32_t id);
-/* New, in the table.  NULL and *error (an enum gpu_type) if @id is 0 or taken, or there are too many. */
+/* New, in the table.  NULL and *error (an enum gpu_type) if @id is 0 or taken, or there are too
+ * many. */
 struct gpu_resource *gpu_resource_create(struct gpu *gpu, uint32_t id, enum gpu_resource_kind kind,
 					 uint32_t *error) MUST_CHECK;
 /* Off the scanouts, out of the window and the table.  No waiters may be left. */
 void gpu_resource_destroy(struct gpu *gpu, struct gpu_resource *resource);
 void gpu_resource_destroy_all(struct gpu *gpu);
 /* Calls fn for every resource; fn may destroy the one it is given. */
-void gpu_resource_for_each(struct gpu *gpu, void (*fn)(struct gpu *, struct gpu_resource *, void *), void *opaque);
+void gpu_resource_for_each(struct gpu *gpu, void (*fn)(struct gpu *, struct gpu_resource *, void *),
+			   void *opaque);
 /* Entries for a backing that follow the @offset bytes of a command. */
-struct gpu_backing *gpu_resource_load_backing(struct gpu *gpu, const struct gpu_command *command, size_t offset,
-					      uint32_t count, uint32_t *error) MUST_CHECK;
+struct gpu_backing *gpu_resource_load_backing(struct gpu *gpu, const struct gpu_command *command,
+					      size_t offset, uint32_t count,
+					      uint32_t *error) MUST_CHECK;
 uint32_t gpu_create_2d(struct gpu *gpu, const struct gpu_command *command);
 uint32_t gpu_attach_backing(struct gpu *gpu, const struct gpu_command *command);
 uint32_t gpu_detach_backing(struct gpu *gpu, const struct gpu_command *command);
@@ -186,17 +199,21 @@ void gpu_scanout_forget(struct gpu *gpu, uint32_t resource_id);
 /* blob.c: these take the command */
 void gpu_create_blob(struct gpu *gpu, struct gpu_command *command);
 void gpu_resource_command(struct gpu *gpu, struct gpu_command *command); /* MAP, UNMAP, UNREF */
-/* The server's answer to CREATE_BLOB.  @blob NULL: it will not come.  Takes @fd.  Returns the answer for the guest. */
-uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wire_blob *blob, int fd);
+/* The server's answer to CREATE_BLOB.  @blob NULL: it will not come.  Takes @fd.  Returns the
+ * answer for the guest. */
+uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wire_blob *blob,
+			 int fd);
 
 /* context.c */
 struct gpu_context *gpu_context_find(struct gpu *gpu, uint32_t id);
 void gpu_context_create(struct gpu *gpu, struct gpu_command *command);
 void gpu_context_destroy(struct gpu *gpu, struct gpu_command *command);
 void gpu_context_destroy_all(struct gpu *gpu);
-/* Count @command as unanswered by @context.  False if that would be too much: the caller refuses the command. */
+/* Count @command as unanswered by @context.  False if that would be too much: the caller refuses
+ * the command. */
 bool gpu_context_hold(struct gpu_context *context, struct gpu_command *command) MUST_CHECK;
-/* Takes a SUBMIT_3D, CTX_ATTACH_RESOURCE, CTX_DETACH_RESOURCE, or host CREATE_BLOB whose resource exists. */
+/* Takes a SUBMIT_3D, CTX_ATTACH_RESOURCE, CTX_DETACH_RESOURCE, or host CREATE_BLOB whose resource
+ * exists. */
 void gpu_context_command(struct gpu_context *context, struct gpu_command *command);
 /* Tell every server that knows @resource to forget it, each in its order. */
 void gpu_context_forget_resource(struct gpu *gpu, struct gpu_resource *resource);

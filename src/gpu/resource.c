@@ -2,8 +2,8 @@
 /*
  * resource.c - the table of resources, and 2D resources
  *
- * How it works: chained hash by id.  A 2D resource is a host copy that TRANSFER_TO_HOST_2D fills from the guest pages.
- * Threads: the device's loop.
+ * How it works: chained hash by id.  A 2D resource is a host copy that TRANSFER_TO_HOST_2D fills
+ * from the guest pages. Threads: the device's loop.
  */
 #include "gpu/gpu.h"
 
@@ -82,7 +82,8 @@ void gpu_resource_destroy(struct gpu *gpu, struct gpu_resource *resource)
 	free(resource);
 }
 
-void gpu_resource_for_each(struct gpu *gpu, void (*fn)(struct gpu *, struct gpu_resource *, void *), void *opaque)
+void gpu_resource_for_each(struct gpu *gpu, void (*fn)(struct gpu *, struct gpu_resource *, void *),
+			   void *opaque)
 {
 	for (unsigned i = 0; i < GPU_RESOURCE_BUCKETS; i++) {
 		struct gpu_resource *next;
@@ -115,7 +116,8 @@ uint32_t gpu_create_2d(struct gpu *gpu, const struct gpu_command *command)
 	if (size > gpu->config.limit_2d - gpu->bytes_2d) {
 		return GPU_ERR_OUT_OF_MEMORY;
 	}
-	struct gpu_resource *resource = gpu_resource_create(gpu, request->resource_id, GPU_RESOURCE_2D, &error);
+	struct gpu_resource *resource =
+		gpu_resource_create(gpu, request->resource_id, GPU_RESOURCE_2D, &error);
 	if (!resource) {
 		return error;
 	}
@@ -133,8 +135,8 @@ uint32_t gpu_create_2d(struct gpu *gpu, const struct gpu_command *command)
 	return GPU_OK_NODATA;
 }
 
-struct gpu_backing *gpu_resource_load_backing(struct gpu *gpu, const struct gpu_command *command, size_t offset,
-					      uint32_t count, uint32_t *error)
+struct gpu_backing *gpu_resource_load_backing(struct gpu *gpu, const struct gpu_command *command,
+					      size_t offset, uint32_t count, uint32_t *error)
 {
 	*error = GPU_ERR_INVALID_PARAMETER;
 	if (count > GPU_BACKING_MAX_ENTRIES ||
@@ -142,8 +144,9 @@ struct gpu_backing *gpu_resource_load_backing(struct gpu *gpu, const struct gpu_
 		return NULL;
 	}
 	int code = 0;
-	struct gpu_backing *backing = gpu_backing_create(
-		gpu->parts.gmem, gpu->backing_budget, (const void *)(command->bytes + offset), count, &code);
+	struct gpu_backing *backing =
+		gpu_backing_create(gpu->parts.gmem, gpu->backing_budget,
+				   (const void *)(command->bytes + offset), count, &code);
 	if (!backing && code != -EINVAL) {
 		*error = GPU_ERR_OUT_OF_MEMORY;
 	}
@@ -161,8 +164,8 @@ uint32_t gpu_attach_backing(struct gpu *gpu, const struct gpu_command *command)
 		return GPU_ERR_INVALID_PARAMETER;
 	}
 	uint32_t error;
-	resource->backing =
-		gpu_resource_load_backing(gpu, command, sizeof(*request), request->nr_entries, &error);
+	resource->backing = gpu_resource_load_backing(gpu, command, sizeof(*request),
+						      request->nr_entries, &error);
 	return resource->backing ? GPU_OK_NODATA : error;
 }
 
@@ -181,7 +184,8 @@ uint32_t gpu_detach_backing(struct gpu *gpu, const struct gpu_command *command)
 	return GPU_OK_NODATA;
 }
 
-/* 5.7.6.8: the offset is that of the rectangle's first pixel; rows are as far apart as in the resource. */
+/* 5.7.6.8: the offset is that of the rectangle's first pixel; rows are as far apart as in the
+ * resource. */
 uint32_t gpu_transfer_2d(struct gpu *gpu, const struct gpu_command *command)
 {
 	const struct gpu_transfer_2d *request = (const void *)command->bytes;
@@ -194,7 +198,8 @@ uint32_t gpu_transfer_2d(struct gpu *gpu, const struct gpu_command *command)
 		return GPU_OK_NODATA; /* a display reads the guest's pages themselves */
 	}
 	if (resource->kind != GPU_RESOURCE_2D || !resource->backing || r.x > resource->width ||
-	    r.width > resource->width - r.x || r.y > resource->height || r.height > resource->height - r.y) {
+	    r.width > resource->width - r.x || r.y > resource->height ||
+	    r.height > resource->height - r.y) {
 		return GPU_ERR_INVALID_PARAMETER;
 	}
 	uint64_t stride = (uint64_t)resource->width * PIXEL_BYTES, from = request->offset;

@@ -29,13 +29,13 @@ void gpu_scanout_forget(struct gpu *gpu, uint32_t resource_id)
 
 static bool scanout_rect_fits(const struct gpu_rect *r, uint32_t width, uint32_t height)
 {
-	return r->width && r->height && r->x <= width && r->width <= width - r->x && r->y <= height &&
-	       r->height <= height - r->y;
+	return r->width && r->height && r->x <= width && r->width <= width - r->x &&
+	       r->y <= height && r->height <= height - r->y;
 }
 
 /* Shows the part @r of the picture @frame; its offset and size are adjusted here. */
-static uint32_t scanout_show(struct gpu *gpu, uint32_t scanout_id, uint32_t resource_id, const struct gpu_rect *r,
-			     struct display_frame *frame)
+static uint32_t scanout_show(struct gpu *gpu, uint32_t scanout_id, uint32_t resource_id,
+			     const struct gpu_rect *r, struct display_frame *frame)
 {
 	if (!scanout_rect_fits(r, frame->width, frame->height)) {
 		return GPU_ERR_INVALID_PARAMETER;
@@ -77,7 +77,8 @@ uint32_t gpu_set_scanout(struct gpu *gpu, const struct gpu_command *command)
 /* What a display can read of a blob; NULL if nothing. */
 static struct display_pages *scanout_blob_pages(struct gpu_resource *resource)
 {
-	if (!resource->pages && resource->kind == GPU_RESOURCE_HOST && !resource->pending && resource->fd >= 0) {
+	if (!resource->pages && resource->kind == GPU_RESOURCE_HOST && !resource->pending &&
+	    resource->fd >= 0) {
 		resource->pages = display_pages_map(resource->fd, resource->size);
 	}
 	return resource->pages;
@@ -149,7 +150,8 @@ uint32_t gpu_cursor(struct gpu *gpu, const struct gpu_command *command)
 		display_move_cursor(gpu->parts.display, request->pos.scanout_id, x, y);
 		return GPU_OK_NODATA;
 	}
-	struct display_cursor cursor = {.x = x, .y = y, .hot_x = request->hot_x, .hot_y = request->hot_y};
+	struct display_cursor cursor = {
+		.x = x, .y = y, .hot_x = request->hot_x, .hot_y = request->hot_y};
 	if (request->resource_id) {
 		struct gpu_resource *resource = gpu_resource_find(gpu, request->resource_id);
 		if (!resource || resource->kind != GPU_RESOURCE_2D) {

@@ -2,9 +2,9 @@
 /*
  * server.c - client of one oriel-gpu process
  *
- * How it works: a non-blocking SOCK_SEQPACKET pair made here; the other end goes to the spawner.  The state page is a memfd
- * made here too, sealed, so that reading it can never fault.
- * Threads: the device's loop.
+ * How it works: a non-blocking SOCK_SEQPACKET pair made here; the other end goes to the spawner.
+ * The state page is a memfd made here too, sealed, so that reading it can never fault. Threads: the
+ * device's loop.
  */
 #include "gpu/server.h"
 #include "base/own.h"
@@ -85,7 +85,8 @@ int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **wh
 		return -EINVAL;
 	}
 	int mode = fcntl(fd, F_GETFL);
-	if (mode < 0 || (mode & O_ACCMODE) != O_RDWR || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) {
+	if (mode < 0 || (mode & O_ACCMODE) != O_RDWR ||
+	    (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) {
 		*why = "not writable";
 		return -EINVAL;
 	}
@@ -109,7 +110,8 @@ static bool server_take_welcome(struct gpu_server *server, struct wire_welcome *
 	if (welcome->status != 0 || welcome->version != WIRE_VERSION) {
 		char why[sizeof(welcome->text)];
 		memcpy(why, welcome->text, sizeof(why));
-		server_report_lost(server, welcome->status && *why ? why : "it speaks another version");
+		server_report_lost(server,
+				   welcome->status && *why ? why : "it speaks another version");
 		return true;
 	}
 	server->welcomed = true;
@@ -162,7 +164,8 @@ static size_t server_message_size(uint32_t kind)
 static bool server_take_message(struct gpu_server *server, union server_message *message, int *fd)
 {
 	const struct gpu_server_events *events = server->config.events;
-	if (!server->welcomed && message->header.kind != WIRE_WELCOME && message->header.kind != WIRE_FATAL) {
+	if (!server->welcomed && message->header.kind != WIRE_WELCOME &&
+	    message->header.kind != WIRE_FATAL) {
 		return false;
 	}
 	switch (message->header.kind) {
@@ -250,7 +253,8 @@ static int server_make_state(struct wire_state **state, struct error *err)
 	return fd_take(&fd);
 }
 
-static int server_send_hello(int socket, const struct gpu_server_config *config, bool query_only, int state_fd)
+static int server_send_hello(int socket, const struct gpu_server_config *config, bool query_only,
+			     int state_fd)
 {
 	struct wire_hello hello = {
 		.header = {.kind = WIRE_HELLO, .len = sizeof(hello)},
@@ -305,7 +309,8 @@ struct gpu_server *gpu_server_start(const struct gpu_server_config *config, stru
 	}
 	server->socket = server_connect(config, false, state_fd, err);
 	if (server->socket >= 0) {
-		server->source = loop_add_fd(config->loop, server->socket, EPOLLIN, server_on_socket, server);
+		server->source = loop_add_fd(config->loop, server->socket, EPOLLIN,
+					     server_on_socket, server);
 	}
 	if (!server->source) {
 		if (server->socket >= 0) {
@@ -371,7 +376,8 @@ static int server_stream_fd(const void *stream, size_t len)
 	return fd_take(&fd);
 }
 
-int gpu_server_submit(struct gpu_server *server, const struct wire_submit *request, const void *stream)
+int gpu_server_submit(struct gpu_server *server, const struct wire_submit *request,
+		      const void *stream)
 {
 	if (request->bytes > WIRE_MAX_INLINE) {
 		AUTO_FD int fd = server_stream_fd(stream, request->bytes);
@@ -389,7 +395,8 @@ int gpu_server_submit(struct gpu_server *server, const struct wire_submit *reque
 	return server_send(server, &message, message.submit.header.len, -1);
 }
 
-static struct wire_resource server_resource(enum wire_kind kind, uint32_t resource_id, uint64_t size)
+static struct wire_resource server_resource(enum wire_kind kind, uint32_t resource_id,
+					    uint64_t size)
 {
 	return (struct wire_resource){
 		.header = {.kind = kind, .len = sizeof(struct wire_resource)},
@@ -431,15 +438,19 @@ pid_t gpu_server_pid(const struct gpu_server *server)
 }
 
 /* Waits for the answer to a query.  Returns 0 with *welcome filled as received. */
-static int server_await_welcome(int socket, unsigned limit_ms, struct wire_welcome *welcome, struct error *err)
+static int server_await_welcome(int socket, unsigned limit_ms, struct wire_welcome *welcome,
+				struct error *err)
 {
 	uint64_t deadline = loop_now_ns() + (uint64_t)limit_ms * 1000000;
 	for (;;) {
 		uint64_t now = loop_now_ns();
 		struct pollfd poll_fd = {.fd = socket, .events = POLLIN};
-		int ready = now < deadline ? poll(&poll_fd, 1, (int)((deadline - now) / 1000000) + 1) : 0;
+		int ready = now < deadline
+				    ? poll(&poll_fd, 1, (int)((deadline - now) / 1000000) + 1)
+				    : 0;
 		if (ready == 0) {
-			return error_set(err, -ETIMEDOUT, "gpu: the Vulkan server did not answer within %u ms",
+			return error_set(err, -ETIMEDOUT,
+					 "gpu: the Vulkan server did not answer within %u ms",
 					 limit_ms);
 		}
 		if (ready > 0) {
@@ -449,8 +460,9 @@ static int server_await_welcome(int socket, unsigned limit_ms, struct wire_welco
 	ssize_t got = sock_recv(socket, welcome, sizeof(*welcome), NULL, NULL);
 	if (got != (ssize_t)sizeof(*welcome) || welcome->header.kind != WIRE_WELCOME ||
 	    welcome->header.len != sizeof(*welcome)) {
-		return error_set(err, -EPROTO, got == 0 ? "gpu: the Vulkan server ended while starting"
-							: "gpu: the Vulkan server sent nonsense");
+		return error_set(err, -EPROTO,
+				 got == 0 ? "gpu: the Vulkan server ended while starting"
+					  : "gpu: the Vulkan server sent nonsense");
 	}
 	return 0;
 }
@@ -478,10 +490,12 @@ int gpu_server_query(const struct gpu_spawner *spawner, uint32_t token, unsigned
 	server_clean_text(welcome->text, sizeof(welcome->text));
 	server_clean_text(welcome->driver, sizeof(welcome->driver));
 	if (welcome->status != 0) {
-		return error_set(err, -ENODEV, "%s", *welcome->text ? welcome->text : "no usable Vulkan driver");
+		return error_set(err, -ENODEV, "%s",
+				 *welcome->text ? welcome->text : "no usable Vulkan driver");
 	}
 	if (welcome->version != WIRE_VERSION) {
-		return error_set(err, -EPROTO, "gpu: oriel-gpu belongs to another version of oriel");
+		return error_set(err, -EPROTO,
+				 "gpu: oriel-gpu belongs to another version of oriel");
 	}
 	return 0;
 }

@@ -2,10 +2,10 @@
 /*
  * server.h - client of one oriel-gpu process (src/wire/wire.h)
  *
- * Nothing here waits, save gpu_server_query() with a bound.  What does not fit into the socket is refused with -EAGAIN and
- * the room event tells when to try again.  Every message and descriptor of the server is checked; a server that breaks the
- * rules is reported as lost.
- * Threads: the device's loop.
+ * Nothing here waits, save gpu_server_query() with a bound.  What does not fit into the socket is
+ * refused with -EAGAIN and the room event tells when to try again.  Every message and descriptor of
+ * the server is checked; a server that breaks the rules is reported as lost. Threads: the device's
+ * loop.
  */
 #ifndef ORIEL_GPU_SERVER_H
 #define ORIEL_GPU_SERVER_H
@@ -22,18 +22,20 @@
 struct gpu_server;
 
 /*
- * What the server says.  Inside any of these the server may be stopped with gpu_server_stop().  blob, submitted and fence
- * return false if the server answered what nobody asked; it is lost then.
+ * What the server says.  Inside any of these the server may be stopped with gpu_server_stop().
+ * blob, submitted and fence return false if the server answered what nobody asked; it is lost then.
  */
 struct gpu_server_events {
 	void (*welcome)(void *opaque, const struct wire_welcome *welcome);
-	/* @fd (-1 if status is not 0) is verified, at least blob->size bytes; the callee owns it. */
+	/* @fd (-1 if status is not 0) is verified, at least blob->size bytes; the callee owns it.
+	 */
 	bool (*blob)(void *opaque, const struct wire_blob *blob, int fd);
 	bool (*submitted)(void *opaque, const struct wire_submitted *submitted);
 	bool (*fence)(void *opaque, const struct wire_fence *fence);
 	/* The socket takes messages again after a -EAGAIN. */
 	void (*room)(void *opaque);
-	/* It is dead, stuck or broke the rules; nothing more will come.  @why is printable.  To be stopped. */
+	/* It is dead, stuck or broke the rules; nothing more will come.  @why is printable.  To be
+	 * stopped. */
 	void (*lost)(void *opaque, const char *why);
 };
 
@@ -47,33 +49,43 @@ struct gpu_server_config {
 	void *opaque;
 };
 
-/* Counters of the server, read from memory that it may scribble on: plausible numbers only, no promise. */
+/* Counters of the server, read from memory that it may scribble on: plausible numbers only, no
+ * promise. */
 struct gpu_server_counters {
 	uint64_t commands, draws, dispatches, submits;
 };
 
 /* Ask for a server and say hello.  Requests may follow at once.  NULL with @err on failure. */
-struct gpu_server *gpu_server_start(const struct gpu_server_config *config, struct error *err) MUST_CHECK;
-/* Close the socket and have the process ended.  No event comes any more.  Legal inside events.  Accepts NULL. */
+struct gpu_server *gpu_server_start(const struct gpu_server_config *config,
+				    struct error *err) MUST_CHECK;
+/* Close the socket and have the process ended.  No event comes any more.  Legal inside events.
+ * Accepts NULL. */
 void gpu_server_stop(struct gpu_server *server);
 
-/* Requests; 0, or -EAGAIN if there is no room, or -EPIPE etc. (lost is reported through the loop). */
-int gpu_server_create_blob(struct gpu_server *server, const struct wire_create_blob *request) MUST_CHECK;
-int gpu_server_submit(struct gpu_server *server, const struct wire_submit *request, const void *stream) MUST_CHECK;
+/* Requests; 0, or -EAGAIN if there is no room, or -EPIPE etc. (lost is reported through the loop).
+ */
+int gpu_server_create_blob(struct gpu_server *server,
+			   const struct wire_create_blob *request) MUST_CHECK;
+int gpu_server_submit(struct gpu_server *server, const struct wire_submit *request,
+		      const void *stream) MUST_CHECK;
 int gpu_server_unref(struct gpu_server *server, uint32_t resource_id) MUST_CHECK;
-int gpu_server_attach(struct gpu_server *server, uint32_t resource_id, int fd, uint64_t size) MUST_CHECK;
+int gpu_server_attach(struct gpu_server *server, uint32_t resource_id, int fd,
+		      uint64_t size) MUST_CHECK;
 
 bool gpu_server_is_welcomed(const struct gpu_server *server);
-void gpu_server_read_counters(const struct gpu_server *server, struct gpu_server_counters *counters);
+void gpu_server_read_counters(const struct gpu_server *server,
+			      struct gpu_server_counters *counters);
 pid_t gpu_server_pid(const struct gpu_server *server);
 
 /*
- * 0 if @fd is memory that can be mapped and can not change its size: a memfd of at least @size bytes and whole pages, sealed
- * against shrinking and growing and not against writing.  *actual becomes its size.  Else -EINVAL and a reason in *why.
+ * 0 if @fd is memory that can be mapped and can not change its size: a memfd of at least @size
+ * bytes and whole pages, sealed against shrinking and growing and not against writing.  *actual
+ * becomes its size.  Else -EINVAL and a reason in *why.
  */
 int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **why) MUST_CHECK;
 
-/* Start a server only to ask what it offers.  Waits up to @limit_ms.  @err has the server's reason on failure. */
+/* Start a server only to ask what it offers.  Waits up to @limit_ms.  @err has the server's reason
+ * on failure. */
 int gpu_server_query(const struct gpu_spawner *spawner, uint32_t token, unsigned limit_ms,
 		     struct wire_welcome *welcome, struct error *err) MUST_CHECK;
 

@@ -13,12 +13,14 @@
 
 struct gpu_spawner {
 	/*
-	 * Start a server with @socket (borrowed; the spawner sends or duplicates it) as its end of the wire.  Returns at
-	 * once; a start that fails later shows as end of stream on the other end.  @token (not 0, unique) names the
-	 * server in the calls below.  -errno if nothing was started.
+	 * Start a server with @socket (borrowed; the spawner sends or duplicates it) as its end of
+	 * the wire.  Returns at once; a start that fails later shows as end of stream on the other
+	 * end.  @token (not 0, unique) names the server in the calls below.  -errno if nothing was
+	 * started.
 	 */
 	int (*start)(void *opaque, uint32_t token, int socket);
-	/* The server's socket was closed and it is not needed any more: see that it ends, by force if it must be. */
+	/* The server's socket was closed and it is not needed any more: see that it ends, by force
+	 * if it must be. */
 	void (*end)(void *opaque, uint32_t token);
 	/* Process id, or 0 if not known (yet, or any more). */
 	pid_t (*pid)(void *opaque, uint32_t token);

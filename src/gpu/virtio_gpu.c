@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtio_gpu.c - the virtio side of the GPU device (virtio 1.2, 5.7): queues, configuration, window placement
+ * virtio_gpu.c - the virtio side of the GPU device (virtio 1.2, 5.7): queues, configuration, window
+ * placement
  *
- * How it works: each chain is copied out of guest memory once, as a whole, then executed from the copy.  Answers that come
- * later find their chain in the command.
- * Threads: the device's loop; config_* and the placement on a vCPU thread, touching only `events` and the engine.
+ * How it works: each chain is copied out of guest memory once, as a whole, then executed from the
+ * copy.  Answers that come later find their chain in the command. Threads: the device's loop;
+ * config_* and the placement on a vCPU thread, touching only `events` and the engine.
  */
 #include "gpu/virtio_gpu.h"
 #include "base/log.h"
@@ -24,9 +25,9 @@ struct virtio_gpu {
 	struct virtio_device device; /* first: callbacks cast it */
 	struct gpu *gpu;
 	struct engine *engine;
-	atomic_uint events;	     /* config.events_read */
+	atomic_uint events; /* config.events_read */
 	uint32_t scanouts, capsets;
-	bool in_batch;		     /* the interrupt comes at its end */
+	bool in_batch; /* the interrupt comes at its end */
 };
 
 uint64_t virtio_gpu_default_window(uint64_t ram_bytes)
@@ -49,7 +50,8 @@ static uint64_t virtio_gpu_config_read(struct virtio_device *device, unsigned of
 	return virtio_config_load(&config, sizeof(config), offset, size);
 }
 
-static void virtio_gpu_config_write(struct virtio_device *device, unsigned offset, unsigned size, uint64_t value)
+static void virtio_gpu_config_write(struct virtio_device *device, unsigned offset, unsigned size,
+				    uint64_t value)
 {
 	struct virtio_gpu *self = (struct virtio_gpu *)device;
 	if (offset == offsetof(struct gpu_config, events_clear) && size == 4) {
@@ -71,7 +73,8 @@ static struct gpu *virtio_gpu_inner(struct virtio_device *device)
 	return ((struct virtio_gpu *)device)->gpu;
 }
 
-static void virtio_gpu_answer(struct gpu *gpu, struct gpu_command *command, const void *answer, size_t len)
+static void virtio_gpu_answer(struct gpu *gpu, struct gpu_command *command, const void *answer,
+			      size_t len)
 {
 	struct virtio_gpu *self = gpu->owner;
 	struct virtq *queue = virtio_device_queue(&self->device, command->queue);
@@ -100,8 +103,9 @@ static void virtio_gpu_reject(struct virtq *queue, struct virtq_chain *chain)
 static void virtio_gpu_take(struct virtio_gpu *self, unsigned index, struct virtq_chain *chain)
 {
 	struct virtq *queue = virtio_device_queue(&self->device, index);
-	struct gpu_command *command =
-		chain->readable_len <= GPU_MAX_REQUEST ? gpu_command_create((size_t)chain->readable_len) : NULL;
+	struct gpu_command *command = chain->readable_len <= GPU_MAX_REQUEST
+					      ? gpu_command_create((size_t)chain->readable_len)
+					      : NULL;
 	if (!command) {
 		self->gpu->refused++;
 		virtio_gpu_reject(queue, chain);
@@ -119,7 +123,8 @@ static void virtio_gpu_take(struct virtio_gpu *self, unsigned index, struct virt
 
 static void virtio_gpu_activate(struct virtio_device *device)
 {
-	virtio_gpu_inner(device)->queue_size = virtq_size(virtio_device_queue(device, GPU_QUEUE_CONTROL));
+	virtio_gpu_inner(device)->queue_size =
+		virtq_size(virtio_device_queue(device, GPU_QUEUE_CONTROL));
 }
 
 static void virtio_gpu_notify(struct virtio_device *device, unsigned index)

@@ -20,10 +20,12 @@
 #include <sys/types.h>
 
 struct virtio_gpu_config {
-	bool shared;		/* offer Vulkan contexts; false: 2D only, no window, no servers */
-	uint64_t window_bytes;	/* host-visible window, a power of two; 0: virtio_gpu_default_window() of guest RAM */
-	uint64_t memory_limit;	/* host memory of all blobs together, bytes; 0: the larger of window and 1 GiB */
-	uint64_t limit_2d;	/* host memory of all 2D resources together, bytes; 0: 256 MiB */
+	bool shared;	       /* offer Vulkan contexts; false: 2D only, no window, no servers */
+	uint64_t window_bytes; /* host-visible window, a power of two; 0:
+				  virtio_gpu_default_window() of guest RAM */
+	uint64_t memory_limit; /* host memory of all blobs together, bytes; 0: the larger of window
+				  and 1 GiB */
+	uint64_t limit_2d;     /* host memory of all 2D resources together, bytes; 0: 256 MiB */
 	unsigned start_limit_ms; /* a server must be ready within; 0: 30 s */
 };
 
@@ -31,7 +33,7 @@ struct virtio_gpu_config {
 struct virtio_gpu_parts {
 	struct loop *loop;
 	const struct gmem *gmem;
-	struct engine *engine;		   /* NULL only without shared */
+	struct engine *engine; /* NULL only without shared */
 	struct display *display;
 	const struct gpu_spawner *spawner; /* NULL only without shared */
 };
@@ -40,19 +42,21 @@ struct virtio_gpu_parts {
 uint64_t virtio_gpu_default_window(uint64_t ram_bytes);
 
 /*
- * With config->shared this starts a server to ask what the host's Vulkan driver offers, and waits for it for at most
- * start_limit_ms; its error line ("no Vulkan driver") becomes @err.  NULL on failure.
+ * With config->shared this starts a server to ask what the host's Vulkan driver offers, and waits
+ * for it for at most start_limit_ms; its error line ("no Vulkan driver") becomes @err.  NULL on
+ * failure.
  */
 struct virtio_device *virtio_gpu_create(const struct virtio_gpu_config *config,
-					const struct virtio_gpu_parts *parts, struct error *err) MUST_CHECK;
+					const struct virtio_gpu_parts *parts,
+					struct error *err) MUST_CHECK;
 
 enum { VIRTIO_GPU_STATS_CONTEXTS = 64 };
 
 struct virtio_gpu_context_stats {
 	uint32_t ctx_id;
 	pid_t pid;
-	bool live;		 /* false: ended, one of the last ones */
-	char name[64];		 /* what the guest calls it; printable ASCII */
+	bool live;     /* false: ended, one of the last ones */
+	char name[64]; /* what the guest calls it; printable ASCII */
 	uint64_t commands, draws, dispatches, submits; /* as the server counted them */
 };
 
@@ -61,7 +65,8 @@ struct virtio_gpu_stats {
 	uint32_t api_version;
 	uint64_t contexts_started, contexts_lost;
 	uint64_t commands, draws, dispatches, submits; /* of all contexts, also ended ones */
-	uint64_t blob_bytes, mapped_bytes, refused;    /* refused: control commands answered with an error */
+	uint64_t blob_bytes, mapped_bytes,
+		refused; /* refused: control commands answered with an error */
 	unsigned context_count;
 	struct virtio_gpu_context_stats contexts[VIRTIO_GPU_STATS_CONTEXTS]; /* live ones first */
 };

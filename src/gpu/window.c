@@ -66,7 +66,8 @@ static void window_mark(struct gpu_window *window, uint64_t first, uint64_t end,
 	}
 }
 
-int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t len, const char **why)
+int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t len,
+		   const char **why)
 {
 	if (offset % GPU_WINDOW_GRANULE || len % GPU_WINDOW_GRANULE || !len) {
 		*why = "not page aligned";
@@ -94,6 +95,7 @@ int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t 
 
 void gpu_window_unmap(struct gpu_window *window, uint64_t offset, uint64_t len)
 {
-	window_mark(window, offset / GPU_WINDOW_GRANULE, (offset + len) / GPU_WINDOW_GRANULE, false);
+	window_mark(window, offset / GPU_WINDOW_GRANULE, (offset + len) / GPU_WINDOW_GRANULE,
+		    false);
 	engine_window_unmap(window->engine, offset, len);
 }

@@ -22,10 +22,12 @@ struct gpu_window *gpu_window_create(struct engine *engine, uint64_t len) MUST_C
 /* Accepts NULL.  Unmaps what is left. */
 void gpu_window_destroy(struct gpu_window *window);
 /*
- * Map the first @len bytes of @fd (borrowed, sealed) at @offset.  -EINVAL: not multiples of the granule, or outside;
- * -EEXIST: something is mapped there; or the engine's error.  *why tells a person.
+ * Map the first @len bytes of @fd (borrowed, sealed) at @offset.  -EINVAL: not multiples of the
+ * granule, or outside; -EEXIST: something is mapped there; or the engine's error.  *why tells a
+ * person.
  */
-int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t len, const char **why) MUST_CHECK;
+int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t len,
+		   const char **why) MUST_CHECK;
 /* The range must have been mapped as such. */
 void gpu_window_unmap(struct gpu_window *window, uint64_t offset, uint64_t len);
 

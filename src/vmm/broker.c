@@ -49,7 +49,8 @@ static int broker_send(struct broker *broker, enum broker_kind kind, uint32_t to
 	if (sent == -EAGAIN) {
 		struct pollfd room = {.fd = broker->socket, .events = POLLOUT};
 		if (poll(&room, 1, BROKER_SEND_LIMIT_MS) > 0) {
-			sent = sock_send(broker->socket, &request, sizeof(request), &fd, fd >= 0 ? 1 : 0);
+			sent = sock_send(broker->socket, &request, sizeof(request), &fd,
+					 fd >= 0 ? 1 : 0);
 		}
 	}
 	return sent < 0 ? (int)sent : 0;
@@ -120,11 +121,13 @@ static void broker_report_end(const struct broker_helper *helper, int status)
 	if (helper->ending || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
 		log_debug("broker: %s (process %d) ended", name, (int)helper->pid);
 	} else if (WIFSIGNALED(status)) {
-		log_warn("%s (process %d) was ended by signal %d", name, (int)helper->pid, WTERMSIG(status));
+		log_warn("%s (process %d) was ended by signal %d", name, (int)helper->pid,
+			 WTERMSIG(status));
 	} else if (WEXITSTATUS(status) == BROKER_EXIT_NO_EXEC) {
 		log_error("%s can not be executed", name);
 	} else {
-		log_warn("%s (process %d) ended with status %d", name, (int)helper->pid, WEXITSTATUS(status));
+		log_warn("%s (process %d) ended with status %d", name, (int)helper->pid,
+			 WEXITSTATUS(status));
 	}
 }
 
@@ -135,9 +138,7 @@ static void broker_take_event(struct broker *broker, const struct broker_event *
 		return;
 	}
 	switch (event->kind) {
-	case BROKER_STARTED:
-		helper->pid = event->pid;
-		break;
+	case BROKER_STARTED: helper->pid = event->pid; break;
 	case BROKER_FAILED:
 		log_error("broker: can not start a helper: %s", strerror(event->status));
 		helper->token = 0;
@@ -222,7 +223,8 @@ void broker_stop(struct broker *broker)
 	}
 	loop_remove(broker->source);
 	close(broker->socket);
-	/* It ends by itself when its socket does; the bound is for a broker that was stopped by a signal, say. */
+	/* It ends by itself when its socket does; the bound is for a broker that was stopped by a
+	 * signal, say. */
 	for (int waited = 0; broker->pid > 0; waited += 10) {
 		if (waitpid(broker->pid, NULL, WNOHANG) != 0) {
 			break;

@@ -2,10 +2,10 @@
 /*
  * broker_process.c - the broker itself
  *
- * How it works: one poll() over the socket and a signalfd.  A helper that shall end has a moment to do so by itself, since
- * its own socket is closed by then; then it is killed.  Helpers die with the broker (PR_SET_PDEATHSIG).
- * Invariants: nothing of a request but its kind, its token and its one descriptor is ever used.
- * Threads: one.
+ * How it works: one poll() over the socket and a signalfd.  A helper that shall end has a moment to
+ * do so by itself, since its own socket is closed by then; then it is killed.  Helpers die with the
+ * broker (PR_SET_PDEATHSIG). Invariants: nothing of a request but its kind, its token and its one
+ * descriptor is ever used. Threads: one.
  */
 #include "vmm/broker_process.h"
 #include "base/loop.h"
@@ -31,7 +31,7 @@ struct helper {
 
 struct process {
 	int socket, signals;
-	sigset_t inherited; /* signal mask that helpers get */
+	sigset_t inherited;			      /* signal mask that helpers get */
 	const char *programs[BROKER_START_PASST + 1]; /* by request kind */
 	struct helper helpers[BROKER_MAX_HELPERS];
 };
@@ -39,7 +39,8 @@ struct process {
 static char *const gpu_server_arguments[] = {"oriel-gpu", "--wire", NULL};
 static char *const passt_arguments[] = {"passt", "--foreground", "--quiet", "--fd", "3", NULL};
 /* What it would do by itself, but with a complaint on stderr each time. */
-static char *const passt_arguments_as_root[] = {"passt", "--foreground", "--quiet", "--fd", "3", "--runas", "nobody", NULL};
+static char *const passt_arguments_as_root[] = {"passt", "--foreground", "--quiet", "--fd",
+						"3",	 "--runas",	 "nobody",  NULL};
 
 static char *const *helper_arguments(uint32_t kind)
 {
@@ -50,7 +51,8 @@ static char *const *helper_arguments(uint32_t kind)
 }
 
 /* Room or not: oriel only uses these for messages and statistics. */
-static void process_tell(struct process *process, enum broker_kind kind, uint32_t token, pid_t pid, int status)
+static void process_tell(struct process *process, enum broker_kind kind, uint32_t token, pid_t pid,
+			 int status)
 {
 	struct broker_event event = {.kind = kind, .token = token, .pid = pid, .status = status};
 	(void)!sock_send(process->socket, &event, sizeof(event), NULL, 0);
@@ -66,7 +68,8 @@ static noreturn void helper_exec(struct process *process, uint32_t kind, int soc
 		_exit(BROKER_EXIT_NO_EXEC);
 	}
 	/* dup2() of a number onto itself would keep close-on-exec. */
-	if (socket == HELPER_SOCKET ? fcntl(socket, F_SETFD, 0) < 0 : dup2(socket, HELPER_SOCKET) < 0) {
+	if (socket == HELPER_SOCKET ? fcntl(socket, F_SETFD, 0) < 0
+				    : dup2(socket, HELPER_SOCKET) < 0) {
 		_exit(BROKER_EXIT_NO_EXEC);
 	}
 	if (close_range(HELPER_SOCKET + 1, ~0u, 0) < 0) {
@@ -129,14 +132,9 @@ static bool process_take_request(struct process *process)
 	}
 	switch (request.kind) {
 	case BROKER_START_GPU_SERVER:
-	case BROKER_START_PASST:
-		process_start(process, &request, fd);
-		break;
-	case BROKER_END:
-		process_end(process, request.token, HELPER_GRACE_MS);
-		break;
-	default:
-		break;
+	case BROKER_START_PASST: process_start(process, &request, fd); break;
+	case BROKER_END: process_end(process, request.token, HELPER_GRACE_MS); break;
+	default: break;
 	}
 	return true;
 }
@@ -194,7 +192,8 @@ static bool process_step(struct process *process, bool listening)
 	bool present = listening;
 	if (poll(watched, 2, process_kill_due(process)) > 0) {
 		struct signalfd_siginfo info;
-		if ((watched[0].revents & POLLIN) && read(process->signals, &info, sizeof(info)) == sizeof(info) &&
+		if ((watched[0].revents & POLLIN) &&
+		    read(process->signals, &info, sizeof(info)) == sizeof(info) &&
 		    info.ssi_signo != SIGCHLD) {
 			present = false;
 		}

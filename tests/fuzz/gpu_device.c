@@ -2,10 +2,10 @@
 /*
  * gpu_device.c - a guest and its servers say anything, in any order
  *
- * The input is a list of steps: a control or cursor command of the guest, a message (with or without a descriptor) or the
- * death of a server, a reset.  Ids and sizes are mostly small, so that steps meet.  Checked besides memory safety:
- * each command is answered exactly once, and a reset leaves nothing counted.
- * Threads: one.
+ * The input is a list of steps: a control or cursor command of the guest, a message (with or
+ * without a descriptor) or the death of a server, a reset.  Ids and sizes are mostly small, so that
+ * steps meet.  Checked besides memory safety: each command is answered exactly once, and a reset
+ * leaves nothing counted. Threads: one.
  */
 #include "../unit/gpu_fixture.h"
 #include "base/log.h"
@@ -42,15 +42,36 @@ static uint64_t take_number(struct input *in)
 }
 
 static const uint32_t fuzz_types[] = {
-	GPU_GET_DISPLAY_INFO, GPU_RESOURCE_CREATE_2D, GPU_RESOURCE_UNREF, GPU_SET_SCANOUT, GPU_RESOURCE_FLUSH,
-	GPU_TRANSFER_TO_HOST_2D, GPU_RESOURCE_ATTACH_BACKING, GPU_RESOURCE_DETACH_BACKING, GPU_GET_CAPSET_INFO,
-	GPU_GET_CAPSET, GPU_GET_EDID, GPU_RESOURCE_CREATE_BLOB, GPU_RESOURCE_CREATE_BLOB, GPU_SET_SCANOUT_BLOB,
-	GPU_CTX_CREATE, GPU_CTX_CREATE, GPU_CTX_DESTROY, GPU_CTX_ATTACH_RESOURCE, GPU_CTX_DETACH_RESOURCE,
-	GPU_SUBMIT_3D, GPU_SUBMIT_3D, GPU_RESOURCE_MAP_BLOB, GPU_RESOURCE_UNMAP_BLOB, GPU_UPDATE_CURSOR,
-	GPU_MOVE_CURSOR, 0,
+	GPU_GET_DISPLAY_INFO,
+	GPU_RESOURCE_CREATE_2D,
+	GPU_RESOURCE_UNREF,
+	GPU_SET_SCANOUT,
+	GPU_RESOURCE_FLUSH,
+	GPU_TRANSFER_TO_HOST_2D,
+	GPU_RESOURCE_ATTACH_BACKING,
+	GPU_RESOURCE_DETACH_BACKING,
+	GPU_GET_CAPSET_INFO,
+	GPU_GET_CAPSET,
+	GPU_GET_EDID,
+	GPU_RESOURCE_CREATE_BLOB,
+	GPU_RESOURCE_CREATE_BLOB,
+	GPU_SET_SCANOUT_BLOB,
+	GPU_CTX_CREATE,
+	GPU_CTX_CREATE,
+	GPU_CTX_DESTROY,
+	GPU_CTX_ATTACH_RESOURCE,
+	GPU_CTX_DETACH_RESOURCE,
+	GPU_SUBMIT_3D,
+	GPU_SUBMIT_3D,
+	GPU_RESOURCE_MAP_BLOB,
+	GPU_RESOURCE_UNMAP_BLOB,
+	GPU_UPDATE_CURSOR,
+	GPU_MOVE_CURSOR,
+	0,
 };
 
-/* A command of some type whose words come from the input: 32-bit ones, or 64-bit ones where the input wants. */
+/* A command of some type whose words come from the input: 32-bit ones, or 64-bit ones where the
+ * input wants. */
 static void step_command(struct fixture *f, struct input *in, bool cursor)
 {
 	uint8_t bytes[sizeof(struct gpu_header) + 0x7f * 4] = {0};
@@ -76,15 +97,24 @@ static void step_command(struct fixture *f, struct input *in, bool cursor)
 	(cursor ? fixture_send_cursor : fixture_send)(f, 1, bytes, len);
 }
 
-/* Something a server may have been asked for last: answers that fit are found by small sequence numbers. */
+/* Something a server may have been asked for last: answers that fit are found by small sequence
+ * numbers. */
 static void step_server(struct fixture *f, struct input *in)
 {
-	static const uint32_t kinds[] = {WIRE_WELCOME, WIRE_BLOB, WIRE_BLOB, WIRE_SUBMITTED,
-					 WIRE_FENCE, WIRE_FENCE, WIRE_FATAL, WIRE_ARBITER_REQUEST, 0};
-	static const uint32_t sizes[] = {sizeof(struct wire_welcome), sizeof(struct wire_blob), sizeof(struct wire_blob),
-					 sizeof(struct wire_submitted), sizeof(struct wire_fence),
-					 sizeof(struct wire_fence), sizeof(struct wire_fatal),
-					 sizeof(struct wire_arbiter), sizeof(struct wire_header)};
+	static const uint32_t kinds[] = {WIRE_WELCOME,
+					 WIRE_BLOB,
+					 WIRE_BLOB,
+					 WIRE_SUBMITTED,
+					 WIRE_FENCE,
+					 WIRE_FENCE,
+					 WIRE_FATAL,
+					 WIRE_ARBITER_REQUEST,
+					 0};
+	static const uint32_t sizes[] = {sizeof(struct wire_welcome), sizeof(struct wire_blob),
+					 sizeof(struct wire_blob),    sizeof(struct wire_submitted),
+					 sizeof(struct wire_fence),   sizeof(struct wire_fence),
+					 sizeof(struct wire_fatal),   sizeof(struct wire_arbiter),
+					 sizeof(struct wire_header)};
 	uint8_t bytes[sizeof(struct wire_welcome)] = {0};
 	if (!f->server_count) {
 		return;
@@ -99,14 +129,17 @@ static void step_server(struct fixture *f, struct input *in)
 		}
 	}
 	memset(bytes, 0, sizeof(bytes));
-	struct wire_header header = {kinds[kind], sizes[kind] - (take8(in) % 16 == 1), take8(in) & 7};
+	struct wire_header header = {kinds[kind], sizes[kind] - (take8(in) % 16 == 1),
+				     take8(in) & 7};
 	memcpy(bytes, &header, sizeof(header));
 	for (size_t at = sizeof(header); at < sizes[kind] && at < 40; at += 4) {
-		uint32_t number = kinds[kind] == WIRE_WELCOME ? at == 20 : (uint32_t)take_number(in);
+		uint32_t number =
+			kinds[kind] == WIRE_WELCOME ? at == 20 : (uint32_t)take_number(in);
 		memcpy(bytes + at, &number, 4);
 	}
 	int fd = kinds[kind] == WIRE_BLOB && take8(in) % 8
-			 ? fixture_memfd(take8(in) * UINT64_C(1024), take8(in) % 4 ? F_SEAL_SHRINK | F_SEAL_GROW : 0)
+			 ? fixture_memfd(take8(in) * UINT64_C(1024),
+					 take8(in) % 4 ? F_SEAL_SHRINK | F_SEAL_GROW : 0)
 			 : -1;
 	fixture_reply(f, server, bytes, sizes[kind], fd);
 	if (fd >= 0) {
@@ -144,9 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	while (in.at < in.end && sent < FIXTURE_ANSWERS) {
 		switch (take8(&in) % 16) {
-		case 0:
-			step_kill(f, &in);
-			break;
+		case 0: step_kill(f, &in); break;
 		case 1:
 			gpu_reset(f->gpu);
 			check_empty(f, sent);
@@ -155,12 +186,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			step_command(f, &in, true);
 			sent++;
 			break;
-		case 3: case 4: case 5: case 6: case 7:
-			step_server(f, &in);
-			break;
-		default:
-			step_command(f, &in, false);
-			sent++;
+		case 3:
+		case 4:
+		case 5:
+		case 6:
+		case 7: step_server(f, &in); break;
+		default: step_command(f, &in, false); sent++;
 		}
 	}
 	gpu_reset(f->gpu);

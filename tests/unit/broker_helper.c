@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * broker_helper.c - stands for oriel-gpu in the broker's tests: does what single bytes on descriptor 3 say
+ * broker_helper.c - stands for oriel-gpu in the broker's tests: does what single bytes on
+ * descriptor 3 say
  *
- * f: answer with the open descriptors as a bit mask, and the number of arguments; x: exit 7; s: stay forever, whatever
- * happens to the socket; anything else or end of stream: exit 0.
- * Threads: one.
+ * f: answer with the open descriptors as a bit mask, and the number of arguments; x: exit 7; s:
+ * stay forever, whatever happens to the socket; anything else or end of stream: exit 0. Threads:
+ * one.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -23,14 +24,12 @@ int main(int argc, char **argv)
 			}
 			(void)!write(3, answer, sizeof(answer));
 			break;
-		case 'x':
-			return 7;
+		case 'x': return 7;
 		case 's':
 			for (;;) {
 				pause();
 			}
-		default:
-			return 0;
+		default: return 0;
 		}
 	}
 	return argc == 2 && strcmp(argv[1], "--wire") == 0 ? 0 : 1;

@@ -17,8 +17,8 @@ static struct fixture *fixture_of_engine(struct engine *engine)
 	return (struct fixture *)((char *)engine - offsetof(struct fixture, engine));
 }
 
-static int engine_map(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
-		      struct error *err)
+static int engine_map(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset,
+		      uint64_t len, struct error *err)
 {
 	struct fixture *f = fixture_of_engine(engine);
 	if (f->map_status) {
@@ -26,7 +26,8 @@ static int engine_map(struct engine *engine, uint64_t offset, int fd, uint64_t f
 	}
 	f->maps++;
 	if (f->keep_maps) {
-		f->last_map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)fd_offset);
+		f->last_map =
+			mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)fd_offset);
 	}
 	f->last_offset = offset;
 	f->last_len = len;
@@ -41,7 +42,8 @@ static void engine_unmap(struct engine *engine, uint64_t offset, uint64_t len)
 	f->last_len = len;
 }
 
-static const struct engine_ops engine_ops = {.window_map = engine_map, .window_unmap = engine_unmap};
+static const struct engine_ops engine_ops = {.window_map = engine_map,
+					     .window_unmap = engine_unmap};
 
 static struct wire_welcome fixture_make_welcome(int status)
 {
@@ -69,7 +71,8 @@ static int spawner_start(void *opaque, uint32_t token, int socket)
 	fcntl(server->socket, F_SETFL, O_NONBLOCK);
 	size_t count = 1;
 	server->state = -1;
-	ssize_t got = sock_recv(server->socket, &server->hello, sizeof(server->hello), &server->state, &count);
+	ssize_t got = sock_recv(server->socket, &server->hello, sizeof(server->hello),
+				&server->state, &count);
 	assert(got == (ssize_t)sizeof(server->hello) && count == 1);
 	if (!server->hello.query_only) {
 		f->server_count++;
@@ -131,7 +134,8 @@ bool fixture_open(struct fixture *f, bool shared, struct error *err)
 		.limit_2d = 8 << 20,
 		.start_limit_ms = f->real ? 30000 : 300,
 	};
-	struct virtio_gpu_parts parts = {f->loop, f->gmem, &f->engine, f->display, f->real ? f->real : &f->spawner};
+	struct virtio_gpu_parts parts = {f->loop, f->gmem, &f->engine, f->display,
+					 f->real ? f->real : &f->spawner};
 	f->gpu = gpu_create(&config, &parts, err);
 	if (f->gpu) {
 		f->gpu->owner = f;

@@ -10,7 +10,12 @@
 
 #include "gpu/gpu.h"
 
-enum { FIXTURE_SERVERS = 80, FIXTURE_ANSWERS = 4096, FIXTURE_RAM = 1 << 20, FIXTURE_WINDOW = 4 << 20 };
+enum {
+	FIXTURE_SERVERS = 80,
+	FIXTURE_ANSWERS = 4096,
+	FIXTURE_RAM = 1 << 20,
+	FIXTURE_WINDOW = 4 << 20
+};
 #define FIXTURE_RAM_GPA UINT64_C(0x40000000)
 
 struct fixture_answer {
@@ -50,7 +55,8 @@ struct fixture {
 	int map_status;
 };
 
-/* With or without Vulkan.  False (and err) if gpu_create() failed; fixture_close() is to be called anyhow. */
+/* With or without Vulkan.  False (and err) if gpu_create() failed; fixture_close() is to be called
+ * anyhow. */
 bool fixture_open(struct fixture *f, bool shared, struct error *err);
 void fixture_close(struct fixture *f);
 /* Send a control command; its answer will carry @tag. */
@@ -58,7 +64,8 @@ void fixture_send(struct fixture *f, uintptr_t tag, const void *bytes, size_t le
 void fixture_send_cursor(struct fixture *f, uintptr_t tag, const void *bytes, size_t len);
 /* Let the loop handle what is there. */
 void fixture_settle(struct fixture *f);
-/* Let the loop work until the answer with @tag is there, at most @limit_ms.  Its type, 0 if it never came. */
+/* Let the loop work until the answer with @tag is there, at most @limit_ms.  Its type, 0 if it
+ * never came. */
 uint32_t fixture_await(struct fixture *f, uintptr_t tag, unsigned limit_ms);
 /* The answer with @tag, or NULL. */
 const struct fixture_answer *fixture_answer(const struct fixture *f, uintptr_t tag);

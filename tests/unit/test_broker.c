@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_broker.c - helpers are started bare, reported, and leave nothing behind; argv[1] is broker_helper */
+/* test_broker.c - helpers are started bare, reported, and leave nothing behind; argv[1] is
+ * broker_helper */
 #include "unit.h"
 
 #include "base/log.h"

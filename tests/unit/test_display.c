@@ -31,8 +31,11 @@ static void on_cursor(struct display_consumer *consumer, unsigned scanout)
 
 static struct display_frame frame_of(struct display_pages *pages, uint32_t width, uint32_t height)
 {
-	return (struct display_frame){
-		.pages = pages, .stride = width * 4, .width = width, .height = height, .format = PIXEL_BGRX};
+	return (struct display_frame){.pages = pages,
+				      .stride = width * 4,
+				      .width = width,
+				      .height = height,
+				      .format = PIXEL_BGRX};
 }
 
 static void every_format_becomes_rgba(void **state)
@@ -41,10 +44,14 @@ static void every_format_becomes_rgba(void **state)
 		uint32_t format;
 		uint8_t in[4], out[4];
 	} cases[] = {
-		{PIXEL_BGRA, {3, 2, 1, 4}, {1, 2, 3, 4}}, {PIXEL_BGRX, {3, 2, 1, 4}, {1, 2, 3, 255}},
-		{PIXEL_ARGB, {4, 1, 2, 3}, {1, 2, 3, 4}}, {PIXEL_XRGB, {4, 1, 2, 3}, {1, 2, 3, 255}},
-		{PIXEL_RGBA, {1, 2, 3, 4}, {1, 2, 3, 4}}, {PIXEL_XBGR, {4, 3, 2, 1}, {1, 2, 3, 255}},
-		{PIXEL_ABGR, {4, 3, 2, 1}, {1, 2, 3, 4}}, {PIXEL_RGBX, {1, 2, 3, 4}, {1, 2, 3, 255}},
+		{PIXEL_BGRA, {3, 2, 1, 4}, {1, 2, 3, 4}},
+		{PIXEL_BGRX, {3, 2, 1, 4}, {1, 2, 3, 255}},
+		{PIXEL_ARGB, {4, 1, 2, 3}, {1, 2, 3, 4}},
+		{PIXEL_XRGB, {4, 1, 2, 3}, {1, 2, 3, 255}},
+		{PIXEL_RGBA, {1, 2, 3, 4}, {1, 2, 3, 4}},
+		{PIXEL_XBGR, {4, 3, 2, 1}, {1, 2, 3, 255}},
+		{PIXEL_ABGR, {4, 3, 2, 1}, {1, 2, 3, 4}},
+		{PIXEL_RGBX, {1, 2, 3, 4}, {1, 2, 3, 255}},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint8_t out[4];

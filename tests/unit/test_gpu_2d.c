@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_gpu_2d.c - the GPU device without Vulkan: resources, backing, scanouts, cursor, EDID, bad commands */
+/* test_gpu_2d.c - the GPU device without Vulkan: resources, backing, scanouts, cursor, EDID, bad
+ * commands */
 #include "unit.h"
 
 #include "gpu/edid.h"
@@ -44,9 +45,11 @@ struct attach_two {
 	struct gpu_mem_entry entries[2];
 };
 
-static uint32_t attach(struct fixture *f, uint32_t id, uint64_t a, uint32_t a_len, uint64_t b, uint32_t b_len)
+static uint32_t attach(struct fixture *f, uint32_t id, uint64_t a, uint32_t a_len, uint64_t b,
+		       uint32_t b_len)
 {
-	struct attach_two m = {{{.type = GPU_RESOURCE_ATTACH_BACKING}, id, 2}, {{a, a_len, 0}, {b, b_len, 0}}};
+	struct attach_two m = {{{.type = GPU_RESOURCE_ATTACH_BACKING}, id, 2},
+			       {{a, a_len, 0}, {b, b_len, 0}}};
 	return DO(f, m);
 }
 
@@ -61,7 +64,8 @@ static void pictures_travel_from_guest_pages_to_the_display(void **state)
 	struct fixture *f = *state;
 	assert_int_equal(create_2d(f, 1, 16, 16), GPU_OK_NODATA);
 	/* Two ranges in reverse order, the first one odd. */
-	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA + 0x2000, 500, FIXTURE_RAM_GPA, 600), GPU_OK_NODATA);
+	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA + 0x2000, 500, FIXTURE_RAM_GPA, 600),
+			 GPU_OK_NODATA);
 	uint8_t picture[1100];
 	for (unsigned i = 0; i < sizeof(picture); i++) {
 		picture[i] = (uint8_t)(i * 7);
@@ -129,20 +133,27 @@ static void every_number_is_checked(void **state)
 	assert_int_equal(create_2d(f, 0, 16, 16), GPU_ERR_INVALID_RESOURCE_ID);
 	assert_int_equal(create_2d(f, 1, 0, 16), GPU_ERR_INVALID_PARAMETER);
 	assert_int_equal(create_2d(f, 1, UINT32_MAX, UINT32_MAX), GPU_ERR_INVALID_PARAMETER);
-	assert_int_equal(create_2d(f, 1, 4096, 4096), GPU_ERR_OUT_OF_MEMORY); /* the limit is 8 MiB */
+	assert_int_equal(create_2d(f, 1, 4096, 4096),
+			 GPU_ERR_OUT_OF_MEMORY); /* the limit is 8 MiB */
 	assert_int_equal(create_2d(f, 1, 16, 16), GPU_OK_NODATA);
 	assert_int_equal(create_2d(f, 1, 16, 16), GPU_ERR_INVALID_RESOURCE_ID);
 
 	uint64_t end = FIXTURE_RAM_GPA + FIXTURE_RAM;
-	assert_int_equal(attach(f, 2, FIXTURE_RAM_GPA, 64, FIXTURE_RAM_GPA, 64), GPU_ERR_INVALID_RESOURCE_ID);
-	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 64, end - 32, 64), GPU_ERR_INVALID_PARAMETER);
-	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 0, FIXTURE_RAM_GPA, 64), GPU_ERR_INVALID_PARAMETER);
-	assert_int_equal(attach(f, 1, UINT64_MAX - 3, 8, FIXTURE_RAM_GPA, 64), GPU_ERR_INVALID_PARAMETER);
-	struct gpu_transfer_2d transfer = {{.type = GPU_TRANSFER_TO_HOST_2D}, {0, 0, 16, 16}, 0, 1, 0};
+	assert_int_equal(attach(f, 2, FIXTURE_RAM_GPA, 64, FIXTURE_RAM_GPA, 64),
+			 GPU_ERR_INVALID_RESOURCE_ID);
+	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 64, end - 32, 64),
+			 GPU_ERR_INVALID_PARAMETER);
+	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 0, FIXTURE_RAM_GPA, 64),
+			 GPU_ERR_INVALID_PARAMETER);
+	assert_int_equal(attach(f, 1, UINT64_MAX - 3, 8, FIXTURE_RAM_GPA, 64),
+			 GPU_ERR_INVALID_PARAMETER);
+	struct gpu_transfer_2d transfer = {
+		{.type = GPU_TRANSFER_TO_HOST_2D}, {0, 0, 16, 16}, 0, 1, 0};
 	assert_int_equal(DO(f, transfer), GPU_ERR_INVALID_PARAMETER); /* no backing */
 	assert_int_equal(reference(f, GPU_RESOURCE_DETACH_BACKING, 1), GPU_ERR_INVALID_PARAMETER);
 	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 512, FIXTURE_RAM_GPA, 512), GPU_OK_NODATA);
-	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 512, FIXTURE_RAM_GPA, 512), GPU_ERR_INVALID_PARAMETER);
+	assert_int_equal(attach(f, 1, FIXTURE_RAM_GPA, 512, FIXTURE_RAM_GPA, 512),
+			 GPU_ERR_INVALID_PARAMETER);
 	assert_int_equal(DO(f, transfer), GPU_OK_NODATA);
 	transfer.offset = 4;
 	assert_int_equal(DO(f, transfer), GPU_ERR_INVALID_PARAMETER);
@@ -171,7 +182,9 @@ static void short_commands_and_wild_counts_are_refused(void **state)
 	struct fixture *f = *state;
 	assert_int_equal(create_2d(f, 1, 16, 16), GPU_OK_NODATA);
 	struct gpu_attach_backing wild = {{.type = GPU_RESOURCE_ATTACH_BACKING}, 1, 0x10000000};
-	assert_int_equal(DO(f, wild), GPU_ERR_INVALID_PARAMETER); /* entries that are not there, times 16 is 2^32 */
+	assert_int_equal(
+		DO(f, wild),
+		GPU_ERR_INVALID_PARAMETER); /* entries that are not there, times 16 is 2^32 */
 	wild.nr_entries = 1;
 	assert_int_equal(DO(f, wild), GPU_ERR_INVALID_PARAMETER);
 	for (uint32_t type = 0; type < 0x400; type++) {
@@ -192,7 +205,8 @@ static void resources_and_entries_are_limited(void **state)
 		made++;
 	}
 	assert_int_equal(made, GPU_MAX_RESOURCES);
-	size_t len = sizeof(struct gpu_attach_backing) + GPU_BACKING_MAX_ENTRIES * sizeof(struct gpu_mem_entry);
+	size_t len = sizeof(struct gpu_attach_backing) +
+		     GPU_BACKING_MAX_ENTRIES * sizeof(struct gpu_mem_entry);
 	struct gpu_attach_backing *m = calloc(1, len);
 	struct gpu_mem_entry *entries = (void *)(m + 1);
 	m->header.type = GPU_RESOURCE_ATTACH_BACKING;
@@ -213,8 +227,13 @@ static void resources_and_entries_are_limited(void **state)
 static void fences_are_echoed_also_by_errors(void **state)
 {
 	struct fixture *f = *state;
-	struct gpu_resource_ref m = {{.type = GPU_RESOURCE_UNREF, .flags = 0xff, .fence_id = 0x123456789,
-				      .ctx_id = 7, .ring_idx = 5}, 99, 0};
+	struct gpu_resource_ref m = {{.type = GPU_RESOURCE_UNREF,
+				      .flags = 0xff,
+				      .fence_id = 0x123456789,
+				      .ctx_id = 7,
+				      .ring_idx = 5},
+				     99,
+				     0};
 	fixture_send(f, 1, &m, sizeof(m));
 	const struct gpu_header *answer = &fixture_answer(f, 1)->header;
 	assert_int_equal(answer->type, GPU_ERR_INVALID_RESOURCE_ID);
@@ -259,8 +278,11 @@ static void the_cursor_has_its_own_queue(void **state)
 	struct fixture *f = *state;
 	struct display_cursor cursor;
 	assert_int_equal(create_2d(f, 1, 64, 64), GPU_OK_NODATA);
-	struct gpu_cursor m = {.header = {.type = GPU_UPDATE_CURSOR}, .pos = {1, 30, 40, 0}, .resource_id = 1,
-			       .hot_x = 2, .hot_y = 3};
+	struct gpu_cursor m = {.header = {.type = GPU_UPDATE_CURSOR},
+			       .pos = {1, 30, 40, 0},
+			       .resource_id = 1,
+			       .hot_x = 2,
+			       .hot_y = 3};
 	fixture_send_cursor(f, 1, &m, sizeof(m));
 	assert_int_equal(fixture_type(f, 1), GPU_OK_NODATA);
 	assert_true(display_take_cursor(f->display, 1, &cursor));
@@ -299,14 +321,21 @@ static void large_edids_are_cut_not_wrong(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(pictures_travel_from_guest_pages_to_the_display, open_2d, close_any),
-		cmocka_unit_test_setup_teardown(flush_reports_the_part_that_is_shown, open_2d, close_any),
-		cmocka_unit_test_setup_teardown(a_resource_that_goes_takes_its_scanout_along, open_2d, close_any),
+		cmocka_unit_test_setup_teardown(pictures_travel_from_guest_pages_to_the_display,
+						open_2d, close_any),
+		cmocka_unit_test_setup_teardown(flush_reports_the_part_that_is_shown, open_2d,
+						close_any),
+		cmocka_unit_test_setup_teardown(a_resource_that_goes_takes_its_scanout_along,
+						open_2d, close_any),
 		cmocka_unit_test_setup_teardown(every_number_is_checked, open_2d, close_any),
-		cmocka_unit_test_setup_teardown(short_commands_and_wild_counts_are_refused, open_2d, close_any),
-		cmocka_unit_test_setup_teardown(resources_and_entries_are_limited, open_2d, close_any),
-		cmocka_unit_test_setup_teardown(fences_are_echoed_also_by_errors, open_2d, close_any),
-		cmocka_unit_test_setup_teardown(modes_and_edid_name_the_preferred_size, open_2d, close_any),
+		cmocka_unit_test_setup_teardown(short_commands_and_wild_counts_are_refused, open_2d,
+						close_any),
+		cmocka_unit_test_setup_teardown(resources_and_entries_are_limited, open_2d,
+						close_any),
+		cmocka_unit_test_setup_teardown(fences_are_echoed_also_by_errors, open_2d,
+						close_any),
+		cmocka_unit_test_setup_teardown(modes_and_edid_name_the_preferred_size, open_2d,
+						close_any),
 		cmocka_unit_test_setup_teardown(the_cursor_has_its_own_queue, open_2d, close_any),
 		cmocka_unit_test(large_edids_are_cut_not_wrong),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_gpu_context.c - contexts, blobs, fences and the wire, with the test in the place of the servers */
+/* test_gpu_context.c - contexts, blobs, fences and the wire, with the test in the place of the
+ * servers */
 #include "unit.h"
 
 #include "gpu_fixture.h"
@@ -30,7 +31,8 @@ static int close_any(void **state)
 
 static void send_ctx_create(struct fixture *f, uintptr_t tag, uint32_t ctx)
 {
-	struct gpu_ctx_create m = {{.type = GPU_CTX_CREATE, .ctx_id = ctx}, 4, GPU_CAPSET_VENUS, "vk\033test"};
+	struct gpu_ctx_create m = {
+		{.type = GPU_CTX_CREATE, .ctx_id = ctx}, 4, GPU_CAPSET_VENUS, "vk\033test"};
 	fixture_send(f, tag, &m, sizeof(m));
 }
 
@@ -44,16 +46,23 @@ static unsigned context(struct fixture *f, uint32_t ctx)
 	return server;
 }
 
-static void send_simple(struct fixture *f, uintptr_t tag, uint32_t type, uint32_t ctx, uint32_t resource)
+static void send_simple(struct fixture *f, uintptr_t tag, uint32_t type, uint32_t ctx,
+			uint32_t resource)
 {
 	struct gpu_resource_ref m = {{.type = type, .ctx_id = ctx}, resource, 0};
 	fixture_send(f, tag, &m, sizeof(m));
 }
 
-static void send_blob(struct fixture *f, uintptr_t tag, uint32_t ctx, uint32_t resource, uint64_t size)
+static void send_blob(struct fixture *f, uintptr_t tag, uint32_t ctx, uint32_t resource,
+		      uint64_t size)
 {
-	struct gpu_create_blob m = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = ctx}, resource,
-				    GPU_BLOB_MEM_HOST3D, GPU_BLOB_MAPPABLE | GPU_BLOB_SHAREABLE, 0, 0, size};
+	struct gpu_create_blob m = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = ctx},
+				    resource,
+				    GPU_BLOB_MEM_HOST3D,
+				    GPU_BLOB_MAPPABLE | GPU_BLOB_SHAREABLE,
+				    0,
+				    0,
+				    size};
 	fixture_send(f, tag, &m, sizeof(m));
 }
 
@@ -63,7 +72,8 @@ static void send_map(struct fixture *f, uintptr_t tag, uint32_t resource, uint64
 	fixture_send(f, tag, &m, sizeof(m));
 }
 
-static void send_submit(struct fixture *f, uintptr_t tag, uint32_t ctx, int ring, uint64_t fence, uint32_t size)
+static void send_submit(struct fixture *f, uintptr_t tag, uint32_t ctx, int ring, uint64_t fence,
+			uint32_t size)
 {
 	uint32_t flags = ring >= 0 ? GPU_FLAG_FENCE | GPU_FLAG_RING_IDX : 0;
 	struct gpu_submit_3d *m = calloc(1, sizeof(*m) + size);
@@ -119,7 +129,8 @@ static void blob(struct fixture *f, unsigned server, uint32_t ctx, uint32_t reso
 {
 	send_blob(f, 0x2000 + resource, ctx, resource, size);
 	uint64_t rounded = (size + 4095) / 4096 * 4096;
-	reply_blob(f, server, expect(f, server, WIRE_CREATE_BLOB), rounded, fixture_memfd(rounded, SEALS));
+	reply_blob(f, server, expect(f, server, WIRE_CREATE_BLOB), rounded,
+		   fixture_memfd(rounded, SEALS));
 	assert_int_equal(fixture_type(f, 0x2000 + resource), GPU_OK_NODATA);
 }
 
@@ -304,7 +315,8 @@ static void blobs_are_checked_and_charged(void **state)
 	assert_int_equal(fixture_type(f, 8), GPU_ERR_OUT_OF_MEMORY);
 	assert_int_equal(fixture_type(f, 9), GPU_ERR_INVALID_RESOURCE_ID);
 	assert_int_equal(f->gpu->contexts_lost, 0);
-	struct gpu_create_blob odd = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = 1}, 12, 3, 1, 0, 0, 4096};
+	struct gpu_create_blob odd = {
+		{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = 1}, 12, 3, 1, 0, 0, 4096};
 	fixture_send(f, 10, &odd, sizeof(odd));
 	assert_int_equal(fixture_type(f, 10), GPU_ERR_INVALID_PARAMETER);
 	odd.blob_mem = GPU_BLOB_MEM_HOST3D;
@@ -320,7 +332,8 @@ static void bad_descriptors_end_the_context(void **state)
 	assert_int_equal(pipe(pipes), 0);
 	close(pipes[1]);
 	int fds[] = {
-		fixture_memfd(4096, 0), fixture_memfd(4096, F_SEAL_SHRINK), fixture_memfd(4096, SEALS), pipes[0],
+		fixture_memfd(4096, 0),		fixture_memfd(4096, F_SEAL_SHRINK),
+		fixture_memfd(4096, SEALS),	pipes[0],
 		fixture_memfd(8192 + 1, SEALS), fixture_memfd(8192, SEALS | F_SEAL_WRITE),
 		open("/dev/zero", O_RDWR),
 	};
@@ -495,9 +508,15 @@ static void a_server_that_breaks_the_rules_is_ended(void **state)
 		const void *bytes;
 		size_t len;
 	} messages[] = {
-		{&unasked, sizeof(unasked)}, {&stray, sizeof(stray)},	  {&fence, sizeof(fence)},
-		{&unknown, sizeof(unknown)}, {&short_length, 16},	  {&wrong_way, sizeof(wrong_way)},
-		{&again, sizeof(again)},     {&unasked, sizeof(unasked) - 4}, {"x", 1},
+		{&unasked, sizeof(unasked)},
+		{&stray, sizeof(stray)},
+		{&fence, sizeof(fence)},
+		{&unknown, sizeof(unknown)},
+		{&short_length, 16},
+		{&wrong_way, sizeof(wrong_way)},
+		{&again, sizeof(again)},
+		{&unasked, sizeof(unasked) - 4},
+		{"x", 1},
 		{&fatal, sizeof(fatal)},
 	};
 	for (uint32_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
@@ -532,7 +551,8 @@ static void sharing_passes_the_memory_on_in_order(void **state)
 	struct fixture *f = *state;
 	unsigned a = context(f, 1), b = context(f, 2);
 	send_blob(f, 1, 1, 10, 4096);
-	send_simple(f, 2, GPU_CTX_ATTACH_RESOURCE, 2, 10); /* not ready: waits, and so does what follows */
+	send_simple(f, 2, GPU_CTX_ATTACH_RESOURCE, 2,
+		    10); /* not ready: waits, and so does what follows */
 	send_submit(f, 3, 2, -1, 0, 4);
 	expect_nothing(f, b);
 	reply_blob(f, a, expect(f, a, WIRE_CREATE_BLOB), 4096, fixture_memfd(4096, SEALS));
@@ -555,8 +575,13 @@ static void sharing_passes_the_memory_on_in_order(void **state)
 	send_simple(f, 7, GPU_CTX_ATTACH_RESOURCE, 2, 10);
 	assert_int_equal(fixture_type(f, 7), GPU_ERR_INVALID_RESOURCE_ID);
 	/* Memory that was not made to be shared is not. */
-	struct gpu_create_blob private = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = 1}, 11, GPU_BLOB_MEM_HOST3D,
-					  GPU_BLOB_MAPPABLE, 0, 0, 4096};
+	struct gpu_create_blob private = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = 1},
+					  11,
+					  GPU_BLOB_MEM_HOST3D,
+					  GPU_BLOB_MAPPABLE,
+					  0,
+					  0,
+					  4096};
 	fixture_send(f, 8, &private, sizeof(private));
 	reply_blob(f, a, expect(f, a, WIRE_CREATE_BLOB), 4096, fixture_memfd(4096, SEALS));
 	send_simple(f, 9, GPU_CTX_ATTACH_RESOURCE, 2, 11);
@@ -596,8 +621,12 @@ static void blobs_of_both_kinds_can_be_shown(void **state)
 	uint32_t pixel = 0x11223344;
 	assert_int_equal(pwrite(fd, &pixel, 4, (5 * 64 + 3) * 4), 4);
 	reply_blob(f, a, expect(f, a, WIRE_CREATE_BLOB), 64 * 64 * 4, fd);
-	struct gpu_set_scanout_blob show = {.header = {.type = GPU_SET_SCANOUT_BLOB}, .rect = {3, 5, 61, 59},
-					    .resource_id = 10, .width = 64, .height = 64, .format = PIXEL_BGRX,
+	struct gpu_set_scanout_blob show = {.header = {.type = GPU_SET_SCANOUT_BLOB},
+					    .rect = {3, 5, 61, 59},
+					    .resource_id = 10,
+					    .width = 64,
+					    .height = 64,
+					    .format = PIXEL_BGRX,
 					    .strides = {256}};
 	fixture_send(f, 2, &show, sizeof(show));
 	assert_int_equal(fixture_type(f, 2), GPU_OK_NODATA);
@@ -612,8 +641,9 @@ static void blobs_of_both_kinds_can_be_shown(void **state)
 	struct {
 		struct gpu_create_blob head;
 		struct gpu_mem_entry entry;
-	} guest = {{{.type = GPU_RESOURCE_CREATE_BLOB}, 11, GPU_BLOB_MEM_GUEST, 1, 1, 0, 64 * 64 * 4},
-		   {FIXTURE_RAM_GPA, 64 * 64 * 4, 0}};
+	} guest = {
+		{{.type = GPU_RESOURCE_CREATE_BLOB}, 11, GPU_BLOB_MEM_GUEST, 1, 1, 0, 64 * 64 * 4},
+		{FIXTURE_RAM_GPA, 64 * 64 * 4, 0}};
 	fixture_send(f, 4, &guest, sizeof(guest));
 	assert_int_equal(fixture_type(f, 4), GPU_OK_NODATA);
 	show.resource_id = 11;
@@ -628,7 +658,8 @@ static void blobs_of_both_kinds_can_be_shown(void **state)
 	assert_int_equal(display_frame_row(&frame, 0, rgba, raw), 0);
 	assert_memory_equal(rgba, ((uint8_t[]){0x22, 0x33, 0x44, 255}), 4);
 	send_simple(f, 7, GPU_RESOURCE_UNREF, 0, 11);
-	assert_int_equal(display_frame_row(&frame, 0, rgba, raw), 0); /* the taken frame stays readable */
+	assert_int_equal(display_frame_row(&frame, 0, rgba, raw),
+			 0); /* the taken frame stays readable */
 	display_frame_put(&frame);
 	guest.head.size++;
 	fixture_send(f, 8, &guest, sizeof(guest));
@@ -640,8 +671,8 @@ static void counters_come_from_the_servers_also_ended_ones(void **state)
 {
 	struct fixture *f = *state;
 	unsigned a = context(f, 1);
-	struct wire_state *shared =
-		mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, f->servers[a].state, 0);
+	struct wire_state *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+					 f->servers[a].state, 0);
 	assert_ptr_not_equal(shared, MAP_FAILED);
 	shared->draws = 12;
 	shared->submits = 3;

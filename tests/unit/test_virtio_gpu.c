@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_virtio_gpu.c - the GPU device behind real virtqueues: configuration, chains of all shapes, late answers, reset */
+/* test_virtio_gpu.c - the GPU device behind real virtqueues: configuration, chains of all shapes,
+ * late answers, reset */
 #include "unit.h"
 
 #include "fake_driver.h"
@@ -35,12 +36,14 @@ static void rig_unmap(struct engine *engine, uint64_t offset, uint64_t len)
 {
 }
 
-static const struct engine_ops rig_engine_ops = {.window_place = rig_place, .window_unmap = rig_unmap};
+static const struct engine_ops rig_engine_ops = {.window_place = rig_place,
+						 .window_unmap = rig_unmap};
 
 static void rig_welcome(struct rig *rig)
 {
 	struct wire_welcome welcome = {{WIRE_WELCOME, sizeof(welcome), 0}, 0, WIRE_VERSION};
-	assert_int_equal(sock_send(rig->server, &welcome, sizeof(welcome), NULL, 0), sizeof(welcome));
+	assert_int_equal(sock_send(rig->server, &welcome, sizeof(welcome), NULL, 0),
+			 sizeof(welcome));
 }
 
 static int rig_start(void *opaque, uint32_t token, int socket)
@@ -51,7 +54,8 @@ static int rig_start(void *opaque, uint32_t token, int socket)
 	}
 	rig->server = fcntl(socket, F_DUPFD_CLOEXEC, 0);
 	struct wire_hello hello;
-	assert_int_equal(sock_recv(rig->server, &hello, sizeof(hello), &(int){-1}, &(size_t){0}), -EMSGSIZE);
+	assert_int_equal(sock_recv(rig->server, &hello, sizeof(hello), &(int){-1}, &(size_t){0}),
+			 -EMSGSIZE);
 	if (token == 1) {
 		rig_welcome(rig); /* the query */
 	}
@@ -78,11 +82,12 @@ static int open_rig(void **state)
 	rig->spawner = (struct gpu_spawner){rig_start, rig_end, rig_pid, rig};
 	rig->server = -1;
 	struct virtio_gpu_config config = {.shared = true, .window_bytes = TEST_WINDOW};
-	struct virtio_gpu_parts parts = {rig->driver.loop, rig->driver.gmem, &rig->engine, rig->display,
-					 &rig->spawner};
+	struct virtio_gpu_parts parts = {rig->driver.loop, rig->driver.gmem, &rig->engine,
+					 rig->display, &rig->spawner};
 	struct virtio_device *device = virtio_gpu_create(&config, &parts, &err);
 	assert_non_null(device);
-	fake_start(&rig->driver, device, GPU_F_VIRGL | GPU_F_EDID | GPU_F_RESOURCE_BLOB | GPU_F_CONTEXT_INIT, TEST_QUEUE);
+	fake_start(&rig->driver, device,
+		   GPU_F_VIRGL | GPU_F_EDID | GPU_F_RESOURCE_BLOB | GPU_F_CONTEXT_INIT, TEST_QUEUE);
 	return 0;
 }
 
@@ -96,9 +101,10 @@ static int close_rig(void **state)
 	return 0;
 }
 
-/* Sends @message in pieces of @piece bytes with @room for the answer; returns where the answer will be. */
-static uint8_t *send_pieces(struct rig *rig, unsigned queue, const void *message, uint32_t len, uint32_t piece,
-			    uint32_t room)
+/* Sends @message in pieces of @piece bytes with @room for the answer; returns where the answer will
+ * be. */
+static uint8_t *send_pieces(struct rig *rig, unsigned queue, const void *message, uint32_t len,
+			    uint32_t piece, uint32_t room)
 {
 	struct fake_driver *d = &rig->driver;
 	uint64_t gpa = fake_alloc(d, len + 1), answer = fake_alloc(d, room + 1);
@@ -106,7 +112,8 @@ static uint8_t *send_pieces(struct rig *rig, unsigned queue, const void *message
 	struct fake_buffer buffers[16];
 	unsigned count = 0;
 	for (uint32_t at = 0; at < len; at += piece) {
-		buffers[count++] = (struct fake_buffer){gpa + at, len - at < piece ? len - at : piece, false};
+		buffers[count++] =
+			(struct fake_buffer){gpa + at, len - at < piece ? len - at : piece, false};
 	}
 	if (room) {
 		buffers[count++] = (struct fake_buffer){answer, room, true};
@@ -141,7 +148,8 @@ static void commands_may_come_in_pieces(void **state)
 {
 	struct rig *rig = *state;
 	struct gpu_header ask = {.type = GPU_GET_DISPLAY_INFO};
-	uint8_t *answer = send_pieces(rig, 0, &ask, sizeof(ask), 5, sizeof(struct gpu_display_info));
+	uint8_t *answer =
+		send_pieces(rig, 0, &ask, sizeof(ask), 5, sizeof(struct gpu_display_info));
 	struct gpu_display_info info;
 	memcpy(&info, answer, sizeof(info));
 	assert_int_equal(used_len(rig, 0), sizeof(info));
@@ -171,9 +179,12 @@ static void oversized_commands_are_refused_with_their_fence(void **state)
 	struct rig *rig = *state;
 	struct fake_driver *d = &rig->driver;
 	uint64_t gpa = fake_alloc(d, GPU_MAX_REQUEST + 1), answer = fake_alloc(d, 24);
-	struct gpu_header header = {GPU_SUBMIT_3D, GPU_FLAG_FENCE | GPU_FLAG_RING_IDX, 9, 1, 3, {0}};
+	struct gpu_header header = {
+		GPU_SUBMIT_3D, GPU_FLAG_FENCE | GPU_FLAG_RING_IDX, 9, 1, 3, {0}};
 	memcpy(fake_ptr(d, gpa), &header, sizeof(header));
-	fake_offer_chain(d, 0, (struct fake_buffer[]){{gpa, GPU_MAX_REQUEST + 1, false}, {answer, 24, true}}, 2);
+	fake_offer_chain(
+		d, 0, (struct fake_buffer[]){{gpa, GPU_MAX_REQUEST + 1, false}, {answer, 24, true}},
+		2);
 	fake_kick(d, 0);
 	memcpy(&header, fake_ptr(d, answer), sizeof(header));
 	assert_int_equal(header.type, GPU_ERR_OUT_OF_MEMORY);
@@ -231,7 +242,8 @@ static void a_stuck_context_does_not_stop_a_small_queue(void **state)
 	struct gpu_submit_3d submit = {{.type = GPU_SUBMIT_3D, .ctx_id = 1}, 0, 0};
 	for (unsigned i = 0; i < 10 * TEST_QUEUE; i++) {
 		if (i >= TEST_QUEUE / 4) {
-			rig->driver.queues[0].next_desc = TEST_QUEUE / 2; /* the others are not back */
+			rig->driver.queues[0].next_desc =
+				TEST_QUEUE / 2; /* the others are not back */
 		}
 		send_pieces(rig, 0, &submit, sizeof(submit), 100, 0);
 	}

@@ -17,7 +17,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { LIMIT_MS = 30000, RING_BYTES = 131268, RING_HEAD = 0, RING_TAIL = 64, RING_STATUS = 128, RING_BUFFER = 192 };
+enum {
+	LIMIT_MS = 30000,
+	RING_BYTES = 131268,
+	RING_HEAD = 0,
+	RING_TAIL = 64,
+	RING_STATUS = 128,
+	RING_BUFFER = 192
+};
 
 static const char *server_path;
 
@@ -35,7 +42,8 @@ static int open_bench(void **state)
 	b->broker = broker_start(&config, &err);
 	b->f.real = b->broker ? broker_gpu_spawner(b->broker) : NULL;
 	b->f.keep_maps = true;
-	if (!b->broker || !fixture_open(&b->f, true, &err) || broker_watch(b->broker, b->f.loop, &err) < 0) {
+	if (!b->broker || !fixture_open(&b->f, true, &err) ||
+	    broker_watch(b->broker, b->f.loop, &err) < 0) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
@@ -56,17 +64,23 @@ static int close_bench(void **state)
 
 static uint32_t create_context(struct fixture *f, uintptr_t tag, uint32_t id)
 {
-	struct gpu_ctx_create m = {{.type = GPU_CTX_CREATE, .ctx_id = id}, 4, GPU_CAPSET_VENUS, "wiretest"};
+	struct gpu_ctx_create m = {
+		{.type = GPU_CTX_CREATE, .ctx_id = id}, 4, GPU_CAPSET_VENUS, "wiretest"};
 	fixture_send(f, tag, &m, sizeof(m));
 	return fixture_await(f, tag, LIMIT_MS);
 }
 
 /* As the guest's kernel does it: CREATE and MAP at once.  Returns the memory. */
-static uint8_t *map_shmem(struct fixture *f, uintptr_t tag, uint32_t ctx, uint32_t resource, uint64_t size,
-			  uint64_t offset)
+static uint8_t *map_shmem(struct fixture *f, uintptr_t tag, uint32_t ctx, uint32_t resource,
+			  uint64_t size, uint64_t offset)
 {
-	struct gpu_create_blob create = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = ctx}, resource,
-					 GPU_BLOB_MEM_HOST3D, GPU_BLOB_MAPPABLE, 0, 0, size};
+	struct gpu_create_blob create = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = ctx},
+					 resource,
+					 GPU_BLOB_MEM_HOST3D,
+					 GPU_BLOB_MAPPABLE,
+					 0,
+					 0,
+					 size};
 	struct gpu_map_blob map = {{.type = GPU_RESOURCE_MAP_BLOB}, resource, 0, offset};
 	fixture_send(f, tag, &create, sizeof(create));
 	fixture_send(f, tag + 1, &map, sizeof(map));
@@ -92,7 +106,8 @@ static void put64(struct stream *s, uint64_t value)
 	put32(s, (uint32_t)(value >> 32));
 }
 
-static void submit(struct fixture *f, uintptr_t tag, uint32_t ctx, int ring, uint64_t fence, const struct stream *s)
+static void submit(struct fixture *f, uintptr_t tag, uint32_t ctx, int ring, uint64_t fence,
+		   const struct stream *s)
 {
 	struct {
 		struct gpu_submit_3d head;
@@ -107,7 +122,8 @@ static void submit(struct fixture *f, uintptr_t tag, uint32_t ctx, int ring, uin
 	fixture_send(f, tag, &m, sizeof(m.head) + s->count * 4);
 }
 
-/* vkCreateRingMESA as Mesa sends it, ring id 0x55; the server polls for @idle_ms before it sleeps. */
+/* vkCreateRingMESA as Mesa sends it, ring id 0x55; the server polls for @idle_ms before it sleeps.
+ */
 static struct stream create_ring(uint32_t resource, uint32_t idle_ms)
 {
 	struct stream s = {0};
@@ -234,8 +250,13 @@ static void a_blocked_context_blocks_nobody(void **state)
 	put64(&wait, 0x55);
 	put64(&wait, 32);
 	submit(f, 21, 1, -1, 0, &wait);
-	struct gpu_create_blob blob = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = 1}, 5, GPU_BLOB_MEM_HOST3D,
-				       GPU_BLOB_MAPPABLE, 0, 0, 4096};
+	struct gpu_create_blob blob = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = 1},
+				       5,
+				       GPU_BLOB_MEM_HOST3D,
+				       GPU_BLOB_MAPPABLE,
+				       0,
+				       0,
+				       4096};
 	fixture_send(f, 22, &blob, sizeof(blob));
 	submit(f, 23, 2, 0, 1, &nothing);
 	assert_int_equal(fixture_await(f, 23, LIMIT_MS), GPU_OK_NODATA);
