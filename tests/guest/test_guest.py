@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stock Debian kernel and user space on the board: boot, disks, network, console, random numbers, power."""
 import hashlib
+import gzip
 import http.server
 import json
 import os
@@ -25,6 +26,45 @@ def test_boots_from_initrd_alone_and_powers_off():
     result = vm.run(root=False)
     result.told(r"@oriel init 6\.")
     assert result.status == 0, result.errors
+
+
+def zboot(payload):
+    """An EFI zboot image around a gzip'ed kernel (Linux drivers/firmware/efi/libstub/zboot-header.S)."""
+    head = bytearray(64)
+    head[0:2], head[4:8] = b"MZ", b"zimg"
+    head[8:16] = (64).to_bytes(4, "little") + len(payload).to_bytes(4, "little")
+    head[0x18:0x1c], head[0x38:0x3c] = b"gzip", (0x818223cd).to_bytes(4, "little")
+    return bytes(head) + payload
+
+
+def test_compressed_kernels_boot():
+    packed = gzip.compress((vm.IMAGE / "Image").read_bytes(), 1)
+    for data in (packed, zboot(packed)):
+        with tempfile.NamedTemporaryFile() as kernel:
+            kernel.write(data)
+            kernel.flush()
+            result = vm.run(root=False, kernel=kernel.name)
+            result.told(r"@oriel init 6\.")
+            assert result.status == 0, result.errors
+
+
+def test_full_host_disk_is_an_io_error_in_the_guest_alone():
+    if os.geteuid():
+        raise tap.Skip("mounting a small file system needs root")
+    with tempfile.TemporaryDirectory() as small:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", small], check=True)
+        try:
+            disk = Path(small) / "disk.img"
+            with open(disk, "wb") as file:
+                file.truncate(32 << 20)
+            result = vm.run("--disk", disk, script="""
+                dd if=/dev/zero of=/dev/vdc bs=64k count=200 conv=fsync 2>&1 || echo io error
+                echo alive""")
+            result.told("^io error")
+            result.told("^alive")
+            assert result.status == 0 and "vdc" not in result.errors and "o space" in result.errors, result.errors
+        finally:
+            subprocess.run(["umount", small], check=True)
 
 
 def test_board_devices_are_found():

@@ -84,6 +84,21 @@ def test_no_vulkan_driver():
     assert out.returncode and len(lines) == 1 and "Vulkan" in lines[0], (out.returncode, out.stderr)
 
 
+def test_server_that_cannot_be_started():
+    assert "/nonexistent/oriel-gpu" in vm.refused("--kernel", KERNEL, "--gpu-server", "/nonexistent/oriel-gpu")
+    line = vm.refused("--kernel", KERNEL, "--gpu-server", "/bin/false")
+    assert "GPU" in line or "gpu" in line, line
+
+
+def test_doctor_names_engines_and_drivers():
+    out = subprocess.run([str(vm.ORIEL), "doctor"], capture_output=True, text=True, timeout=60, check=True).stdout
+    for word in ("page size", "soft", "driver", "backed by", "passt"):
+        assert word in out, word
+    env = dict(os.environ, VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json")
+    out = subprocess.run([str(vm.ORIEL), "doctor"], capture_output=True, text=True, timeout=60, env=env, check=False)
+    assert out.returncode == 1 and "no usable driver" in out.stdout
+
+
 def test_config_file_with_an_unknown_key():
     config = temp(f"kernel = {KERNEL}\nwheels = 4\n".encode())
     assert "wheels" in vm.refused("--config", config.name)

@@ -37,9 +37,9 @@ def script_disk(directory, script):
 class Vm:
     """A running `oriel run`; use as a context manager."""
 
-    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none"):
+    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None):
         self.dir = tempfile.TemporaryDirectory(prefix="oriel-test-")
-        command = [str(ORIEL), "run", "--kernel", str(IMAGE / "Image"), "--initrd", str(IMAGE / "initrd.img"), "--memory", memory,
+        command = [str(ORIEL), "run", "--kernel", str(kernel or IMAGE / "Image"), "--initrd", str(IMAGE / "initrd.img"), "--memory", memory,
                    "--gpu", gpu, "--console", "stdio", "--boot-timeout", "120"]
         if root:
             command += ["--disk", f"{IMAGE / 'root.img'},ro"]

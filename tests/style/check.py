@@ -80,5 +80,12 @@ def test_the_repository_speaks_of_the_product_only():
     assert not wrong, "\n".join(wrong)
 
 
+def test_man_page_names_every_option():
+    rows = re.findall(r'^\t\{"([a-z-]+)", ', (ROOT / "src/vmm/config.c").read_text(), re.M)
+    page = (ROOT / "man/oriel.1").read_text().replace("\\-", "-")
+    missing = [r for r in rows if f"--{r}" not in page]
+    assert len(rows) > 15 and not missing, missing
+
+
 if __name__ == "__main__":
     tap.main(sys.modules[__name__])
