@@ -90,6 +90,15 @@ def test_server_that_cannot_be_started():
     assert "GPU" in line or "gpu" in line, line
 
 
+def test_driver_without_a_memory_backing():
+    """The host's own driver behind a layer that hides external memory."""
+    env = dict(os.environ, VK_LAYER_PATH=str(vm.BUILD / "tests/guest"), VK_INSTANCE_LAYERS="VK_LAYER_ORIEL_hide_external_memory")
+    out = subprocess.run([str(vm.ORIEL), "run", "--kernel", str(KERNEL)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                         timeout=60, env=env, check=False)
+    lines = [l for l in out.stderr.splitlines() if l.strip()]
+    assert out.returncode == 1 and len(lines) == 1 and "memory" in lines[0], (out.returncode, out.stderr)
+
+
 def test_doctor_names_engines_and_drivers():
     out = subprocess.run([str(vm.ORIEL), "doctor"], capture_output=True, text=True, timeout=60, check=True).stdout
     for word in ("page size", "soft", "driver", "backed by", "passt"):
