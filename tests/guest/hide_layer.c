@@ -75,7 +75,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL hide_instance_proc(VkInstance in
 	return hide.next_instance ? hide.next_instance(instance, name) : NULL;
 }
 
-VK_LAYER_EXPORT VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface);
+__attribute__((visibility("default"))) VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface);
 VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface)
 {
 	interface->loaderLayerInterfaceVersion = 2;
