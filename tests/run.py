@@ -38,7 +38,7 @@ def suite(build, args):
     log.unlink(missing_ok=True)
     env_line = f"== {build.name}: meson test {' '.join(args)}"
     print(env_line, flush=True)
-    status = subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs", *args], check=False).returncode
+    status = subprocess.run(["meson", "test", "-C", str(build), "--print-errorlogs", *args], check=False).returncode
     sums = [0, 0, 0]
     if log.exists():
         for line in log.read_text().splitlines():
