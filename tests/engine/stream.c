@@ -107,12 +107,24 @@ static bool is_disputed(enum a64_op op, uint32_t word, const struct diff_state *
 	}
 }
 
+/*
+ * Should-be-one bits: Rs and Rt2 of LDAR, STLR, LDLAR, STLLR; Ra of SMULH, UMULH (DDI 0487 C6.2).  Anything else is CONSTRAINED
+ * UNPREDICTABLE: we and QEMU 7 ignore the bits, QEMU 10 makes the word UNDEFINED.
+ */
+static uint32_t with_ones(uint32_t word)
+{
+	if ((word & 0x3fa00000) == 0x08800000) {
+		return word | 0x001f7c00;
+	}
+	return (word & 0xff608000) == 0x9b400000 ? word | 0x7c00 : word;
+}
+
 /* A word of the row, all fields random. */
 static uint32_t random_word(struct random *random, enum a64_op op, const struct diff_state *start)
 {
 	for (unsigned n = 0; n < 100000; n++) {
 		uint32_t word = (uint32_t)random_next(random);
-		word = (word & ~a64_infos[op].mask) | a64_infos[op].value;
+		word = with_ones((word & ~a64_infos[op].mask) | a64_infos[op].value);
 		if (a64_decode(word) == op && !is_disputed(op, word, start)) {
 			return word;
 		}
