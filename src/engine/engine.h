@@ -60,6 +60,7 @@ struct engine_config {
 	const struct engine_host *host_ops;
 	void *host;
 	unsigned vcpus;
+	bool interp;	 /* soft: interpret only, never translate */
 	bool pauth, bti; /* show FEAT_PAuth / FEAT_BTI to the guest; default off */
 };
 

@@ -132,11 +132,44 @@ static int set_cpus(struct vm_config *c, const char *value, struct error *err)
 	return parse_number(value, 1, CONFIG_MAX_CPUS, &c->cpus, "--cpus", err);
 }
 
+/* Behind --engine soft: comma options. */
+static int set_soft_options(struct vm_config *c, const char *options, struct error *err)
+{
+	AUTO_FREE char *copy = strdup(options);
+	if (!copy) {
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	char *rest = copy, *option;
+	while ((option = strsep(&rest, ","))) {
+		if (!strcmp(option, "interp")) {
+			c->soft_interp = true;
+		} else if (!strcmp(option, "isv=strict")) {
+			c->soft_isv_strict = true;
+		} else {
+			return error_set(err, -EINVAL, "--engine: soft has no option '%s', only: interp, isv=strict",
+					 option);
+		}
+	}
+	return 0;
+}
+
 static int set_engine(struct vm_config *c, const char *value, struct error *err)
 {
-	int word = parse_word(value, (const char *const[]){"auto", "soft", NULL}, "--engine", err);
-	c->engine = word < 0 ? c->engine : (enum config_engine)word;
-	return word < 0 ? word : 0;
+	const char *comma = strchrnul(value, ',');
+	AUTO_FREE char *name = strndup(value, (size_t)(comma - value));
+	if (!name) {
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	int word = parse_word(name, (const char *const[]){"auto", "soft", "kvm", NULL}, "--engine", err);
+	if (word < 0) {
+		return word;
+	}
+	c->engine = (enum config_engine)word;
+	c->soft_interp = c->soft_isv_strict = false;
+	if (*comma && c->engine != CONFIG_ENGINE_SOFT) {
+		return error_set(err, -EINVAL, "--engine: %s takes no options; only soft does", name);
+	}
+	return *comma ? set_soft_options(c, comma + 1, err) : 0;
 }
 
 static int set_cpu(struct vm_config *c, const char *value, struct error *err)
@@ -261,6 +294,9 @@ static int set_log(struct vm_config *c, const char *value, struct error *err)
 
 static int set_config(struct vm_config *config, const char *path, struct error *err);
 
+/* Where the text of an option begins in its further lines. */
+#define HELP_INDENT "                                   "
+
 static const struct option_row rows[] = {
 	{"kernel", "FILE", "arm64 kernel: Image, gzip'ed Image or EFI zboot (required)", set_kernel},
 	{"initrd", "FILE", "initial RAM disk", set_initrd},
@@ -268,7 +304,8 @@ static const struct option_row rows[] = {
 	{"disk", "FILE[,ro]", "raw disk image as a virtio disk, repeatable; ,ro: read only", set_disk},
 	{"memory", "SIZE", "guest RAM (default 2G)", set_memory},
 	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
-	{"engine", "auto|soft", "CPU engine (default auto: the best that this host has)", set_engine},
+	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
+	 HELP_INDENT "(no translation), isv=strict (report accesses as hardware does)", set_engine},
 	{"cpu", "default|max", "CPU model; max also shows pointer authentication and BTI", set_cpu},
 	{"gpu", "shared|2d|none", "shared: the host's Vulkan driver; 2d: a display alone (default shared)", set_gpu},
 	{"gpu-memory", "SIZE", "limit for the guest's GPU memory (default: as guest RAM)", set_gpu_memory},

@@ -23,7 +23,7 @@ enum config_net { CONFIG_NET_NONE, CONFIG_NET_USER };
 enum config_console { CONFIG_CONSOLE_STDIO, CONFIG_CONSOLE_NONE, CONFIG_CONSOLE_FILE };
 enum config_display { CONFIG_DISPLAY_NONE, CONFIG_DISPLAY_PNG };
 enum config_cpu { CONFIG_CPU_DEFAULT, CONFIG_CPU_MAX };
-enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_SOFT };
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_SOFT, CONFIG_ENGINE_KVM };
 
 struct config_disk {
 	char *path;
@@ -41,6 +41,8 @@ struct vm_config {
 	uint64_t memory_bytes; /* default 2 GiB */
 	unsigned cpus;
 	enum config_engine engine;
+	bool soft_interp;     /* --engine soft,interp: no translation */
+	bool soft_isv_strict; /* --engine soft,isv=strict: syndromes as hardware gives them */
 	enum config_cpu cpu;
 	enum config_gpu gpu;
 	uint64_t gpu_memory_bytes; /* host memory of all contexts, and the window's size; 0: as guest RAM */

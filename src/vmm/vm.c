@@ -150,9 +150,13 @@ static int step_engine(struct vm *vm, struct error *err)
 		.host_ops = &vm_engine_host,
 		.host = vm,
 		.vcpus = vm->config->cpus,
+		.interp = vm->config->soft_interp,
 		.pauth = vm->config->cpu == CONFIG_CPU_MAX,
 		.bti = vm->config->cpu == CONFIG_CPU_MAX,
 	};
+	if (vm->config->engine == CONFIG_ENGINE_KVM) {
+		return error_set(err, -ENOTSUP, "--engine kvm: this version has no KVM engine; use --engine soft");
+	}
 	vm->psci = (struct psci){&vm_psci_ops, vm, vm->config->cpus};
 	vm->engine = soft_engine_create(&config, err);
 	if (!vm->engine) {

@@ -88,6 +88,32 @@ static void bad_values_are_named(void **state)
 	REFUSED("--resolution", "--kernel", "k", "--resolution", "640");
 }
 
+static void engine_options_belong_to_soft(void **state)
+{
+	struct parsed p = PARSE("--kernel", "k", "--engine", "soft,interp");
+	assert_int_equal(p.status, 0);
+	assert_int_equal(p.config.engine, CONFIG_ENGINE_SOFT);
+	assert_true(p.config.soft_interp);
+	assert_false(p.config.soft_isv_strict);
+	config_finish(&p.config);
+	p = PARSE("--kernel", "k", "--engine", "soft,isv=strict,interp");
+	assert_int_equal(p.status, 0);
+	assert_true(p.config.soft_interp);
+	assert_true(p.config.soft_isv_strict);
+	config_finish(&p.config);
+	p = PARSE("--kernel", "k", "--engine", "soft,interp", "--engine", "kvm");
+	assert_int_equal(p.status, 0);
+	assert_int_equal(p.config.engine, CONFIG_ENGINE_KVM);
+	assert_false(p.config.soft_interp);
+	config_finish(&p.config);
+	REFUSED("'turbo' is not one of: auto, soft, kvm", "--kernel", "k", "--engine", "turbo");
+	REFUSED("no option 'fast'", "--kernel", "k", "--engine", "soft,fast");
+	REFUSED("no option 'isv=lax'", "--kernel", "k", "--engine", "soft,interp,isv=lax");
+	REFUSED("no option ''", "--kernel", "k", "--engine", "soft,");
+	REFUSED("kvm takes no options", "--kernel", "k", "--engine", "kvm,interp");
+	REFUSED("auto takes no options", "--kernel", "k", "--engine", "auto,isv=strict");
+}
+
 static void contradictions_are_refused(void **state)
 {
 	REFUSED("--display", "--kernel", "k", "--gpu", "none", "--display", "png:x");
@@ -123,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_option_is_understood),
 		cmocka_unit_test(bad_values_are_named),
+		cmocka_unit_test(engine_options_belong_to_soft),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(a_file_has_the_same_keys),
 	};

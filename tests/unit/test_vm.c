@@ -353,6 +353,9 @@ static void bad_configuration_is_one_clear_line(void **state)
 	b->config.memory_bytes = 2 << 20;
 	expect_refusal(b, "the kernel needs");
 	b->config.memory_bytes = 64 << 20;
+	b->config.engine = CONFIG_ENGINE_KVM;
+	expect_refusal(b, "--engine kvm");
+	b->config.engine = CONFIG_ENGINE_AUTO;
 	b->config.initrd = strdup("/nonexistent/initrd");
 	expect_refusal(b, "initrd /nonexistent/initrd: No such file");
 	unlink(b->kernel);
