@@ -2,20 +2,26 @@
 # The two commands of the README, and what they are made of.  The build itself is meson's.
 BUILD ?= build
 ASAN = build-asan
+ARM64 = build-arm64
 
-.PHONY: all demo test setup setup-test install clean
+.PHONY: all arm64 demo test setup setup-test install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
+# The same programs for arm64 Linux hosts.
+arm64: $(ARM64)/build.ninja
+	@ninja -C $(ARM64)
+
 demo: setup all
 	@python3 images/demo.py $(BUILD)
 
-test: setup-test $(BUILD)/.with-tests $(ASAN)/build.ninja
+test: setup-test $(BUILD)/.with-tests $(ASAN)/build.ninja $(ARM64)/build.ninja
 	@ninja -C $(BUILD)
 	@ninja -C $(ASAN)
+	@ninja -C $(ARM64)
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
-	@python3 tests/run.py $(BUILD) $(ASAN)
+	@python3 tests/run.py $(BUILD) $(ASAN) $(ARM64)
 
 setup:
 	@tools/setup
@@ -34,8 +40,12 @@ $(BUILD)/.with-tests: $(BUILD)/build.ninja | setup-test
 $(ASAN)/build.ninja: | setup-test
 	@meson setup $(ASAN) --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 
+$(ARM64)/build.ninja: | setup-test
+	@python3 tools/arm64.py $(ARM64)
+	@meson setup --cross-file $(ARM64)/cross.ini $(ARM64)
+
 install: all
 	@meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(ASAN)
+	rm -rf $(BUILD) $(ASAN) $(ARM64)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run every test and close with `N passed, N failed`.
 
-usage: run.py BUILD ASAN_BUILD
+usage: run.py BUILD ASAN_BUILD ARM64_BUILD
 
-BUILD runs all suites; the sanitized ASAN_BUILD runs those that need no guest.  A TAP program counts each of its tests.
+BUILD runs all suites; the sanitized ASAN_BUILD runs those that need no guest; of ARM64_BUILD,
+for an arm64 host, the engine's and the machine's under qemu-aarch64.  A TAP program counts each of its tests.
 """
 import json
 import re
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 ASAN_SUITES = ("unit", "wire-quick")
+ARM64_TESTS = ("a64", "board", "config", "fp", "gicv3", "mem_bus", "pauth", "soft", "virtq", "vm")
 
 
 def count(record):
@@ -51,12 +53,12 @@ def suite(build, args):
 
 def main():
     """Command line."""
-    if len(sys.argv) != 3:
-        sys.exit("usage: run.py BUILD ASAN_BUILD")
-    build, asan = Path(sys.argv[1]), Path(sys.argv[2])
+    if len(sys.argv) != 4:
+        sys.exit("usage: run.py BUILD ASAN_BUILD ARM64_BUILD")
+    build, asan, arm64 = (Path(a) for a in sys.argv[1:])
     totals = [0, 0, 0]
     asan_args = [a for s in ASAN_SUITES for a in ("--suite", s)]
-    for sums in (suite(asan, asan_args), suite(build, [])):
+    for sums in (suite(asan, asan_args), suite(arm64, list(ARM64_TESTS)), suite(build, [])):
         totals = [a + b for a, b in zip(totals, sums)]
     skipped = f", {totals[2]} skipped" if totals[2] else ""
     print(f"{totals[0]} passed, {totals[1]} failed{skipped}")
