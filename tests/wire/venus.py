@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server to test, and a client that speaks vtest and a little Venus, well or badly as a test needs."""
 import array
+import ctypes
 import mmap
 import os
 import select
@@ -201,7 +202,7 @@ class Ring:
     def set_tail(self, tail, notify=True):
         """Publish any tail."""
         self.tail = tail & 0xffffffff
-        struct.pack_into("<I", self.memory, 64, self.tail)
+        ctypes.c_uint32.from_buffer(self.memory, 64).value = self.tail  # one store; struct.pack_into() writes zeros first
         if notify and self.status & IDLE:
             self.client.submit(struct.pack("<IIQII", NOTIFY_RING, 0, self.id, self.tail, 0))
 

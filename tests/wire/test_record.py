@@ -1,0 +1,630 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every command, struct and chain through oriel-gpu to a driver that offers everything and writes down what it is asked.
+
+What the driver saw and what came back must be what the wire rules (protocol.py) say, to the last bit.  The table of what was
+reached is left in BUILD/venus-coverage.md; a row that guests can send and nothing reached is a failure.
+"""
+import copy
+import functools
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import tap  # noqa: E402
+import venus  # noqa: E402
+from protocol import MANY, Handle, Noise, Node, Schema, Text, Wire, rows, u32, u64  # noqa: E402
+
+REGISTRY = os.environ.get("VULKAN_REGISTRY", "/usr/share/vulkan/registry/vk.xml")
+LIBRARY = venus.BUILD.resolve() / "tests/wire/librecorder.so"
+T = "VK_OBJECT_TYPE_"
+
+# Members that mean something to the server; all others are noise.
+MEANT = {
+    ("VkMemoryAllocateInfo", "allocationSize"): 8192, ("VkMemoryAllocateInfo", "memoryTypeIndex"): 1,
+    ("VkDeviceCreateInfo", "enabledLayerCount"): 0, ("VkDeviceCreateInfo", "ppEnabledLayerNames"): None,
+    ("VkDeviceQueueCreateInfo", "flags"): 0, ("VkDeviceQueueCreateInfo", "queueCount"): 2,
+    ("VkDeviceQueueInfo2", "flags"): 0, ("VkImportSemaphoreResourceInfoMESA", "resourceId"): 0,
+    ("VkInstanceCreateInfo", "enabledLayerCount"): 0, ("VkInstanceCreateInfo", "enabledExtensionCount"): 0,
+    ("VkInstanceCreateInfo", "ppEnabledLayerNames"): None, ("VkInstanceCreateInfo", "ppEnabledExtensionNames"): None,
+    ("VkInstanceCreateInfo", "flags"): 0, ("VkApplicationInfo", "apiVersion"): 0x403000,
+    ("vkWaitForFences", "timeout"): 0, ("vkWaitSemaphores", "timeout"): 0,
+    ("vkEnumerateDeviceExtensionProperties", "pLayerName"): None,
+}
+# Structs of a chain that never reach the driver, and what does instead.  See memory.c, sync.c, device.c.
+KEPT = {
+    "vkAllocateMemory": {"VkImportMemoryResourceInfoMESA", "VkExportMemoryAllocateInfo", "VkMemoryDedicatedAllocateInfo"},
+    "vkCreateSemaphore": {"VkExportSemaphoreCreateInfo"}, "vkCreateFence": {"VkExportFenceCreateInfo"},
+    "vkCreateDevice": {"VkDeviceGroupDeviceCreateInfo"},
+}
+# Commands that the server answers itself: the reply is what counts, and tests of their own say which it is.
+ANSWERED = {"vkEnumeratePhysicalDevices", "vkEnumeratePhysicalDeviceGroups", "vkEnumerateDeviceExtensionProperties", "vkGetDeviceQueue2",
+            "vkGetPhysicalDeviceExternalSemaphoreProperties", "vkGetPhysicalDeviceExternalFenceProperties", "vkEnumerateInstanceVersion"}
+ALWAYS = ("pApplicationInfo",)  # guests send it, and without it the loader takes them for Vulkan 1.0
+DESTROYS = re.compile(r"vk(Destroy|Free|ResetDescriptorPool)")
+
+
+@functools.cache
+def schema():
+    """Parsed once."""
+    return Schema(REGISTRY)
+
+
+@functools.cache
+def stypes():
+    """Value of each VK_STRUCTURE_TYPE, as the C compiler knows it."""
+    names = sorted({schema().struct(n).stype for n in schema().struct_rows if schema().struct(n).stype and not n.endswith("MESA")})
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "s.c")
+        source.write_text("#include <stdio.h>\n#include <vulkan/vulkan_core.h>\nint main(void)\n{\n" + "".join(
+            f'\tprintf("{n} %d\\n", {n});\n' for n in names) + "}\n")
+        subprocess.run(["gcc", "-o", folder + "/s", str(source)], check=True)
+        lines = subprocess.run([folder + "/s"], capture_output=True, text=True, check=True).stdout.split("\n")
+    values = {line.split()[0]: int(line.split()[1]) for line in lines if line}
+    for name in schema().struct_rows:
+        found = schema().struct(name)
+        if name.endswith("MESA") and found.stype:
+            values[found.stype] = 1000384000 + int(found.stype_offset)
+    return values
+
+
+class World:
+    """A server with the recording driver, a client with a ring, and the objects made so far."""
+
+    def __init__(self, seed, sparse=False):
+        self.random, self.sparse = random.Random(seed), sparse
+        self.wire, self.text = Wire(schema(), stypes()), Text(schema())
+        self.objects, self.creating, self.next_id = {}, set(), 10
+        self.reached = {}
+        self.dir = tempfile.TemporaryDirectory()
+        self.logs = Path(self.dir.name, "logs")
+        self.logs.mkdir()
+        icd = Path(self.dir.name, "icd.json")
+        icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.239", "library_path": str(LIBRARY)}}))
+        self.env = {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs)}
+
+    def __enter__(self):
+        old = dict(os.environ)
+        os.environ.update(self.env)
+        try:
+            self.server = venus.Server()
+            self.server.__enter__()
+        finally:
+            os.environ.clear()
+            os.environ.update(old)
+        before = set(self.logs.iterdir())
+        self.client = self.server.client()
+        self.ring = self.client.ring()
+        self.reply, self.memory = self.client.blob(1 << 20)
+        self.read = 0
+        self.send("vkCreateInstance")
+        self.log = next(iter(set(self.logs.iterdir()) - before))
+        return self
+
+    def __exit__(self, *exc):
+        self.client.close()
+        errors = self.server.errors()
+        self.server.__exit__(*exc)
+        self.dir.cleanup()
+        assert exc[0] or "ended by" not in errors, errors
+
+    # --- values ---
+
+    def count_of(self, name, members):
+        """What length member @name must be, or None if it is none."""
+        for m in members:
+            length = m.len.split(",")[0] if m.len else ""
+            if length == name:
+                return MANY
+            if length in ("codeSize / 4",) and name == "codeSize":
+                return 4 * MANY
+            if length.startswith("(") and name == re.match(r"\((\w+)", length).group(1):
+                return 64
+        return None
+
+    def scalar(self, var):
+        size = schema().size(var)[0]
+        if var.type == "VkBool32":
+            return self.random.getrandbits(1)
+        return self.random.getrandbits(8 * size)
+
+    def one(self, var, partial):
+        """A single thing of @var's type."""
+        if schema().registry.is_handle(var.type):
+            return self.object(schema().registry.handle_type(var.type))
+        found = schema().struct(var.type)
+        if found and found.union:
+            self.reached.setdefault(found.name, set()).add(self.now)
+            return Node(found.name, {"words": [self.random.getrandbits(32) for _ in range(4)]})
+        return self.node(found.name, partial) if found else self.scalar(var)
+
+    def value(self, var, owner, partial=False):
+        """A value for a member or parameter that is no length."""
+        kind = schema().kind(var)
+        if (owner, var.name) in MEANT:
+            return MEANT[owner, var.name]
+        if kind == "null" or (self.sparse and var.optional and (var.pointers or kind == "handle") and var.name not in ALWAYS):
+            return None
+        if kind == "string":
+            return self.string()
+        if kind == "strings":
+            return [self.string() for _ in range(MANY)]
+        many = var.fixed or (1 if var.pointers and schema().single(var) else MANY)
+        if not var.pointers and not var.fixed:
+            return self.one(var, partial)
+        if kind == "blob" or (kind.endswith("scalars") and schema().size(var)[0] == 1):
+            return self.random.randbytes(many)
+        return [self.one(var, partial) for _ in range(many)]
+
+    def string(self):
+        return b"text %d" % self.random.getrandbits(16) + b"\0"
+
+    def node(self, name, partial=False, chained=False):
+        """A struct with every member, and every struct that may follow it."""
+        members = schema().members(name)
+        values = {}
+        for m in members:
+            count = self.count_of(m.name, members)
+            meant = MEANT.get((name, m.name))
+            values[m.name] = meant if meant is not None else count if count is not None else self.value(m, name, partial)
+        chain = [] if chained or self.sparse else [self.node(c, partial, True) for c in schema().children(name, partial) if c not in self.left_out]
+        self.reached.setdefault(name, set()).add(self.now)
+        return Node(name, values, chain)
+
+    def object(self, kind):
+        """An object of that type, made if there is none; None while it is being made."""
+        if kind not in self.objects and kind not in self.creating:
+            self.creating.add(kind)
+            keep = self.now, self.left_out
+            self.send(self.creator(kind))
+            self.now, self.left_out = keep
+            self.creating.discard(kind)
+        return self.objects[kind][-1] if self.objects.get(kind) else None
+
+    @staticmethod
+    def creator(kind):
+        """The command that makes objects of that type."""
+        for name, (_, command) in schema().commands.items():
+            for p in command.params:
+                if schema().is_output(p) and schema().kind(p) == "handles" and schema().registry.handle_type(p.type) == kind:
+                    return name
+        raise AssertionError(kind)
+
+    # --- commands ---
+
+    def arguments(self, name, command):
+        """Values of all parameters; outputs as the request has them."""
+        args, params = {}, command.params
+        for p in params:
+            kind = schema().kind(p)
+            count = self.count_of(p.name, params)
+            if p is params[0] and kind == "handle":
+                args[p.name] = self.one(p, False)
+            elif not schema().is_output(p):
+                args[p.name] = count if count is not None and not p.pointers else self.value(p, name)
+            elif kind == "handles":
+                args[p.name] = None  # below, when the number is known
+            elif count is not None:
+                args[p.name] = [MANY]
+            elif schema().struct(p.type):
+                args[p.name] = [self.node(schema().struct(p.type).name, True) for _ in range(1 if schema().single(p) else MANY)]
+            else:
+                args[p.name] = 1 if schema().single(p) else MANY
+        for p in params:
+            if schema().is_output(p) and schema().kind(p) == "handles":
+                args[p.name] = self.new_ids(p, args)
+        return args
+
+    def new_ids(self, var, args):
+        kind = schema().registry.handle_type(var.type)
+        count = 1 if schema().single(var) else MANY
+        if "->" in (var.len or ""):
+            info, member = var.len.split("->")
+            args[info][0].values[member] = count
+        if kind == T + "PHYSICAL_DEVICE":
+            count, known = 1, self.objects.get(kind)
+            args["pPhysicalDeviceCount"] = [1]
+            if known:
+                return [known[0]]
+        self.next_id += count
+        return [Handle(kind, self.next_id - i, 0) for i in range(count)]
+
+    def request(self, number, command, args):
+        out = u32(number) + u32(1)
+        for p in command.params:
+            value, kind = args[p.name], schema().kind(p)
+            if not schema().is_output(p) or kind == "handles" or isinstance(value, list) and not isinstance(value[0], Node):
+                out += self.wire.value(p, value)
+            elif isinstance(value, list):
+                out += u64(len(value)) + b"".join(self.wire.partial(n) for n in value)
+            else:
+                out += u64(value)
+        return out
+
+    def expected_line(self, name, command, args):
+        """What the driver must have written."""
+        words = [name]
+        for p in command.params:
+            value, kind = args[p.name], schema().kind(p)
+            if not schema().is_output(p):
+                words.append(self.dump(p, value))
+            elif isinstance(value, list) and not isinstance(value[0], (Node, Handle)):
+                words.append(f"{value[0]:x}")
+            else:
+                chain = "".join(self.text.asked(c) for c in value[0].chain) if isinstance(value, list) and kind != "handles" else ""
+                words.append("?" + chain)
+        return " ".join(words)
+
+    def dump(self, var, value):
+        if isinstance(value, list) and value and isinstance(value[0], Node):
+            value = copy.deepcopy(value)
+            for each in value:
+                self.cut(each, KEPT.get(self.now, set()))
+        text = self.text.value(var, value)
+        if self.now == "vkAllocateMemory":
+            text = re.sub(r"VkMemoryAllocateInfo\{(<(.*?)>)?(2000 1\})", r"VkMemoryAllocateInfo{<host pointer\2>\3", text, count=1)
+        return text
+
+    def cut(self, node, kept):
+        """Take out what must not reach the driver."""
+        node.chain = [c for c in node.chain if c.name not in kept and self.is_enabled(c.name)]
+        for value in list(node.values.values()) + node.chain:
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, Node):
+                    self.cut(each, kept)
+
+    def is_enabled(self, name):
+        """True if the driver may see the struct: part of Vulkan 1.3, or of an extension that is on."""
+        if schema().commands[self.now][1].params[0].type == "VkPhysicalDevice":
+            return True
+        core, extensions = schema().known(name)
+        names = {number: n.encode() + b"\0" for n, number in schema().registry.extensions.items()}
+        return core is not None or any(names[e] in self.offered for e in extensions)
+
+    def expected_reply(self, row, command, args):
+        """The reply as the driver's noise makes it."""
+        number = int(row["number"])
+        noise, out = Noise(schema(), number << 16), b""
+        for p in command.params:
+            value = args[p.name]
+            if not schema().is_output(p):
+                continue
+            if isinstance(value, list) and isinstance(value[0], Node):
+                for each in value:
+                    noise.struct(each)
+            elif isinstance(value, int):
+                size = 1 if p.type == "void" else schema().size(p)[0]
+                value = bytes(noise.bits(1) for _ in range(value)) if size == 1 else [noise.bits(size) for _ in range(value)]
+            out += self.wire.value(p, value)
+        ret = b"" if command.ret == "void" else u32(0) if command.ret == "VkResult" else u64(noise.bits(8))
+        return u32(number) + ret + out
+
+    def send(self, name, change=None):
+        """One command with everything in it; checks what the driver saw and what came back.  Returns the arguments."""
+        row, command = schema().commands[name]
+        self.now = name
+        self.left_out = {"VkImportMemoryResourceInfoMESA"} if name == "vkAllocateMemory" else set()
+        args = self.arguments(name, command)
+        SPECIAL.get(name, lambda *_: None)(self, args)
+        if change:
+            change(args)
+        self.now = name
+        size = 1 << 19
+        self.memory[:size] = b"\xa5" * size
+        self.ring.put(venus.set_reply(self.reply, 0, size) + self.request(int(row["number"]), command, args))
+        assert self.ring.wait(), f"{name}: fatal: {self.server.errors()[-300:]}"
+        self.check(name, row, command, args)
+        self.reached.setdefault(name, set()).add(name)
+        return args
+
+    def check(self, name, row, command, args):
+        lines = self.new_lines() if hasattr(self, "log") else []
+        mine = [l for l in lines if l.split(" ")[0] == name]
+        if name.startswith("vkEnumerate") or name in ANSWERED:
+            self.take_objects(command, args, ["0"] * MANY)
+            return
+        if name == "vkCreateInstance":
+            self.take_objects(command, args, ["0"])
+        elif mine:
+            seen, _, made = mine[-1].partition(" -> ")
+            self.take_objects(command, args, made.split())
+            want = self.expected_line(name, command, args)
+            if name == "vkCreateDevice":  # extensions that are the server's own are not the driver's, and the other way round
+                seen, want = (re.sub(r'[0-9a-f]+ \[("[0-9a-f]+" ?)+\]', "EXTENSIONS", line) for line in (seen, want))
+            assert seen == want, f"{name}:\n got {diff(seen, want)}"
+        else:
+            raise AssertionError(f"{name}: the driver was not asked, but {lines}")
+        want = self.expected_reply(row, command, args)
+        got = self.memory[:len(want)]
+        assert got == want, f"{name}: reply differs at {next(i for i in range(len(want)) if got[i] != want[i])}\n got {got.hex()}\nwant {want.hex()}"
+        assert self.memory[len(want)] == 0xa5, f"{name}: reply is longer"
+
+    def take_objects(self, command, args, made):
+        """Note the host's handles of what was created."""
+        for p in command.params:
+            if schema().is_output(p) and schema().kind(p) == "handles":
+                for handle, host in zip(args[p.name], made):
+                    handle.host = int(host, 16)
+                self.objects[schema().registry.handle_type(p.type)] = args[p.name]
+
+    def new_lines(self):
+        """What the driver wrote since the last look; it had done so before the ring's head moved."""
+        lines = self.log.read_text(errors="replace").split("\n")[self.read:-1]
+        self.read += len(lines)
+        return lines
+
+
+def diff(got, want):
+    """Around the first difference."""
+    at = next((i for i in range(min(len(got), len(want))) if got[i] != want[i]), min(len(got), len(want)))
+    return f"...{got[max(0, at - 120):at + 160]}\nwant ...{want[max(0, at - 120):at + 160]}"
+
+
+# --- commands whose arguments must make sense to the server ---
+
+def offered(world):
+    """The device extensions that the server offers, as it says itself."""
+    physical = world.object(T + "PHYSICAL_DEVICE")
+    reply = set_and_ask(world, 14, u64(physical.guest) + u64(0) + u64(1) + u32(500) + u64(500))
+    count, = struct.unpack_from("<I", reply, 16)
+    entries = [reply[28 + i * 268:28 + (i + 1) * 268] for i in range(count)]
+    return [e[8:264].split(b"\0")[0] + b"\0" for e in entries]
+
+
+def set_and_ask(world, number, body):
+    """A hand-made command with a reply."""
+    world.ring.put(venus.set_reply(world.reply, 0, 1 << 19) + u32(number) + u32(1) + body)
+    assert world.ring.wait(), world.server.errors()
+    return world.memory[:1 << 19]
+
+
+def make_device(world, args):
+    info = args["pCreateInfo"][0]
+    for i, queue in enumerate(info.values["pQueueCreateInfos"]):
+        queue.values["queueFamilyIndex"] = i
+    info.values["ppEnabledExtensionNames"] = world.offered
+    info.values["enabledExtensionCount"] = len(world.offered)
+
+
+def make_queue(world, args):
+    info = args["pQueueInfo"][0]
+    info.values["queueFamilyIndex"], info.values["queueIndex"] = divmod(world.queues, 2)
+    world.queues += 1
+    for chained in info.chain:
+        if chained.name == "VkDeviceQueueTimelineInfoMESA":
+            chained.values["ringIdx"] = world.queues
+
+
+World.queues = 0
+SPECIAL = {"vkCreateDevice": make_device, "vkGetDeviceQueue2": make_queue}
+LAST = ("vkDestroyDevice", "vkDestroyInstance")
+FIRST = ("vkCreateInstance", "vkCreateDevice", *LAST)
+
+
+def queue_handles(world):
+    """The driver's queues, in the order the server fetched them."""
+    lines = world.log.read_text(errors="replace").split("\n")
+    return [int(l.partition(" -> ")[2], 16) for l in lines if l.startswith("vkGetDeviceQueue ")]
+
+
+def ordinary():
+    """Commands that go to the driver as they are."""
+    for name, (row, _) in schema().commands.items():
+        if not name.endswith("MESA") and name not in ANSWERED and not DESTROYS.match(name) and name not in FIRST:
+            yield name
+
+
+def start(world):
+    """Instance, device, a queue."""
+    world.offered = offered(world)
+    for name in world.offered:
+        REACHED.setdefault(name[:-1].decode(), set()).add("enabled with its structs and commands")
+    assert len(world.offered) > 100, world.offered
+    world.object(T + "DEVICE")
+    queue = world.object(T + "QUEUE")
+    queue.host = queue_handles(world)[0]
+
+
+def destroy(world, name):
+    """Destroys objects that were made for it, all of them known to nobody else."""
+    command = schema().commands[name][1]
+    kinds = [schema().registry.handle_type(p.type) for p in command.params[1:] if schema().registry.is_handle(p.type)]
+    kept = {k: world.objects.pop(k) for k in kinds if k in world.objects}
+    for kind in kinds:
+        world.object(kind)
+    world.send(name, change=lambda args: use_all(world, command, args))
+    for kind in kinds:
+        world.objects.pop(kind)
+    world.objects.update(kept)
+
+
+def use_all(world, command, args):
+    """Arrays of handles name different objects."""
+    for p in command.params:
+        if schema().kind(p) == "handles":
+            args[p.name] = list(world.objects[schema().registry.handle_type(p.type)])
+
+
+REACHED = {}
+
+
+def everything(seed, sparse=False):
+    """All commands once, in one world."""
+    with World(seed, sparse) as world:
+        start(world)
+        for name in ordinary():
+            world.send(name)
+        for name in schema().commands:
+            if DESTROYS.match(name) and name not in FIRST and not name.endswith("MESA"):
+                destroy(world, name)
+        for name in LAST:
+            world.send(name)
+        for name in sorted(ANSWERED - {"vkGetDeviceQueue2"}) if not sparse else ():
+            if name == "vkEnumerateInstanceVersion":
+                world.send(name)
+        for name, tests in world.reached.items():
+            REACHED.setdefault(name, set()).update(tests)
+
+
+def test_every_command_and_struct_arrives_and_returns_as_sent():
+    for seed in range(1, 4):
+        everything(seed)
+
+
+def test_what_is_optional_may_be_missing():
+    everything(4, sparse=True)
+
+
+def test_what_the_server_answers_itself():
+    with World(5) as world:
+        start(world)
+        physical = world.object(T + "PHYSICAL_DEVICE")
+        version = struct.unpack_from("<IiQI", set_and_ask(world, 137, u64(1)))
+        assert version[:3] == (137, 0, 1) and version[3] >> 12 == 0x403, version
+        instance = world.objects[T + "INSTANCE"][0]
+        listed = set_and_ask(world, 2, u64(instance.guest) + u64(1) + u32(1) + u64(1) + u64(physical.guest))
+        assert struct.unpack_from("<IiQIQQ", listed) == (2, 0, 1, 1, 1, physical.guest)
+        groups = set_and_ask(world, 143, u64(instance.guest) + u64(1) + u32(1) + u64(1) + u32(1000070000) + u64(0) + u64(32) + bytes(256))
+        assert struct.unpack_from("<IiQIQ", groups) == (143, 0, 1, 1, 1) and struct.unpack_from("<IQIQQ", groups, 28) == (
+            1000070000, 0, 1, 32, physical.guest), groups[:80].hex()
+        semaphore = set_and_ask(world, 163, u64(physical.guest) + u64(1) + u32(1000076000) + u64(0) + u32(16) + u64(1) + u32(1000076001) + u64(0))
+        assert struct.unpack_from("<IQIQIII", semaphore) == (163, 1, 1000076001, 0, 16, 16, 3), semaphore[:48].hex()
+        fence = set_and_ask(world, 162, u64(physical.guest) + u64(1) + u32(1000112000) + u64(0) + u32(8) + u64(1) + u32(1000112001) + u64(0))
+        assert struct.unpack_from("<IQIQIII", fence) == (162, 1, 1000112001, 0, 8, 8, 3), fence[:48].hex()
+        for name in ANSWERED:
+            REACHED.setdefault(name, set()).add("answers")
+        for name in ("VkPhysicalDeviceGroupProperties", "VkPhysicalDeviceExternalSemaphoreInfo", "VkExternalSemaphoreProperties",
+                     "VkPhysicalDeviceExternalFenceInfo", "VkExternalFenceProperties", "VkExtensionProperties"):
+            REACHED.setdefault(name, set()).add("answers")
+
+
+def calls(world):
+    """What the driver was asked since the last look."""
+    return [line.partition(" ")[0] for line in world.new_lines()]
+
+
+def test_sync_files_are_emulated():
+    with World(6, sparse=True) as world:
+        start(world)
+        device = world.object(T + "DEVICE")
+        world.send("vkCreateSemaphore", change=lambda args: args["pCreateInfo"][0].chain.append(
+            Node("VkExportSemaphoreCreateInfo", {"handleTypes": 16})))
+        semaphore = world.object(T + "SEMAPHORE")
+        fence = world.object(T + "FENCE")
+        world.new_lines()
+        world.ring.put(u32(246) + u32(0) + u64(device.guest) + u64(1) + u32(stypes()["VK_STRUCTURE_TYPE_IMPORT_SEMAPHORE_RESOURCE_INFO_MESA"])
+                       + u64(0) + u64(semaphore.guest) + u32(0))
+        assert world.ring.wait()
+        submit = schema().commands["vkQueueSubmit"]
+        args = world.arguments("vkQueueSubmit", submit[1])
+        args["submitCount"], args["pSubmits"], args["fence"] = 1, args["pSubmits"][:1], None
+        batch = args["pSubmits"][0].values
+        batch.update(waitSemaphoreCount=1, pWaitSemaphores=[semaphore], pWaitDstStageMask=[1], signalSemaphoreCount=1, pSignalSemaphores=[semaphore],
+                     commandBufferCount=0, pCommandBuffers=None)
+        world.ring.put(u32(18) + u32(0) + world.request(18, submit[1], args)[8:])
+        assert world.ring.wait()
+        line = world.new_lines()[-1]
+        assert f"[VkSubmitInfo{{0 [] [] 0 ~ 1 [@{semaphore.host:x}]}}]" in line, line  # no wait left, the signal is
+        world.ring.put(u32(245) + u32(0) + u64(device.guest) + u64(semaphore.guest))
+        assert world.ring.wait()
+        line = world.new_lines()[-1]
+        queue = queue_handles(world)[0]
+        assert line.startswith(f"vkQueueSubmit @{queue:x} 1 [VkSubmitInfo{{1 [@{semaphore.host:x}]"), line  # consumed where it is signalled
+        world.ring.put(u32(244) + u32(0) + u64(device.guest) + u64(fence.guest) + u32(38) + u32(0) + u64(device.guest) + u64(fence.guest))
+        assert world.ring.wait()
+        assert calls(world) == ["vkWaitForFences", "vkResetFences", "vkGetFenceStatus"]
+        for name in ("vkImportSemaphoreResourceMESA", "vkWaitSemaphoreResourceMESA", "vkResetFenceResourceMESA", "VkImportSemaphoreResourceInfoMESA"):
+            REACHED.setdefault(name, set()).add("sync files")
+
+
+# Reached by tests that stand elsewhere: name -> (file, test).
+def test_memory_is_imported_through_its_resource():
+    with World(7, sparse=True) as world:
+        start(world)
+        device, memory = world.object(T + "DEVICE"), world.object(T + "DEVICE_MEMORY")
+        resource, _ = world.client.blob(8192, memory.guest)
+        kinds = {n: stypes()[schema().struct(n).stype] for n in (
+            "VkMemoryResourcePropertiesMESA", "VkMemoryResourceAllocationSizePropertiesMESA")}
+        head = u64(1) + u32(kinds["VkMemoryResourcePropertiesMESA"]) + u64(1) + u32(kinds["VkMemoryResourceAllocationSizePropertiesMESA"]) + u64(0)
+        reply = set_and_ask(world, 192, u64(device.guest) + u32(resource) + head)
+        assert reply[:8 + len(head)] == u32(192) + u32(0) + head, reply[:64].hex()
+        assert struct.unpack_from("<QI", reply, 8 + len(head)) == (8192, 3), reply[:64].hex()
+        world.send("vkAllocateMemory", change=lambda args: args["pAllocateInfo"][0].chain.append(
+            Node("VkImportMemoryResourceInfoMESA", {"resourceId": resource})))
+        for name in ("vkGetMemoryResourcePropertiesMESA", "VkImportMemoryResourceInfoMESA", *kinds):
+            REACHED.setdefault(name, set()).add("memory import")
+
+
+def sent_structs():
+    """Structs that a command of today's guests can carry."""
+    found, todo = set(), [p.type for _, command in schema().commands.values() for p in command.params]
+    while todo:
+        name = schema().registry.resolve(todo.pop())
+        if name in schema().struct_rows and name not in found:
+            found.add(name)
+            todo += [m.type for m in schema().struct(name).members] + schema().children(name, False) + schema().children(name, True)
+    return found
+
+
+# Extensions that a device never offers, and why.
+NOT_OFFERED = {
+    "VK_EXT_command_serialization": "the protocol's own", "VK_MESA_venus_protocol": "the protocol's own",
+    "VK_KHR_external_memory_fd": "hidden", "VK_EXT_external_memory_dma_buf": "hidden", "VK_EXT_image_drm_format_modifier": "hidden",
+    "VK_EXT_external_memory_acquire_unmodified": "hidden",
+}
+
+
+VTEST = {
+    "test_ring_answers": "vkSetReplyCommandStreamMESA VkCommandStreamDescriptionMESA vkCreateRingMESA VkRingCreateInfoMESA",
+    "test_streams_are_executed_from_shared_memory": "vkExecuteCommandStreamsMESA VkCommandStreamDependencyMESA",
+    "test_ring_wakes_from_idle_and_wraps": "vkNotifyRingMESA", "test_rings_end_on_request": "vkDestroyRingMESA",
+    "test_monitored_rings_are_said_to_live": "VkRingMonitorInfoMESA VkRingPriorityInfoMESA",
+    "test_virtqueue_and_ring_wait_for_each_other": "vkSubmitVirtqueueSeqnoMESA vkWaitVirtqueueSeqnoMESA vkWaitRingSeqnoMESA",
+}
+
+
+def test_nothing_is_untested():
+    """The table of what was reached; all that guests can send and this registry knows must be in it."""
+    elsewhere = {name: test[5:] for test, names in VTEST.items() for name in names.split()}
+    for test in VTEST:
+        assert f"def {test}(" in Path(__file__).with_name("test_vtest.py").read_text(), test
+    lines, missing = ["| command, struct or extension | reached by |", "|---|---|"], []
+
+    def row(name, known):
+        tests = sorted(REACHED.get(name, ())) or ([elsewhere[name]] if name in elsewhere else [])
+        if not tests and known:
+            missing.append(name)
+        why = "guests never send it" if known is None else "not in this registry" if not known else ""
+        shown = "; ".join(tests[:6]) + (f" and {len(tests) - 6} more" if len(tests) > 6 else "")
+        lines.append(f"| {name} | {shown or why} |")
+
+    for each in schema().command_rows:
+        if each["sent_by_mesa_25_0_7"] != "no":
+            row(each["command"], each["command"] in schema().commands)
+    sent = sent_structs()
+    for name in sorted(r["struct"] for r in rows("structs.csv")):
+        resolved = schema().registry.resolve(name)
+        if resolved and resolved != name:
+            REACHED.setdefault(name, set()).update(REACHED.get(resolved, ()))
+        row(name, False if not resolved else True if resolved in sent else None)
+    for each in rows("extensions.csv"):
+        name, known = each["name"], each["name"] in schema().registry.extensions
+        if known and name not in REACHED:
+            elsewhere[name] = NOT_OFFERED[name]
+        elif not known and name in NOT_OFFERED:
+            elsewhere[name] = NOT_OFFERED[name]
+        row(name, known)
+    (venus.BUILD / "venus-coverage.md").write_text("\n".join(lines) + "\n")
+    assert not missing, missing[:20]
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)
