@@ -3,6 +3,7 @@
 #include "engine/soft/code.h"
 
 #include "engine/soft/decode.h"
+#include "engine/soft/jit.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/soft.h"
 
@@ -130,6 +131,7 @@ const struct insn *code_find(struct cpu *cpu, uint64_t gpa, const uint8_t *words
 void code_drop_line(struct cpu *cpu, uint64_t gpa)
 {
 	struct code_page *page = lookup(cpu->vcpu->code, gpa & ~(uint64_t)(GUEST_PAGE - 1));
+	jit_drop_page(cpu, gpa);
 	if (page) {
 		unsigned first = gpa % GUEST_PAGE / 4 / LINE_INSNS * LINE_INSNS;
 		forget(page, first, LINE_INSNS);
@@ -142,4 +144,5 @@ void code_drop_all(struct cpu *cpu)
 	memset(code->buckets, 0, sizeof(code->buckets));
 	code->used = 0;
 	mmu_flush_exec(cpu);
+	jit_drop_all(cpu);
 }

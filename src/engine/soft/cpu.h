@@ -66,7 +66,7 @@ struct cpu {
 	atomic_uint pending;
 	/* Translations of the current EL, PAN and ASID (mem.h, run.h); tlb_user: as an EL0 access sees it (LDTR). */
 	struct tlb_entry *tlb, *tlb_user;
-	struct exec_entry *exec;
+	struct exec_entry *exec, *jit_exec; /* code pages, decoded and translated */
 	const struct insn *next; /* builds without tail calls: the instruction to go on with, NULL = at pc */
 	uint64_t result[2];	 /* what a slow path hands back to its inline wrapper */
 
@@ -91,6 +91,11 @@ struct cpu {
 	void *ex_ptr;
 	uint64_t ex_value[2];
 	uint8_t ex_size;
+
+	/* Translator (jit.h), NULL with the interpreter; a jump that waits to be linked, and where it is to lead. */
+	struct jit *jit;
+	uint64_t jit_link;
+	uint32_t jit_link_page, jit_link_word;
 
 	struct sysregs *sys;   /* soft/sysreg.h */
 	struct mmu *mmu;       /* soft/mmu.h */

@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "engine/soft/exception.h"
+#include "engine/soft/jit.h"
 #include "engine/soft/soft.h"
 
 #include <errno.h>
@@ -51,6 +52,7 @@ static void destroy_vcpu(struct soft_vcpu *vcpu)
 		return;
 	}
 	code_destroy(vcpu->code);
+	jit_destroy(vcpu->cpu.jit);
 	free(vcpu->cpu.mmu);
 	invalidate_finish(&vcpu->invalidate);
 	pthread_mutex_destroy(&vcpu->sleep_lock);
@@ -86,6 +88,14 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 		destroy_vcpu(vcpu);
 		error_set(err, -ENOMEM, "no memory for vCPU %u", index);
 		return NULL;
+	}
+	if (engine->translates) {
+		vcpu->cpu.jit = jit_create(&vcpu->cpu, engine->config.vcpus);
+		if (!vcpu->cpu.jit) {
+			destroy_vcpu(vcpu);
+			error_set(err, -ENOMEM, "no memory below 2 GiB for translated code; try --engine soft,interp");
+			return NULL;
+		}
 	}
 	sysreg_identify(&vcpu->sys, engine->config.pauth, engine->config.bti, mpidr);
 	LOCKED(&engine->timer_thread.lock);
@@ -191,6 +201,7 @@ struct engine *soft_engine_create(const struct engine_config *config, struct err
 	}
 	engine->base.ops = &soft_ops;
 	engine->config = *config;
+	engine->translates = !config->interp && jit_is_supported();
 	memory_init(&engine->memory);
 	int rc = timer_thread_start(engine);
 	if (rc) {

@@ -66,6 +66,7 @@ struct mmu {
 	struct mmu_space el1, el1_pan;
 	struct mmu_space el0[MMU_SLOTS];
 	struct mmu_space *user; /* of the current ASID */
+	struct exec_entry no_exec[EXEC_ENTRIES]; /* with the translator: what handlers that branch see */
 };
 
 /*
@@ -94,8 +95,7 @@ struct mmu_space *mmu_space(struct cpu *cpu, enum mmu_regime regime);
 /* Remember a translation. */
 void mmu_fill_data(struct mmu_space *space, uint64_t va, const struct mmu_page *page, uint8_t *hva,
 		   bool writable);
-void mmu_fill_exec(struct mmu_space *space, uint64_t va, const struct mmu_page *page,
-		   const struct insn *insns);
+struct exec_entry *mmu_fill_exec(struct mmu_space *space, uint64_t va, const struct mmu_page *page);
 
 /* Forget translations on this vCPU.  ASIDs apply to non-global entries. */
 void mmu_flush_all(struct cpu *cpu);

@@ -12,6 +12,7 @@
 
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
+#include "engine/soft/jit.h"
 #include "engine/soft/soft.h"
 
 #include <sched.h>
@@ -87,8 +88,8 @@ static bool look_at_pending(struct soft_vcpu *vcpu)
 	return true;
 }
 
-/* Translate cpu->pc for the exec table.  NULL: an abort was taken. */
-static const struct insn *fetch(struct cpu *cpu)
+/* Enter the page at cpu->pc into the exec table, without what is known of its code.  NULL: an abort was taken. */
+static struct exec_entry *fetch(struct cpu *cpu, struct mmu_page *page, uint8_t **words)
 {
 	uint64_t pc = cpu->pc = mmu_canonical(cpu, cpu->pc, true);
 	if (pc & 3) {
@@ -96,11 +97,10 @@ static const struct insn *fetch(struct cpu *cpu)
 		return NULL;
 	}
 	enum mmu_regime regime = cpu->el ? MMU_EL1 : MMU_EL0;
-	struct mmu_page page;
-	int fault = mmu_walk(cpu, pc, regime, MMU_EXEC, false, true, &page);
+	int fault = mmu_walk(cpu, pc, regime, MMU_EXEC, false, true, page);
 	uint8_t *hva = NULL;
 	if (fault == MMU_OK) {
-		enum memory_kind kind = memory_find(&cpu->vcpu->engine->memory, page.pa, &hva);
+		enum memory_kind kind = memory_find(&cpu->vcpu->engine->memory, page->pa, &hva);
 		if (kind != MEMORY_RAM && kind != MEMORY_ROM) {
 			fault = MMU_FAULT_EXTERNAL;
 		}
@@ -110,16 +110,33 @@ static const struct insn *fetch(struct cpu *cpu)
 		return NULL;
 	}
 	uint64_t offset = pc % GUEST_PAGE;
-	const struct insn *insns = code_find(cpu, page.pa - offset, hva - offset);
-	mmu_fill_exec(mmu_space(cpu, regime), pc, &page, insns);
+	page->pa -= offset;
+	*words = hva - offset;
 	cpu->block_pc = pc - offset;
-	return insns + offset / 4;
+	return mmu_fill_exec(mmu_space(cpu, regime), pc, page);
+}
+
+static const struct insn *find_decoded(struct cpu *cpu)
+{
+	struct mmu_page page;
+	uint8_t *words;
+	struct exec_entry *e = fetch(cpu, &page, &words);
+	if (!e) {
+		return NULL;
+	}
+	const struct insn *insns = code_find(cpu, page.pa, words);
+	if (cpu->jit) {
+		e->page = jit_find_page(cpu, page.pa, words);
+	} else {
+		e->insns = insns;
+	}
+	return insns + cpu->pc % GUEST_PAGE / 4;
 }
 
 bool run_is_guarded(struct cpu *cpu)
 {
-	const struct mmu_space *space = mmu_space(cpu, cpu->el ? MMU_EL1 : MMU_EL0);
-	const struct exec_entry *e = run_exec_slot(cpu->exec, cpu->block_pc);
+	struct mmu_space *space = mmu_space(cpu, cpu->el ? MMU_EL1 : MMU_EL0);
+	const struct exec_entry *e = run_exec_slot(space->exec, cpu->block_pc);
 	return e->tag == cpu->block_pc && space->guarded[e - space->exec];
 }
 
@@ -147,12 +164,32 @@ static const struct insn *find(struct cpu *cpu)
 		cpu->block_pc = pc & ~UINT64_C(0xfff);
 		i = e->insns + (pc & 0xffc) / 4;
 	} else {
-		i = fetch(cpu);
+		i = find_decoded(cpu);
 	}
 	if (UNLIKELY(cpu->btype) && i && !may_land(cpu, i)) {
 		return NULL;
 	}
 	return i;
+}
+
+/* Translated code at cpu->pc, or take the abort. */
+static void run_translated(struct cpu *cpu)
+{
+	uint64_t pc = cpu->pc;
+	const struct exec_entry *e = run_exec_slot(cpu->jit_exec, pc);
+	if (LIKELY(e->tag == (pc & ~UINT64_C(0xffc)))) {
+		cpu->block_pc = pc & ~UINT64_C(0xfff);
+		jit_run(cpu, e->page);
+		return;
+	}
+	struct mmu_page page;
+	uint8_t *words;
+	struct exec_entry *fresh = fetch(cpu, &page, &words);
+	if (fresh) {
+		struct jit_page *code = jit_find_page(cpu, page.pa, words);
+		fresh = run_exec_slot(cpu->jit_exec, pc);
+		fresh->page = code;
+	}
 }
 
 static void call(struct cpu *cpu, const struct insn *i)
@@ -223,6 +260,12 @@ enum engine_exit run_vcpu(struct soft_vcpu *vcpu)
 				step_one(vcpu);
 				continue;
 			}
+		}
+		if (cpu->jit) {
+			if (!cpu->btype || find(cpu)) {
+				run_translated(cpu);
+			}
+			continue;
 		}
 		const struct insn *i = find(cpu);
 		if (i) {

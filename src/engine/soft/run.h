@@ -31,7 +31,10 @@ enum {
 /* A code page.  @tag: virtual address, or 1 for none: bits 11:2 of a target are masked, so misaligned ones never match. */
 struct exec_entry {
 	uint64_t tag;
-	const struct insn *insns;
+	union {
+		const struct insn *insns;
+		struct jit_page *page; /* with the translator */
+	};
 };
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)

@@ -39,6 +39,7 @@ struct soft_vcpu {
 struct soft_engine {
 	struct engine base;
 	struct engine_config config;
+	bool translates; /* vCPUs have a cpu->jit */
 	struct memory memory;
 	struct timer_thread timer_thread;
 	struct soft_vcpu *vcpus[SOFT_VCPUS];

@@ -46,6 +46,9 @@ struct mmu *mmu_create(void)
 	for (unsigned n = 0; n < MMU_SLOTS; n++) {
 		clear_space(&mmu->el0[n]);
 	}
+	for (unsigned n = 0; n < EXEC_ENTRIES; n++) {
+		mmu->no_exec[n].tag = TLB_NONE;
+	}
 	mmu->user = &mmu->el0[0];
 	mmu->user->in_use = true;
 	return mmu;
@@ -68,7 +71,8 @@ void mmu_select(struct cpu *cpu)
 	}
 	cpu->tlb = data->data;
 	cpu->tlb_user = mmu->user->data;
-	cpu->exec = code->exec;
+	cpu->exec = cpu->jit ? mmu->no_exec : code->exec;
+	cpu->jit_exec = code->exec;
 }
 
 struct mmu_space *mmu_space(struct cpu *cpu, enum mmu_regime regime)
@@ -134,14 +138,13 @@ void mmu_fill_data(struct mmu_space *space, uint64_t va, const struct mmu_page *
 	e->addend = (uintptr_t)hva - va;
 }
 
-void mmu_fill_exec(struct mmu_space *space, uint64_t va, const struct mmu_page *page,
-		   const struct insn *insns)
+struct exec_entry *mmu_fill_exec(struct mmu_space *space, uint64_t va, const struct mmu_page *page)
 {
 	note_mapping(space, va, page);
 	struct exec_entry *e = run_exec_slot(space->exec, va);
 	e->tag = va & ~PAGE_OFFSET;
-	e->insns = insns;
 	space->guarded[e - space->exec] = page->guarded;
+	return e;
 }
 
 static bool tag_in(uint64_t tag, uint64_t va, uint64_t len)

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_block.c - translate one block: the loop over its instructions, and what all emitters use
+ *
+ * How it works: a block goes from its first word to the first instruction that never goes on with the next one, to a word that
+ * is the start of another block, or to the end of the page.  Paths that are seldom taken are emitted behind it.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/decode.h"
+#include "engine/soft/jit_priv.h"
+
+enum { INSN_ROOM = 512 };
+
+/* ----- guest registers ----- */
+
+static const int8_t pinned[] = {
+	[0] = RBX, [1] = RDI, [2] = R8, [3] = R9, [4] = R10, [19] = R12, [20] = R13, [21] = R14,
+	[22] = R15, [CPU_SP] = R11,
+};
+
+int jit_pinned(unsigned n)
+{
+	return n <= CPU_SP && pinned[n] ? pinned[n] : -1;
+}
+
+void jit_load(struct jit_block *t, unsigned n, unsigned to, bool wide)
+{
+	int own = jit_pinned(n);
+	if (n == CPU_ZR) {
+		x86_mov_imm(&t->x, to, 0);
+	} else if (own >= 0) {
+		x86_mov(&t->x, wide, to, (unsigned)own);
+	} else {
+		x86_rm(&t->x, X_MOV, wide, to, jit_slot(n));
+	}
+}
+
+unsigned jit_read(struct jit_block *t, unsigned n, unsigned temp)
+{
+	int own = jit_pinned(n);
+	if (own >= 0) {
+		return (unsigned)own;
+	}
+	jit_load(t, n, temp, true);
+	return temp;
+}
+
+unsigned jit_target(unsigned n, unsigned temp)
+{
+	return jit_pinned(n) >= 0 ? (unsigned)jit_pinned(n) : temp;
+}
+
+void jit_write(struct jit_block *t, unsigned n, unsigned from)
+{
+	int own = jit_pinned(n);
+	if (n == CPU_SINK) {
+		return;
+	}
+	if (own >= 0) {
+		x86_mov(&t->x, true, (unsigned)own, from);
+	} else {
+		x86_rm(&t->x, X_STORE, true, from, jit_slot(n));
+	}
+	if (n == CPU_SP) {
+		t->sp_aligned = false;
+	}
+}
+
+void jit_op(struct jit_block *t, unsigned op, bool wide, unsigned reg, unsigned n)
+{
+	int own = jit_pinned(n);
+	if (own >= 0) {
+		x86_rr(&t->x, op, wide, reg, (unsigned)own);
+	} else {
+		x86_rm(&t->x, op, wide, reg, jit_slot(n)); /* slot CPU_ZR holds 0 */
+	}
+}
+
+/* ----- flags ----- */
+
+void jit_flags_set(struct jit_block *t, enum jit_flags form)
+{
+	t->flags = form;
+	t->flags_saved = false;
+}
+
+static void make_sub_form(struct jit_block *t)
+{
+	if (t->flags == JIT_FLAGS_ADD) {
+		x86_cmc(&t->x);
+	} else if (t->flags == JIT_FLAGS_LOGIC) {
+		x86_stc(&t->x);
+	}
+	t->flags = JIT_FLAGS_SUB;
+}
+
+void jit_flags_save(struct jit_block *t)
+{
+	if (!t->flags_saved) {
+		make_sub_form(t);
+		x86_lahf(&t->x);
+		x86_setcc(&t->x, CC_O, RAX);
+		t->flags_saved = true;
+	}
+}
+
+static const struct jit_emitter *emitter_of(const struct jit_block *t, enum a64_op op)
+{
+	static const struct jit_emitter none = {NULL, 0};
+	const struct a64_info *info = &a64_infos[op];
+	if (decode_has_feature(t->cpu, info->feature)) {
+		return &jit_emitters[op];
+	}
+	return info->flags & A64_HINT ? &jit_emitters[A64_NOP] : &none;
+}
+
+/* From this instruction on, are NZCV written before anyone can look at them? */
+static bool flags_are_dead(const struct jit_block *t)
+{
+	enum { FAR = 8 };
+	for (unsigned n = t->n; n < PAGE_INSNS && n < t->n + FAR; n++) {
+		enum a64_op op = a64_decode(__atomic_load_n(&t->page->words[n], __ATOMIC_RELAXED));
+		unsigned properties = emitter_of(t, op)->properties;
+		if (!(properties & JIT_PURE) || (properties & JIT_READS)) {
+			return false;
+		}
+		if (properties & JIT_SETS) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void jit_flags_clobber(struct jit_block *t)
+{
+	if (!t->flags_saved && !flags_are_dead(t)) {
+		jit_flags_save(t);
+	}
+	t->flags = JIT_FLAGS_NONE;
+	t->flags_saved = true;
+}
+
+enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond)
+{
+	static const uint8_t conditions[] = {CC_E, CC_NE, CC_AE, CC_B, CC_S,  CC_NS, CC_O,
+					     CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G,  CC_LE};
+	bool needs_carry = cond == 2 || cond == 3 || cond == 8 || cond == 9;
+	if (t->flags == JIT_FLAGS_NONE) {
+		x86_opcode(&t->x, 0x3c, false, 0, 0, 0, false); /* cmp al, -127: OF if V */
+		x86_byte(&t->x, 0x81);
+		x86_sahf(&t->x);
+		t->flags = JIT_FLAGS_SUB;
+	} else if (needs_carry) {
+		make_sub_form(t);
+	}
+	return conditions[cond];
+}
+
+/* ----- late paths ----- */
+
+static struct jit_late *new_late(struct jit_block *t)
+{
+	struct jit_late *late = &t->late[t->late_count++];
+	*late = (struct jit_late){.kind = LATE_SLOW};
+	return late;
+}
+
+static unsigned new_record(struct jit_block *t)
+{
+	static_assert(offsetof(struct jit_record, stop) == sizeof(struct insn) + offsetof(struct insn, fn),
+		      "a handler goes on with i[1].fn");
+	struct jit *jit = t->jit;
+	struct jit_record *r = &jit->records[jit->records_used];
+	r->i = t->i;
+	return (unsigned)jit->records_used++;
+}
+
+/* What a handler goes on with: back to translated code. */
+static void stop(struct cpu *cpu, const struct insn *i)
+{
+	cpu->next = i;
+}
+
+static void emit_handler_call(struct jit_block *t, struct x86 *x, unsigned record)
+{
+	t->jit->records[record].stop = stop;
+	x86_mov_imm(x, RSI, (uintptr_t)&t->jit->records[record]);
+	x86_call(x, t->jit->stubs.handler);
+}
+
+void jit_slow(struct jit_block *t, uint8_t *hole)
+{
+	struct jit_late *late = t->late_count ? &t->late[t->late_count - 1] : NULL;
+	if (!late || late->kind != LATE_SLOW || late->resume) {
+		assert(t->flags_saved);
+		late = new_late(t);
+		late->record = new_record(t);
+		late->vregs = t->vregs;
+	}
+	assert(late->hole_count < JIT_HOLES);
+	late->holes[late->hole_count++] = hole;
+}
+
+void jit_slow_end(struct jit_block *t)
+{
+	struct jit_late *late = t->late_count ? &t->late[t->late_count - 1] : NULL;
+	if (late && late->kind == LATE_SLOW && !late->resume) {
+		late->resume = x86_here(&t->x);
+		t->flags = JIT_FLAGS_NONE;
+	}
+}
+
+void jit_call_handler(struct jit_block *t)
+{
+	jit_flags_save(t);
+	jit_vregs_flush(t);
+	emit_handler_call(t, &t->x, new_record(t));
+	t->flags = JIT_FLAGS_NONE;
+	t->sp_aligned = t->fp_checked = t->fp_fast = false;
+}
+
+void jit_leave(struct jit_block *t, unsigned n)
+{
+	jit_flags_save(t);
+	jit_vregs_clean(t);
+	x86_mov_imm(&t->x, RCX, n * 4);
+	x86_jmp(&t->x, t->jit->stubs.exit_offset);
+	t->ended = true;
+}
+
+static void emit_slow(struct jit_block *t, const struct jit_late *late)
+{
+	struct x86 *x = &t->x;
+	jit_vregs_store(x, &late->vregs);
+	emit_handler_call(t, x, late->record);
+	jit_vregs_reload(x, &late->vregs);
+	x86_jmp(x, late->resume);
+}
+
+/* Leave for a word of this page, and be linked to it if nothing else was to do. */
+static void emit_link(struct jit_block *t, const struct jit_late *late)
+{
+	struct x86 *x = &t->x;
+	x86_mov_imm(x, RCX, late->target * 4);
+	x86_mov_imm(x, RSI, (uint64_t)(t->page - t->jit->pool));
+	x86_mov_imm(x, RDX, (uintptr_t)(late->holes[0] + x->bias));
+	x86_jmp(x, t->jit->stubs.link);
+}
+
+static void emit_late(struct jit_block *t)
+{
+	for (unsigned n = 0; n < t->late_count; n++) {
+		const struct jit_late *late = &t->late[n];
+		for (unsigned h = 0; h < late->hole_count; h++) {
+			x86_land(&t->x, late->holes[h]);
+		}
+		if (late->kind == LATE_SLOW) {
+			emit_slow(t, late);
+		} else {
+			emit_link(t, late);
+		}
+	}
+}
+
+void jit_link_later(struct jit_block *t, uint8_t *hole, unsigned target)
+{
+	struct jit_late *late = new_late(t);
+	late->kind = LATE_LINK;
+	late->target = target;
+	late->holes[late->hole_count++] = hole;
+}
+
+/* ----- the block ----- */
+
+/* Instructions that never go on with the next one. */
+static bool never_continues(enum a64_op op)
+{
+	switch (op) {
+	case A64_UNDEFINED:
+	case A64_SVC:
+	case A64_HVC:
+	case A64_SMC:
+	case A64_BRK:
+	case A64_HLT:
+	case A64_ERET:
+	case A64_ERETA:
+	case A64_RETA:
+	case A64_BRA:
+	case A64_BLRA:
+	case A64_BRAZ:
+	case A64_BLRAZ: return true;
+	default: return false;
+	}
+}
+
+static void emit_insn(struct jit_block *t)
+{
+	t->raw = __atomic_load_n(&t->page->words[t->n], __ATOMIC_RELAXED);
+	t->op = a64_decode(t->raw);
+	t->i = (struct insn){.raw = t->raw, .offset = (uint16_t)(t->n * 4)};
+	decode_insn(t->cpu, &t->i);
+	const struct jit_emitter *emitter = emitter_of(t, t->op);
+	if (emitter->emit) {
+		emitter->emit(t);
+		jit_slow_end(t);
+	} else {
+		jit_call_handler(t);
+		t->ended = never_continues(t->op);
+	}
+}
+
+void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
+{
+	struct jit *jit = cpu->jit;
+	static _Thread_local struct jit_block block;
+	struct jit_block *t = &block;
+	*t = (struct jit_block){
+		.x = {.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write},
+		.cpu = cpu,
+		.jit = jit,
+		.page = page,
+		.n = first,
+		.flags_saved = true,
+	};
+	memset(t->vregs.guest, -1, sizeof(t->vregs.guest));
+	page->entry[first] = (uint32_t)(uintptr_t)x86_here(&t->x);
+	page->has_code = true;
+	const uint8_t *limit = t->x.at + JIT_BLOCK_ROOM / 2;
+	uint32_t untranslated = (uint32_t)(uintptr_t)jit->stubs.untranslated;
+	do {
+		emit_insn(t);
+		t->n++;
+	} while (!t->ended && t->n < PAGE_INSNS && page->entry[t->n] == untranslated &&
+		 t->n - first < JIT_BLOCK_INSNS && t->x.at < limit);
+	if (!t->ended) {
+		jit_go(t, t->n);
+	}
+	emit_late(t);
+	assert((size_t)(t->x.at - jit->at) < JIT_BLOCK_ROOM);
+	jit->at = t->x.at;
+}

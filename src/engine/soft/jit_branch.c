@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_branch.c - translate branches
+ *
+ * How it works: a jump inside the page leads to its target's code, or to a late path that has it linked once the target was
+ * translated.  All others look the target's page up in the exec table and jump through the page's entries.
+ * Every way back (in the page) and out of the page tests cpu->pending, so no loop misses it.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/jit_priv.h"
+
+enum { LINK = 30, COND_ALWAYS = 14 };
+
+static const uint8_t *entry_of(const struct jit_block *t, unsigned n)
+{
+	uint32_t entry = t->page->entry[n];
+	return entry == (uint32_t)(uintptr_t)t->jit->stubs.untranslated ? NULL : (const uint8_t *)(uintptr_t)entry;
+}
+
+/* Jump, if @cc (-1: always), to word @n of this page. */
+static void jump_local(struct jit_block *t, int cc, unsigned n)
+{
+	const uint8_t *entry = entry_of(t, n);
+	if (entry && cc < 0) {
+		x86_jmp(&t->x, entry);
+	} else if (entry) {
+		x86_jcc(&t->x, (enum x86_cc)cc, entry);
+	} else {
+		uint8_t *hole = cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc);
+		jit_link_later(t, hole, n);
+	}
+}
+
+/* RCX has the target's page, RSI a copy of it, RDX the slot of the exec table: on to its entry at offset RCX (or @offset). */
+static void enter_page(struct jit_block *t, int offset)
+{
+	struct x86 *x = &t->x;
+	x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct exec_entry, tag)));
+	x86_jcc(x, CC_NE, t->jit->stubs.exit_pc);
+	x86_rm(x, X_MOV, true, RDX, x86_at(RDX, offsetof(struct exec_entry, page)));
+	x86_rm(x, X_STORE, true, RSI, JIT_CPU(block_pc));
+	if (offset >= 0) {
+		x86_mov_imm(x, RCX, (uint64_t)offset);
+		x86_rm(x, X_MOV, false, RDX, x86_at(RDX, offset));
+	} else {
+		x86_alu_imm(x, ALU_AND, false, RCX, 0xffc);
+		x86_rm(x, X_MOV, false, RDX, x86_indexed(RDX, RCX, 0, 0));
+	}
+	x86_jmp_reg(x, RDX);
+}
+
+/* RDX = slot of the exec table for the address in RCX. */
+static void find_slot(struct x86 *x)
+{
+	static_assert(sizeof(struct exec_entry) == 16 && offsetof(struct jit_page, entry) == 0, "as the code assumes");
+	x86_rorx(x, false, RDX, RCX, 8);
+	x86_alu_imm(x, ALU_AND, false, RDX, (EXEC_ENTRIES - 1) * 16);
+	x86_rm(x, X_ADD, true, RDX, JIT_CPU(jit_exec));
+}
+
+static void test_pending(struct x86 *x, const uint8_t *leave)
+{
+	x86_alu_imm_mem(x, ALU_CMP, false, JIT_CPU(pending), 0);
+	x86_jcc(x, CC_NE, leave);
+}
+
+/* To the address in RCX. */
+static void go_indirect(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	jit_flags_save(t);
+	jit_vregs_clean(t);
+	test_pending(x, t->jit->stubs.exit_pc);
+	find_slot(x);
+	x86_mov(x, true, RSI, RCX);
+	x86_alu_imm(x, ALU_AND, true, RSI, ~0xffc);
+	enter_page(t, -1);
+	t->ended = true;
+}
+
+/* To the instruction at @offset bytes from this page's start, outside of it. */
+static void go_far(struct jit_block *t, int64_t offset)
+{
+	struct x86 *x = &t->x;
+	jit_flags_save(t);
+	jit_vregs_clean(t);
+	x86_rm(x, X_MOV, true, RCX, JIT_CPU(block_pc));
+	x86_alu_imm(x, ALU_ADD, true, RCX, (int32_t)offset); /* +-128 MiB */
+	test_pending(x, t->jit->stubs.exit_pc);
+	find_slot(x);
+	x86_mov(x, true, RSI, RCX);
+	x86_alu_imm(x, ALU_AND, true, RSI, ~0xffc);
+	enter_page(t, (int)(offset & 0xffc));
+	t->ended = true;
+}
+
+void jit_go(struct jit_block *t, unsigned n)
+{
+	if (n == PAGE_INSNS) {
+		go_far(t, GUEST_PAGE);
+		return;
+	}
+	jit_flags_save(t);
+	jit_vregs_clean(t);
+	jump_local(t, -1, n);
+	t->ended = true;
+}
+
+/* Branch by the instruction's displacement; what follows in the block is another path. */
+static void go_displaced(struct jit_block *t)
+{
+	int64_t offset = t->i.offset + (int64_t)t->i.imm;
+	bool ended = t->ended;
+	if ((uint64_t)offset >= GUEST_PAGE) {
+		go_far(t, offset);
+	} else {
+		if (offset <= t->i.offset) {
+			x86_alu_imm_mem(&t->x, ALU_CMP, false, JIT_CPU(pending), 0);
+			x86_mov_imm(&t->x, RCX, (uint64_t)offset);
+			x86_jcc(&t->x, CC_NE, t->jit->stubs.exit_offset);
+		}
+		jit_go(t, (unsigned)offset / 4);
+	}
+	t->ended = ended;
+}
+
+void jit_branch(struct jit_block *t)
+{
+	if (t->op == A64_BL) {
+		x86_rm(&t->x, X_MOV, true, RCX, JIT_CPU(block_pc));
+		x86_rm(&t->x, X_LEA, true, RCX, x86_at(RCX, t->i.offset + 4));
+		jit_write(t, LINK, RCX);
+	}
+	jit_flags_save(t);
+	go_displaced(t);
+	t->ended = true;
+}
+
+/* Branch if @cc holds.  Flags are saved, vregs clean. */
+static void go_if(struct jit_block *t, enum x86_cc cc)
+{
+	int64_t offset = t->i.offset + (int64_t)t->i.imm;
+	if (offset > t->i.offset && offset < GUEST_PAGE) {
+		jump_local(t, (int)cc, (unsigned)offset / 4);
+		return;
+	}
+	enum jit_flags flags = t->flags;
+	uint8_t *other = x86_jcc_later(&t->x, cc ^ 1);
+	go_displaced(t);
+	x86_land(&t->x, other);
+	t->flags = flags;
+}
+
+void jit_branch_cond(struct jit_block *t)
+{
+	unsigned cond = t->raw & 15;
+	jit_flags_save(t);
+	jit_vregs_clean(t);
+	if (cond >= COND_ALWAYS) {
+		go_displaced(t);
+		t->ended = true;
+		return;
+	}
+	go_if(t, jit_flags_test(t, cond));
+}
+
+void jit_branch_zero(struct jit_block *t)
+{
+	bool wide = t->raw >> 31;
+	bool nonzero = t->op == A64_CBNZ_w || t->op == A64_CBNZ_x;
+	jit_flags_save(t);
+	t->flags = JIT_FLAGS_NONE;
+	jit_vregs_clean(t);
+	int own = jit_pinned(t->i.rd);
+	if (own >= 0) {
+		x86_rr(&t->x, X_TEST, wide, (unsigned)own, (unsigned)own);
+	} else {
+		x86_alu_imm_mem(&t->x, ALU_CMP, wide, jit_slot(t->i.rd), 0);
+	}
+	go_if(t, nonzero ? CC_NE : CC_E);
+}
+
+void jit_branch_bit(struct jit_block *t)
+{
+	unsigned bit = t->i.ra;
+	jit_flags_save(t);
+	t->flags = JIT_FLAGS_NONE;
+	jit_vregs_clean(t);
+	unsigned reg = jit_read(t, t->i.rd, RCX);
+	if (bit < 31) {
+		x86_test_imm(&t->x, false, reg, 1u << bit);
+		go_if(t, t->op == A64_TBNZ ? CC_NE : CC_E);
+	} else {
+		x86_bt_imm(&t->x, reg, bit);
+		go_if(t, t->op == A64_TBNZ ? CC_B : CC_AE);
+	}
+}
+
+void jit_branch_reg(struct jit_block *t)
+{
+	if (t->cpu->vcpu->engine->config.bti && t->op != A64_RET) {
+		jit_call_handler(t); /* sets PSTATE.BTYPE; leaves by the run loop, which checks it */
+		t->ended = true;
+		return;
+	}
+	jit_load(t, t->i.rn, RSI, true);
+	if (t->op == A64_BLR) {
+		x86_rm(&t->x, X_MOV, true, RCX, JIT_CPU(block_pc));
+		x86_rm(&t->x, X_LEA, true, RCX, x86_at(RCX, t->i.offset + 4));
+		jit_write(t, LINK, RCX);
+	}
+	x86_mov(&t->x, true, RCX, RSI);
+	go_indirect(t);
+}

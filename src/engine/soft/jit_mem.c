@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_mem.c - translate loads and stores of general registers
+ *
+ * How it works: as mem.h does it: the entry of the first byte's page is compared with the page of the last byte; what misses goes
+ * to the handler, with nothing changed.  The host's loads and stores keep the order that Arm asks of plain ones.
+ * Threads: the vCPU thread; guest memory is shared.
+ */
+#include "engine/soft/jit_mem.h"
+
+void jit_check_sp(struct jit_block *t)
+{
+	if (t->i.rn == CPU_SP && !t->sp_aligned) {
+		x86_test_imm(&t->x, false, (unsigned)jit_pinned(CPU_SP), 15);
+		jit_slow(t, x86_jcc_later(&t->x, CC_NE));
+		t->sp_aligned = true;
+	}
+}
+
+void jit_probe(struct jit_block *t, unsigned size, enum jit_access access)
+{
+	static_assert(sizeof(struct tlb_entry) == 32, "as the code assumes");
+	struct x86 *x = &t->x;
+	bool write = access & JIT_WRITE;
+	x86_rorx(x, false, RDX, RCX, TLB_PAGE_SHIFT - 5);
+	x86_alu_imm(x, ALU_AND, false, RDX, (TLB_ENTRIES - 1) * 32);
+	x86_rm(x, X_ADD, true, RDX, access & JIT_USER ? JIT_CPU(tlb_user) : JIT_CPU(tlb));
+	if (size == 1) {
+		x86_mov(x, true, RSI, RCX);
+		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE);
+	} else if (access & JIT_ALIGNED) {
+		x86_mov(x, true, RSI, RCX);
+		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE | (int32_t)(size - 1));
+	} else {
+		x86_rm(x, X_LEA, true, RSI, x86_at(RCX, (int32_t)size - 1));
+		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE);
+	}
+	x86_rm(x, X_CMP, true, RSI,
+	       x86_at(RDX, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read)));
+	jit_slow(t, x86_jcc_later(x, CC_NE));
+	if ((access & JIT_READ) && write) {
+		x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct tlb_entry, read)));
+		jit_slow(t, x86_jcc_later(x, CC_NE));
+	}
+	x86_rm(x, X_ADD, true, RCX, x86_at(RDX, offsetof(struct tlb_entry, addend)));
+}
+
+/* A load of 2^@log2 bytes, sign-extended to 32 or 64 bits or zero-extended. */
+static void load(struct jit_block *t, unsigned n, unsigned log2, bool is_signed, bool wide, int32_t disp)
+{
+	static const unsigned plain[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV};
+	static const unsigned extended[] = {X_MOVSX8, X_MOVSX16, X_MOVSXD, X_MOV};
+	unsigned to = jit_target(n, RDX);
+	x86_rm(&t->x, is_signed ? extended[log2] : plain[log2], is_signed ? wide : log2 == 3, to, x86_at(RCX, disp));
+	jit_write(t, n, to);
+}
+
+static void store(struct jit_block *t, unsigned n, unsigned log2, int32_t disp)
+{
+	static const unsigned stores[] = {X_STORE8, X_STORE16, X_STORE, X_STORE};
+	unsigned from = jit_read(t, n, RDX);
+	x86_rm(&t->x, stores[log2], log2 == 3, from, x86_at(RCX, disp));
+}
+
+void jit_write_base(struct jit_block *t, int32_t imm)
+{
+	int own = jit_pinned(t->i.rn);
+	if (own >= 0) {
+		x86_rm(&t->x, X_LEA, true, (unsigned)own, x86_at((unsigned)own, imm));
+		t->sp_aligned &= t->i.rn != CPU_SP || !(imm & 15);
+	} else {
+		x86_alu_imm_mem(&t->x, ALU_ADD, true, jit_slot(t->i.rn), imm);
+	}
+}
+
+void jit_base_address(struct jit_block *t, int32_t imm)
+{
+	unsigned base = jit_read(t, t->i.rn, RCX);
+	if (imm) {
+		x86_rm(&t->x, X_LEA, true, RCX, x86_at(base, imm));
+	} else {
+		x86_mov(&t->x, true, RCX, base);
+	}
+}
+
+void jit_indexed_address(struct jit_block *t, unsigned option, unsigned shift)
+{
+	struct x86 *x = &t->x;
+	unsigned index = RDX, rm = t->i.rm;
+	if (option == 2) {
+		jit_load(t, rm, RDX, false);
+	} else if (option == 6) {
+		jit_load(t, rm, RDX, false);
+		x86_rr(x, X_MOVSXD, true, RDX, RDX);
+	} else {
+		index = jit_read(t, rm, RDX);
+	}
+	unsigned base = jit_read(t, t->i.rn, RCX);
+	if (shift > 3) {
+		x86_mov(x, true, RDX, index);
+		x86_shift_imm(x, SH_SHL, true, RDX, shift);
+		index = RDX;
+		shift = 0;
+	}
+	x86_rm(x, X_LEA, true, RCX, x86_indexed(base, index, shift, 0));
+}
+
+void jit_access(struct jit_block *t)
+{
+	unsigned log2 = t->raw >> 30, opc = t->raw >> 22 & 3, format = a64_infos[t->op].format;
+	bool is_load = opc != 0, is_user = format == A64_FORMAT_ldst_ur && (t->raw >> 10 & 3) == 2;
+	bool writes_back = format == A64_FORMAT_ldst_wb, post = writes_back && !(t->raw >> 11 & 1);
+	int32_t imm = format == A64_FORMAT_ldst_reg ? 0 : (int32_t)t->i.imm;
+	if (writes_back && is_load && t->i.rd == t->i.rn) {
+		jit_call_handler(t);
+		return;
+	}
+	jit_flags_clobber(t);
+	jit_check_sp(t);
+	if (format == A64_FORMAT_ldst_reg) {
+		jit_indexed_address(t, A64_option(t->raw), (unsigned)t->i.imm);
+	} else {
+		jit_base_address(t, post ? 0 : imm);
+	}
+	jit_probe(t, 1u << log2, (is_load ? JIT_READ : JIT_WRITE) | (is_user ? JIT_USER : 0));
+	if (is_load) {
+		load(t, t->i.rd, log2, opc & 2, opc == 2, 0);
+	} else {
+		store(t, t->i.rd, log2, 0);
+	}
+	if (writes_back) {
+		jit_write_base(t, imm);
+	}
+}
+
+void jit_access_pair(struct jit_block *t)
+{
+	unsigned log2 = t->raw >> 31 ? 3 : 2, mode = t->raw >> 23 & 3;
+	bool is_load = t->raw >> 22 & 1, is_signed = (t->raw >> 30) == 1;
+	bool writes_back = mode & 1, post = mode == 1;
+	int32_t size = 1 << log2;
+	/* decode_insn() scaled the offset, LDPSW's too */
+	int32_t imm = (int32_t)t->i.imm;
+	if (writes_back && is_load && (t->i.rd == t->i.rn || t->i.rm == t->i.rn)) {
+		jit_call_handler(t);
+		return;
+	}
+	jit_flags_clobber(t);
+	jit_check_sp(t);
+	jit_base_address(t, post ? 0 : imm);
+	jit_probe(t, 2u << log2, is_load ? JIT_READ : JIT_WRITE);
+	if (is_load) {
+		load(t, t->i.rd, log2, is_signed, is_signed, 0);
+		load(t, t->i.rm, log2, is_signed, is_signed, size);
+	} else {
+		store(t, t->i.rd, log2, 0);
+		store(t, t->i.rm, log2, size);
+	}
+	if (writes_back) {
+		jit_write_base(t, imm);
+	}
+}
+
+void jit_access_literal(struct jit_block *t)
+{
+	bool is_signed = t->op == A64_LDR_lit_sw;
+	unsigned log2 = t->op == A64_LDR_lit_x ? 3 : 2;
+	jit_flags_clobber(t);
+	x86_rm(&t->x, X_MOV, true, RCX, JIT_CPU(block_pc));
+	x86_alu_imm(&t->x, ALU_ADD, true, RCX, (int32_t)t->i.imm);
+	jit_probe(t, 1u << log2, JIT_READ);
+	load(t, t->i.rd, log2, is_signed, is_signed, 0);
+}
+
+/* Only a full barrier does something: the host orders loads among themselves, and stores. */
+void jit_barrier(struct jit_block *t)
+{
+	unsigned kind = A64_CRm(t->raw) & 3;
+	if (kind != 1 && kind != 2) {
+		jit_flags_clobber(t);
+		x86_lock(&t->x);
+		x86_alu_imm_mem(&t->x, ALU_OR, false, x86_at(RSP, 0), 0);
+	}
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_priv.h - what the parts of the translator share
+ *
+ * How it works: a block is translated in one pass; each row of the encoding tables has an emitter (jit_emitters) or
+ * none, then the interpreter's handler is called.  Emitters find their operands decoded in t->i.
+ *
+ * Where guest state is while translated code runs:
+ *  - x0-x4, x19-x22 and SP in host registers, the same in all blocks; all other registers in cpu->x[].
+ *  - NZCV in EAX as LAHF and SETO leave it after an x86 subtraction: AH has N (SF), Z (ZF) and the inverse of C (CF), AL is
+ *    V.  Inside a block also, or only, in the host's flags (t->flags).
+ *  - V registers in cpu->v[]; inside a block also in XMM registers (jit_vreg.c).
+ *  - RBP points at cpu->x[16], so that all of cpu->x[] has one-byte displacements.
+ *  - RCX, RDX, RSI are free inside an instruction.
+ *
+ * An emitter checks everything first and changes guest state last.  What it does not want to do itself (TLB miss,
+ * NaN, division by zero...) goes by jit_slow() to the interpreter's handler of the whole instruction.
+ * Threads: the vCPU thread.
+ */
+#ifndef ORIEL_ENGINE_SOFT_JIT_PRIV_H
+#define ORIEL_ENGINE_SOFT_JIT_PRIV_H
+
+#include "a64/a64.h"
+#include "engine/soft/jit.h"
+#include "engine/soft/soft.h"
+#include "engine/soft/x86.h"
+
+/* An instruction for the interpreter's handler; what lies behind it, as the handler sees it, comes back here. */
+struct jit_record {
+	struct insn i;
+	insn_fn stop; /* i[1].fn */
+};
+
+enum { JIT_PAGES = 4096, JIT_BUCKETS = 4096 };
+
+struct jit_page {
+	uint32_t entry[PAGE_INSNS]; /* where words run; the stub `untranslated` for those that were not translated */
+	uint64_t gpa;
+	const uint32_t *words; /* the guest's memory */
+	struct jit_page *next; /* in the bucket */
+	bool has_code;
+};
+
+/* Pieces of code that all blocks use. */
+struct jit_stubs {
+	const uint8_t *enter;	     /* C: void (*)(void *base, const uint8_t *code) */
+	const uint8_t *exit;	     /* all state in registers, cpu->pc set */
+	const uint8_t *exit_pc;	     /* the same with the address in RCX */
+	const uint8_t *exit_offset;  /* the same with the offset in the page in RCX */
+	const uint8_t *handler;	     /* call the handler of the record in RSI; comes back if the next instruction follows */
+	const uint8_t *link;	     /* as exit_offset, and RDX is a rel32 to be linked to there */
+	const uint8_t *untranslated; /* entry of what is not translated: as exit_offset */
+};
+
+struct jit {
+	uint8_t *write;	     /* writable view */
+	const uint8_t *code; /* executable view, below 2 GiB */
+	size_t size;
+	uint8_t *start, *at; /* writable view: behind the stubs; first free byte */
+	struct jit_record *records; /* below 2 GiB */
+	size_t record_count, records_used;
+	struct jit_stubs stubs;
+	struct jit_page *pool;
+	unsigned pages_used;
+	struct jit_page *buckets[JIT_BUCKETS];
+	uint64_t generation; /* counts what was forgotten */
+};
+
+/* What the host's flags hold. */
+enum jit_flags {
+	JIT_FLAGS_NONE,	 /* nothing of the guest */
+	JIT_FLAGS_SUB,	 /* NZCV, CF inverted */
+	JIT_FLAGS_ADD,	 /* NZCV */
+	JIT_FLAGS_LOGIC, /* N and Z; C and V are 0 and so are CF and OF */
+};
+
+enum {
+	JIT_BLOCK_INSNS = 128,
+	JIT_BLOCK_ROOM = 128 * 1024,
+	JIT_HOLES = 6, /* jumps to one slow path */
+	JIT_XMM = 16,
+};
+
+/* Which guest register is in which XMM register at some point; see jit_vreg.c. */
+struct jit_vregs {
+	int8_t guest[JIT_XMM]; /* -1: none */
+	uint32_t dirty;	       /* a bit for each XMM register */
+};
+
+/* A path out of line: emitted behind the block. */
+struct jit_late {
+	enum { LATE_SLOW, LATE_LINK } kind;
+	uint8_t *holes[JIT_HOLES];
+	unsigned hole_count;
+	const uint8_t *resume; /* slow: where the code goes on (executable view) */
+	unsigned record;       /* slow */
+	struct jit_vregs vregs; /* slow */
+	unsigned target;       /* link: word */
+};
+
+struct jit_block {
+	struct x86 x;
+	struct cpu *cpu;
+	struct jit *jit;
+	struct jit_page *page;
+	unsigned n; /* index of the instruction in the page */
+	uint32_t raw;
+	enum a64_op op;
+	struct insn i; /* its operands as decode_insn() reads them */
+	enum jit_flags flags;
+	bool flags_saved; /* EAX is right */
+	bool ended;	  /* nothing follows the instruction */
+	bool sp_aligned;  /* SP is known to be aligned to 16 */
+	bool fp_checked;  /* FP is known to be enabled */
+	bool fp_fast;	  /* known: FPCR rounds to nearest without flushing, FPSR.IXC is set */
+	struct jit_vregs vregs;
+	unsigned vreg_age[JIT_XMM], vreg_clock;
+	unsigned late_count;
+	struct jit_late late[JIT_BLOCK_INSNS * 3];
+};
+
+typedef void (*jit_emit_fn)(struct jit_block *t);
+
+enum {
+	JIT_SETS = 1,  /* writes all of NZCV */
+	JIT_READS = 2, /* reads NZCV */
+	JIT_PURE = 4,  /* no slow path, no exit: nobody can look at the state in between */
+};
+
+struct jit_emitter {
+	jit_emit_fn emit; /* NULL: the handler is called */
+	unsigned char properties;
+};
+
+extern const struct jit_emitter jit_emitters[A64_OPS];
+
+/* ----- places of guest state ----- */
+
+/* @field of struct cpu. */
+#define JIT_CPU(field)                                                                             \
+	x86_at(RBP, (int32_t)offsetof(struct cpu, field) - (int32_t)offsetof(struct cpu, x[16]))
+
+/* Memory slot of guest register @n (0..33, as struct insn has it). */
+static inline struct x86_mem jit_slot(unsigned n)
+{
+	return x86_at(RBP, ((int)n - 16) * 8);
+}
+
+/* Host register of guest register @n, or -1: it lives in its slot. */
+int jit_pinned(unsigned n);
+/* A host register with the value of guest register @n (as struct insn numbers them): its own, or @temp loaded from the slot. */
+unsigned jit_read(struct jit_block *t, unsigned n, unsigned temp);
+/* Load guest register @n into host register @to. */
+void jit_load(struct jit_block *t, unsigned n, unsigned to, bool wide);
+/* The host register to compute guest register @n in: its own or @temp; jit_write() must follow. */
+unsigned jit_target(unsigned n, unsigned temp);
+/* Guest register @n gets host register @from (all 64 bits).  Nothing to do if it is its own. */
+void jit_write(struct jit_block *t, unsigned n, unsigned from);
+/* @op of host register @reg with guest register @n, wherever it is.  Leaves no register changed but @reg. */
+void jit_op(struct jit_block *t, unsigned op, bool wide, unsigned reg, unsigned n);
+
+/* ----- flags ----- */
+
+/* The host's flags now hold the instruction's NZCV; EAX no longer does. */
+void jit_flags_set(struct jit_block *t, enum jit_flags form);
+/* NZCV into EAX; host flags keep the guest's. */
+void jit_flags_save(struct jit_block *t);
+/* Before anything that changes the host's flags: saves them if anyone may want them. */
+void jit_flags_clobber(struct jit_block *t);
+/* Make the host's flags those of the guest, and return the x86 condition for A64 @cond (0..13). */
+enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond);
+
+/* ----- the way to the interpreter ----- */
+
+/* @hole leads to the handler of this instruction.  Flags must be saved before the first jump (jit_flags_clobber()). */
+void jit_slow(struct jit_block *t, uint8_t *hole);
+/* Here the instruction's slow path comes back.  Call once, at the end of an emitter that used jit_slow(). */
+void jit_slow_end(struct jit_block *t);
+/* Do the instruction by its handler. */
+void jit_call_handler(struct jit_block *t);
+/* @hole: a jump to word @target of this page, which was not translated yet. */
+void jit_link_later(struct jit_block *t, uint8_t *hole, unsigned target);
+/* End the block: go on with word @n (<= PAGE_INSNS) of this page. */
+void jit_go(struct jit_block *t, unsigned n);
+/* End the block: leave to the run loop with the address of word @n of this page. */
+void jit_leave(struct jit_block *t, unsigned n);
+
+/* ----- SIMD&FP registers (jit_vreg.c) ----- */
+
+enum { JIT_XMM_TEMP0 = 13, JIT_XMM_TEMP1, JIT_XMM_TEMP2 }; /* free inside an instruction */
+
+/* Forget what XMM registers hold, after storing what changed. */
+void jit_vregs_flush(struct jit_block *t);
+/* Store what changed; it stays known. */
+void jit_vregs_clean(struct jit_block *t);
+/* Store for @vregs, or load again, out of line. */
+void jit_vregs_store(struct x86 *x, const struct jit_vregs *vregs);
+void jit_vregs_reload(struct x86 *x, const struct jit_vregs *vregs);
+/* XMM register with all of V register @n; stays valid until the end of the instruction. */
+unsigned jit_vread(struct jit_block *t, unsigned n);
+/* XMM register that becomes V register @n (changed).  May be one that jit_vread() gave if it is the same register. */
+unsigned jit_vwrite(struct jit_block *t, unsigned n);
+/* First thing in an emitter for SIMD&FP: CPACR_EL1.FPEN; NULL or a jump for jit_slow(). */
+void jit_fp_enter(struct jit_block *t);
+
+/* ----- parts ----- */
+
+void jit_emit_stubs(struct jit *jit);
+/* Translate from word @n of @page.  There is room. */
+void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned n);
+
+/* Emitters by file. */
+#define JIT_EMITTER(name) void jit_##name(struct jit_block *t);
+JIT_EMITTER(add_sub_imm) JIT_EMITTER(logic_imm) JIT_EMITTER(mov_wide) JIT_EMITTER(address)
+JIT_EMITTER(bitfield) JIT_EMITTER(extract) JIT_EMITTER(logic_reg) JIT_EMITTER(add_sub_reg)
+JIT_EMITTER(add_sub_ext) JIT_EMITTER(carry) JIT_EMITTER(compare_cond) JIT_EMITTER(select)
+JIT_EMITTER(multiply) JIT_EMITTER(multiply_long) JIT_EMITTER(multiply_high) JIT_EMITTER(divide)
+JIT_EMITTER(shift_reg) JIT_EMITTER(bits) JIT_EMITTER(crc32c) JIT_EMITTER(nothing)
+JIT_EMITTER(branch) JIT_EMITTER(branch_cond) JIT_EMITTER(branch_zero) JIT_EMITTER(branch_bit)
+JIT_EMITTER(branch_reg) JIT_EMITTER(barrier)
+JIT_EMITTER(access) JIT_EMITTER(access_pair) JIT_EMITTER(access_literal)
+
+#endif

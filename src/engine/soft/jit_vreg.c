@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_vreg.c - SIMD&FP registers in XMM registers, inside a block
+ *
+ * How it works: a V register is loaded when it is first used and stored when the block ends or someone else may look; XMM0 to
+ * XMM12 hold the most recently used ones, the rest are temporary.
+ * Invariants: at a slow path the handler sees cpu->v[] right: what changed is stored before and all is loaded again behind.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/jit_priv.h"
+
+enum { CACHED = JIT_XMM_TEMP0 };
+
+static struct x86_mem vreg_slot(unsigned n)
+{
+	struct x86_mem m = JIT_CPU(v);
+	m.disp += (int32_t)n * 16;
+	return m;
+}
+
+static void load_vreg(struct x86 *x, unsigned xmm, unsigned n)
+{
+	x86_vrm(x, V_MOVDQA, false, xmm, 0, vreg_slot(n));
+}
+
+static void store_vreg(struct x86 *x, unsigned xmm, unsigned n)
+{
+	x86_vrm(x, V_MOVDQA_STORE, false, xmm, 0, vreg_slot(n));
+}
+
+void jit_vregs_store(struct x86 *x, const struct jit_vregs *vregs)
+{
+	for (unsigned n = 0; n < CACHED; n++) {
+		if (vregs->dirty >> n & 1) {
+			store_vreg(x, n, (unsigned)vregs->guest[n]);
+		}
+	}
+}
+
+void jit_vregs_reload(struct x86 *x, const struct jit_vregs *vregs)
+{
+	for (unsigned n = 0; n < CACHED; n++) {
+		if (vregs->guest[n] >= 0) {
+			load_vreg(x, n, (unsigned)vregs->guest[n]);
+		}
+	}
+}
+
+void jit_vregs_clean(struct jit_block *t)
+{
+	jit_vregs_store(&t->x, &t->vregs);
+	t->vregs.dirty = 0;
+}
+
+void jit_vregs_flush(struct jit_block *t)
+{
+	jit_vregs_clean(t);
+	memset(t->vregs.guest, -1, sizeof(t->vregs.guest));
+}
+
+static int find(const struct jit_block *t, unsigned n)
+{
+	for (unsigned xmm = 0; xmm < CACHED; xmm++) {
+		if (t->vregs.guest[xmm] == (int)n) {
+			return (int)xmm;
+		}
+	}
+	return -1;
+}
+
+/* The XMM register that was not used for longest; an instruction uses fewer than there are. */
+static unsigned take(struct jit_block *t)
+{
+	unsigned oldest = 0;
+	for (unsigned xmm = 0; xmm < CACHED; xmm++) {
+		if (t->vregs.guest[xmm] < 0) {
+			return xmm;
+		}
+		oldest = t->vreg_age[xmm] < t->vreg_age[oldest] ? xmm : oldest;
+	}
+	if (t->vregs.dirty >> oldest & 1) {
+		store_vreg(&t->x, oldest, (unsigned)t->vregs.guest[oldest]);
+	}
+	t->vregs.dirty &= ~(1u << oldest);
+	t->vregs.guest[oldest] = -1;
+	return oldest;
+}
+
+unsigned jit_vread(struct jit_block *t, unsigned n)
+{
+	int found = find(t, n);
+	unsigned xmm = found >= 0 ? (unsigned)found : take(t);
+	if (found < 0) {
+		load_vreg(&t->x, xmm, n);
+		t->vregs.guest[xmm] = (int8_t)n;
+	}
+	t->vreg_age[xmm] = ++t->vreg_clock;
+	return xmm;
+}
+
+unsigned jit_vwrite(struct jit_block *t, unsigned n)
+{
+	int found = find(t, n);
+	unsigned xmm = found >= 0 ? (unsigned)found : take(t);
+	t->vregs.guest[xmm] = (int8_t)n;
+	t->vregs.dirty |= 1u << xmm;
+	t->vreg_age[xmm] = ++t->vreg_clock;
+	return xmm;
+}
+
+void jit_fp_enter(struct jit_block *t)
+{
+	if (!t->fp_checked) {
+		jit_flags_clobber(t);
+		x86_cmp8_mem(&t->x, JIT_CPU(fp_trapped), 0);
+		jit_slow(t, x86_jcc_later(&t->x, CC_NE));
+		t->fp_checked = true;
+	}
+}
