@@ -61,6 +61,7 @@ struct engine_config {
 	void *host;
 	unsigned vcpus;
 	bool interp;	 /* soft: interpret only, never translate */
+	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
 	bool pauth, bti; /* show FEAT_PAuth / FEAT_BTI to the guest; default off */
 };
 

@@ -151,6 +151,7 @@ static int step_engine(struct vm *vm, struct error *err)
 		.host = vm,
 		.vcpus = vm->config->cpus,
 		.interp = vm->config->soft_interp,
+		.isv_strict = vm->config->soft_isv_strict,
 		.pauth = vm->config->cpu == CONFIG_CPU_MAX,
 		.bti = vm->config->cpu == CONFIG_CPU_MAX,
 	};

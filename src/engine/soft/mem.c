@@ -10,6 +10,7 @@
 
 #include "engine/soft/exception.h"
 #include "engine/soft/mmu.h"
+#include "engine/soft/nisv.h"
 #include "engine/soft/soft.h"
 
 /* Where a part of an access goes. */
@@ -109,10 +110,23 @@ static unsigned piece_size(uint64_t gpa, unsigned left, unsigned flags, unsigned
 	return piece;
 }
 
+/* isv=strict: hardware would not describe this access.  True: the instruction was done by hand, or an exception taken. */
+static bool is_done_by_hand(struct cpu *cpu, const struct insn *i, const struct part *part)
+{
+	if (!cpu->vcpu->engine->config.isv_strict || part->gap || nisv_is_described(i->raw)) {
+		return false;
+	}
+	(void)nisv_complete(cpu, insn_pc(cpu, i), part->gpa);
+	return true;
+}
+
 static bool read_device(struct cpu *cpu, const struct insn *i, const struct part *part, unsigned flags,
 			unsigned size, uint8_t *out)
 {
 	const struct engine_config *config = &cpu->vcpu->engine->config;
+	if (is_done_by_hand(cpu, i, part)) {
+		return false;
+	}
 	for (unsigned done = 0, piece; done < part->size; done += piece) {
 		uint64_t value = 0, gpa = part->gpa + done;
 		piece = piece_size(gpa, part->size - done, flags, size);
@@ -129,6 +143,9 @@ static bool write_device(struct cpu *cpu, const struct insn *i, const struct par
 			 unsigned size, const uint8_t *in)
 {
 	const struct engine_config *config = &cpu->vcpu->engine->config;
+	if (is_done_by_hand(cpu, i, part)) {
+		return false;
+	}
 	for (unsigned done = 0, piece; done < part->size; done += piece) {
 		uint64_t value = 0, gpa = part->gpa + done;
 		piece = piece_size(gpa, part->size - done, flags, size);
@@ -246,6 +263,9 @@ SOFT_COLD void *mem_slow_pointer(struct cpu *cpu, const struct insn *i, uint64_t
 	}
 	if (part.gap) {
 		return scratch(cpu);
+	}
+	if (is_done_by_hand(cpu, i, &part)) {
+		return NULL;
 	}
 	if (zva) {
 		return zero_device(cpu, i, &part);

@@ -205,7 +205,9 @@ SIZES(LSE)
 		if (UNLIKELY(!p)) {                                                                \
 			return;                                                                    \
 		}                                                                                  \
-		RS = __sync_val_compare_and_swap(p, (type)RS, (type)RT);                           \
+		/* Rs is decoded as a target: number 31 is still 0 when read. */                   \
+		type expected = i->rm == CPU_SINK ? 0 : (type)RS;                                  \
+		RS = __sync_val_compare_and_swap(p, expected, (type)RT);                           \
 		NEXT(cpu, i);                                                                      \
 	}
 SIZES(COMPARE_SWAP)

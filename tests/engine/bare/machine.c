@@ -2,9 +2,9 @@
 /*
  * machine.c - the smallest machine that bare-metal tests can run on: RAM, a test device, a GPU window
  *
- * Usage: machine PROGRAM [--features | --gic].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
+ * Usage: machine PROGRAM [--features] [--gic] [--strict].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
  * --features shows FEAT_PAuth and FEAT_BTI to the program.  --gic puts the board's interrupt controller between lines and vCPU;
- * without it the test device and the virtual timer drive IRQ, the physical timer FIQ.
+ * without it the test device and the virtual timer drive IRQ, the physical timer FIQ.  --strict: isv=strict.
  * A test that does not end within ten seconds fails.
  * Threads: one runs the vCPU, a timer thread kicks it when time is up.
  */
@@ -200,6 +200,25 @@ static void set_line(void *opaque, unsigned vcpu, enum engine_line line, bool le
 
 static const struct gicv3_cpu_ops cpu_ops = {set_line};
 
+struct options {
+	bool features, gic, strict;
+};
+
+static bool parse(struct options *options, int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++) {
+		bool *option = !strcmp(argv[i], "--features") ? &options->features
+			       : !strcmp(argv[i], "--gic")    ? &options->gic
+			       : !strcmp(argv[i], "--strict") ? &options->strict
+							      : NULL;
+		if (!option) {
+			return false;
+		}
+		*option = true;
+	}
+	return argc >= 2;
+}
+
 static void *watch(void *opaque)
 {
 	struct machine *m = opaque;
@@ -216,10 +235,10 @@ static void *watch(void *opaque)
 	return NULL;
 }
 
-static int set_up(struct machine *m, bool features, bool gic, struct error *err)
+static int set_up(struct machine *m, const struct options *options, struct error *err)
 {
-	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1,
-				       .pauth = features, .bti = features};
+	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1, .isv_strict = options->strict,
+				       .pauth = options->features, .bti = options->features};
 	m->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	m->window_fd = memfd_create("window", MFD_CLOEXEC);
 	if (m->ram == MAP_FAILED || m->window_fd < 0 || ftruncate(m->window_fd, 4096)) {
@@ -231,7 +250,7 @@ static int set_up(struct machine *m, bool features, bool gic, struct error *err)
 		return -1;
 	}
 	m->vcpu = engine_vcpu_create(m->engine, 0, 0, err);
-	if (!m->vcpu || !gic) {
+	if (!m->vcpu || !options->gic) {
 		return m->vcpu ? 0 : -1;
 	}
 	const struct gicv3_config gic_config = {
@@ -299,9 +318,8 @@ int main(int argc, char **argv)
 {
 	struct machine m = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	struct error err = {0};
-	bool features = argc == 3 && !strcmp(argv[2], "--features");
-	bool gic = argc == 3 && !strcmp(argv[2], "--gic");
-	if (argc != 2 + features + gic || set_up(&m, features, gic, &err)) {
+	struct options options = {0};
+	if (!parse(&options, argc, argv) || set_up(&m, &options, &err)) {
 		printf("Bail out! %s\n", err.text);
 		return 1;
 	}
