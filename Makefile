@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN = build-asan
 ARM64 = build-arm64
 
-.PHONY: all arm64 demo test setup setup-test install clean
+.PHONY: all arm64 demo test bench-cpu setup setup-test install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -22,6 +22,11 @@ test: setup-test $(BUILD)/.with-tests $(ASAN)/build.ninja $(ARM64)/build.ninja
 	@ninja -C $(ARM64)
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
 	@python3 tests/run.py $(BUILD) $(ASAN) $(ARM64)
+
+# The CPU engine beside QEMU, in turn: LINES=name,group ROUNDS=n, and ARGS for what bench_cpu.py --help lists.
+bench-cpu: setup all
+	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
+	@python3 tests/perf/bench_cpu.py $(BUILD) --lines "$(LINES)" --rounds $(or $(ROUNDS),3) $(ARGS)
 
 setup:
 	@tools/setup

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simd.c - vectors, by the compiler's vector types and by loops that it turns into vectors
+ *
+ * Threads: the main thread.
+ */
+#include "bench.h"
+
+typedef float f32x4 __attribute__((vector_size(16)));
+typedef double f64x2 __attribute__((vector_size(16)));
+typedef int32_t i32x4 __attribute__((vector_size(16)));
+typedef uint8_t u8x16 __attribute__((vector_size(16)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
+
+static uint64_t run_f32(unsigned work)
+{
+	f32x4 a = {1, 2, 3, 4}, b = {0.5f, 0.25f, 0.75f, 1}, c = {0, 0, 0, 0},
+	      k = {0.99f, 0.98f, 0.97f, 0.96f};
+	for (unsigned i = 0; i < work; i++) {
+		a = a * k + b;
+		b = b * k - c;
+		c = c * k + a * b;
+		i32x4 big = (i32x4)(c > 100.0f);
+		c = (f32x4)((i32x4)c & ~big);
+	}
+	a += b + c;
+	return mix_double(mix_double(mix_double(mix_double(0, a[0]), a[1]), a[2]), a[3]);
+}
+
+static uint64_t run_f64(unsigned work)
+{
+	f64x2 a = {1, 2}, b = {0.5, 0.25}, k = {0.99, 0.98};
+	for (unsigned i = 0; i < work; i++) {
+		a = a * k + b;
+		b = b * 0.5 + a * 0.125;
+		a = a / (b + 1.5);
+	}
+	return mix_double(mix_double(0, a[0]), b[1]);
+}
+
+/* The triad of memory benchmarks. */
+static uint64_t run_stream(unsigned work)
+{
+	enum { N = 1 << 16 };
+	double *a = calloc(N, sizeof(*a)), *b = calloc(N, sizeof(*b)), *c = calloc(N, sizeof(*c));
+	NEED(a && b && c);
+	for (unsigned i = 0; i < N; i++) {
+		b[i] = i;
+		c[i] = N - i;
+	}
+	for (unsigned round = 0; round < work; round++) {
+		double k = 0.5 + round;
+#pragma GCC ivdep
+		for (unsigned i = 0; i < N; i++) {
+			a[i] = b[i] + k * c[i];
+		}
+		double *t = a;
+		a = b;
+		b = t;
+	}
+	uint64_t result = mix_double(mix_double(0, a[7]), b[N / 2]);
+	free(a);
+	free(b);
+	free(c);
+	return result;
+}
+
+static uint64_t run_matmul(unsigned work)
+{
+	enum { N = 64 };
+	static float a[N][N], b[N][N], c[N][N];
+	for (unsigned i = 0; i < N * N; i++) {
+		a[i / N][i % N] = (float)(i % 17) * 0.1f;
+		b[i / N][i % N] = (float)(i % 13) * 0.2f;
+	}
+	for (unsigned round = 0; round < work; round++) {
+		for (unsigned i = 0; i < N; i++) {
+			for (unsigned k = 0; k < N; k++) {
+				float f = a[i][k];
+				for (unsigned j = 0; j < N; j++) {
+					c[i][j] += f * b[k][j];
+				}
+			}
+		}
+		a[round % N][round / N % N] += 0.01f;
+	}
+	return mix_double(mix_double(0, c[0][0]), c[N - 1][N / 2]);
+}
+
+static uint64_t run_i32(unsigned work)
+{
+	enum { N = 4096 };
+	int32_t *a = random_bytes(N * sizeof(*a)), *b = random_bytes(N * sizeof(*b));
+	for (unsigned round = 0; round < work; round++) {
+		for (unsigned i = 0; i < N; i++) {
+			int32_t v = (int32_t)((uint32_t)a[i] * 3u + (uint32_t)b[i]);
+			a[i] = v > 0 ? v >> 1 : v ^ (int32_t)round;
+		}
+	}
+	uint64_t result = 0;
+	for (unsigned i = 0; i < N; i++) {
+		result = mix(result, (uint32_t)a[i]);
+	}
+	free(a);
+	free(b);
+	return result;
+}
+
+/* What image code does: widen, weigh, narrow. */
+static uint64_t run_blend(unsigned work)
+{
+	enum { N = 16384 };
+	uint8_t *a = random_bytes(N), *b = random_bytes(N + 64);
+	for (unsigned round = 0; round < work; round++) {
+		for (unsigned i = 0; i < N; i++) {
+			a[i] = (uint8_t)((a[i] * 3u + b[i + (round & 63)] * 5u + 4) >> 3);
+		}
+	}
+	uint64_t result = 0;
+	for (unsigned i = 0; i < N; i += 8) {
+		result = mix(result, a[i]);
+	}
+	free(a);
+	free(b);
+	return result;
+}
+
+static uint64_t run_sad(unsigned work)
+{
+	enum { N = 16384 };
+	uint8_t *a = random_bytes(N), *b = random_bytes(N + 64);
+	uint64_t result = 0;
+	for (unsigned round = 0; round < work; round++) {
+		uint32_t sum = 0;
+		const uint8_t *other = b + (round & 63);
+		for (unsigned i = 0; i < N; i++) {
+			int d = a[i] - other[i];
+			sum += (uint32_t)(d < 0 ? -d : d);
+		}
+		result = mix(result, sum);
+	}
+	free(a);
+	free(b);
+	return result;
+}
+
+static uint64_t run_shuffle(unsigned work)
+{
+	u8x16 v = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+	u8x16 index = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3};
+	for (unsigned i = 0; i < work; i++) {
+		u8x16 s = __builtin_shuffle(v, index & 15);
+		v = s + (u8x16)((u16x8)v << 3);
+		index = (index ^ v) + 1;
+	}
+	uint64_t result = 0;
+	for (unsigned i = 0; i < 16; i++) {
+		result = mix(result, v[i]);
+	}
+	return result;
+}
+
+static const struct line lines[] = {
+	{"simd-f32", run_f32, 4000000},	  {"simd-f64", run_f64, 2000000},
+	{"simd-stream", run_stream, 300}, {"simd-matmul", run_matmul, 180},
+	{"simd-i32", run_i32, 24000},	  {"simd-blend", run_blend, 10000},
+	{"simd-sad", run_sad, 16000},	  {"simd-shuffle", run_shuffle, 12000000},
+};
+
+const struct group simd_group = GROUP("simd", lines);
