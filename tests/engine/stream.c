@@ -41,8 +41,8 @@ static bool is_access(uint32_t value)
 
 static enum kind kind_of(enum a64_op op)
 {
-	static const char *const skipped[] = { "SVC", "HVC", "SMC", "BRK", "HLT", "ERET", "WF", "SEV", "MSR",
-					       "MRS", "SYS", "UDF" };
+	static const char *const skipped[] = {"SVC", "HVC", "SMC", "BRK", "HLT", "ERET",
+					      "WF",  "SEV", "MSR", "MRS", "SYS", "UDF"};
 	const struct a64_info *info = &a64_infos[op];
 	if (info->feature == A64_FEATURE_PAUTH || info->feature == A64_FEATURE_BTI) {
 		return KIND_SKIP;
@@ -69,12 +69,12 @@ static enum kind kind_of(enum a64_op op)
 	if ((info->value & 0x3b000000) == 0x18000000) {
 		return KIND_LITERAL;
 	}
-	if (has_prefix(info->name, "LDXR") || has_prefix(info->name, "LDAXR") || has_prefix(info->name, "LDXP") ||
-	    has_prefix(info->name, "LDAXP")) {
+	if (has_prefix(info->name, "LDXR") || has_prefix(info->name, "LDAXR") ||
+	    has_prefix(info->name, "LDXP") || has_prefix(info->name, "LDAXP")) {
 		return KIND_EXCLUSIVE;
 	}
-	if (has_prefix(info->name, "STXR") || has_prefix(info->name, "STLXR") || has_prefix(info->name, "STXP") ||
-	    has_prefix(info->name, "STLXP")) {
+	if (has_prefix(info->name, "STXR") || has_prefix(info->name, "STLXR") ||
+	    has_prefix(info->name, "STXP") || has_prefix(info->name, "STLXP")) {
 		return KIND_SKIP; /* made together with the load */
 	}
 	return KIND_ACCESS;
@@ -84,18 +84,33 @@ unsigned stream_choose_rows(struct row_set *set, const char *filter)
 {
 	set->count = 0;
 	for (unsigned op = 1; op < A64_OPS; op++) {
-		if (kind_of(op) != KIND_SKIP && (!filter || strstr(a64_infos[op].name, filter))) {
+		set->kinds[op] = (uint8_t)kind_of(op);
+		if (set->kinds[op] != KIND_SKIP &&
+		    (!filter || strstr(a64_infos[op].name, filter))) {
 			set->rows[set->count++] = (uint16_t)op;
 		}
 	}
 	return set->count;
 }
 
+void stream_drop_exclusives(struct row_set *set)
+{
+	unsigned count = 0;
+	for (unsigned n = 0; n < set->count; n++) {
+		if (set->kinds[set->rows[n]] != KIND_EXCLUSIVE) {
+			set->rows[count++] = set->rows[n];
+		}
+	}
+	set->count = count;
+	set->without_exclusives = true;
+}
+
 /*
  * Where qemu-aarch64 (7.2) and the architecture disagree; such words are left out.
- * FCVTZS, FCVTZU to fixed point, scalar half precision: QEMU leaves sign bits above the 16-bit result; DDI 0487 C7.2.106 writes a
- * scalar through V[d], which clears the rest of the register.
- * FJCVTZS with FPCR.FZ: a flushed subnormal is no exact zero, so Z is 0 (FPToFixedJS(), J1.3.3); QEMU sets it.
+ * FCVTZS, FCVTZU to fixed point, scalar half precision: QEMU leaves sign bits above the 16-bit
+ * result; DDI 0487 C7.2.106 writes a scalar through V[d], which clears the rest of the register.
+ * FJCVTZS with FPCR.FZ: a flushed subnormal is no exact zero, so Z is 0 (FPToFixedJS(), J1.3.3);
+ * QEMU sets it.
  */
 static bool is_disputed(enum a64_op op, uint32_t word, const struct diff_state *start)
 {
@@ -108,8 +123,9 @@ static bool is_disputed(enum a64_op op, uint32_t word, const struct diff_state *
 }
 
 /*
- * Should-be-one bits: Rs and Rt2 of LDAR, STLR, LDLAR, STLLR; Ra of SMULH, UMULH (DDI 0487 C6.2).  Anything else is CONSTRAINED
- * UNPREDICTABLE: we and QEMU 7 ignore the bits, QEMU 10 makes the word UNDEFINED.
+ * Should-be-one bits: Rs and Rt2 of LDAR, STLR, LDLAR, STLLR; Ra of SMULH, UMULH (DDI 0487 C6.2).
+ * Anything else is CONSTRAINED UNPREDICTABLE: we and QEMU 7 ignore the bits, QEMU 10 makes the word
+ * UNDEFINED.
  */
 static uint32_t with_ones(uint32_t word)
 {
@@ -119,17 +135,35 @@ static uint32_t with_ones(uint32_t word)
 	return (word & 0xff608000) == 0x9b400000 ? word | 0x7c00 : word;
 }
 
+/*
+ * Does the word name a reserved register where the row has one?  Register fields are five free
+ * bits; the second of a pair of registers counts too.
+ */
+static bool names_reserved(const struct stream *s, enum a64_op op, uint32_t word)
+{
+	static const uint8_t lows[] = {0, 5, 10, 16};
+	uint32_t names = 0;
+	for (unsigned n = 0; n < sizeof(lows); n++) {
+		if (!(a64_infos[op].mask >> lows[n] & 31)) {
+			names |= 3u << (word >> lows[n] & 31);
+		}
+	}
+	return names & s->reserved;
+}
+
 /* A word of the row, all fields random. */
-static uint32_t random_word(struct random *random, enum a64_op op, const struct diff_state *start)
+static uint32_t random_word(struct stream *s, enum a64_op op)
 {
 	for (unsigned n = 0; n < 100000; n++) {
-		uint32_t word = (uint32_t)random_next(random);
+		uint32_t word = (uint32_t)random_next(s->random);
 		word = with_ones((word & ~a64_infos[op].mask) | a64_infos[op].value);
-		if (a64_decode(word) == op && !is_disputed(op, word, start)) {
+		if (a64_decode(word) == op &&
+		    !(s->reference && is_disputed(op, word, s->reference)) &&
+		    !names_reserved(s, op, word)) {
 			return word;
 		}
 	}
-	return 0xd503201f; /* nop */
+	return STREAM_NOP;
 }
 
 static uint32_t with_field(uint32_t word, unsigned low, unsigned width, uint32_t value)
@@ -138,42 +172,38 @@ static uint32_t with_field(uint32_t word, unsigned low, unsigned width, uint32_t
 	return (word & ~mask) | (value << low & mask);
 }
 
-struct stream {
-	struct diff_case *c;
-	const struct row_set *set;
-	struct random *random;
-	unsigned limit;
-};
-
-static void emit(struct stream *s, uint32_t word)
+void stream_emit(struct stream *s, uint32_t word)
 {
-	s->c->insns[s->c->count++] = word;
+	s->insns[s->count++] = word;
 }
 
-static unsigned room(const struct stream *s)
+unsigned stream_room(const struct stream *s)
 {
-	return s->limit - s->c->count;
+	return s->limit - s->count;
 }
 
-/* Load a number below 2^32, or a small negative one, into a register other than 31: two instructions. */
-static void emit_number(struct stream *s, unsigned n, int64_t value)
+void stream_emit_number(struct stream *s, unsigned n, uint64_t value)
 {
-	if (value < 0) {
-		emit(s, 0x92800000 | (uint32_t)(~value & 0xffff) << 5 | n); /* movn */
-		emit(s, 0xd503201f);
-	} else {
-		emit(s, 0xd2800000 | (uint32_t)(value & 0xffff) << 5 | n);	   /* movz */
-		emit(s, 0xf2a00000 | (uint32_t)(value >> 16 & 0xffff) << 5 | n); /* movk, lsl 16 */
+	if ((int64_t)value < 0 && (int64_t)value >= INT32_MIN) {
+		stream_emit(s, 0x92a00000 | (uint32_t)(~value >> 16 & 0xffff) << 5 |
+				       n);					  /* movn, lsl 16 */
+		stream_emit(s, 0xf2800000 | (uint32_t)(value & 0xffff) << 5 | n); /* movk */
+		return;
+	}
+	stream_emit(s, 0xd2800000 | (uint32_t)(value & 0xffff) << 5 | n);	/* movz */
+	stream_emit(s, 0xf2a00000 | (uint32_t)(value >> 16 & 0xffff) << 5 | n); /* movk, lsl 16 */
+	if (value >> 32) {
+		stream_emit(s, 0xf2c00000 | (uint32_t)(value >> 32 & 0xffff) << 5 | n);
+		stream_emit(s, 0xf2e00000 | (uint32_t)(value >> 48) << 5 | n);
 	}
 }
 
-/* A register other than 31 and those in @used, which gets it added. */
-static unsigned pick_register(struct stream *s, uint32_t *used)
+unsigned stream_pick_register(struct stream *s, uint32_t *used)
 {
 	unsigned n;
 	do {
 		n = random_below(s->random, 31);
-	} while (*used >> n & 1);
+	} while ((*used | s->reserved) >> n & 1);
 	*used |= 1u << n;
 	return n;
 }
@@ -193,7 +223,7 @@ static unsigned simd_scale(uint32_t w)
 /* LD1..LD4, ST1..ST4. */
 static struct access simd_structure(uint32_t w)
 {
-	struct access a = { .align = 1 };
+	struct access a = {.align = 1};
 	bool post = w >> 23 & 1, single = w >> 24 & 1;
 	a.bytes = 64;
 	a.has_rm = post && (w >> 16 & 31) != 31;
@@ -207,7 +237,7 @@ static struct access pair_access(uint32_t w)
 	bool simd = w >> 26 & 1;
 	unsigned scale = simd ? 2 + (w >> 30) : 2 + (w >> 31);
 	unsigned mode = w >> 23 & 3;
-	struct access a = { .bytes = 2u << scale, .align = 1 };
+	struct access a = {.bytes = 2u << scale, .align = 1};
 	a.offset = mode == 1 ? 0 : a64_sign(w >> 15 & 0x7f, 7) * (1 << scale);
 	a.writes_back = mode & 1;
 	return a;
@@ -217,7 +247,7 @@ static struct access single_access(uint32_t w)
 {
 	bool simd = w >> 26 & 1;
 	unsigned scale = simd ? simd_scale(w) : w >> 30;
-	struct access a = { .bytes = 1u << scale, .align = 1 };
+	struct access a = {.bytes = 1u << scale, .align = 1};
 	if (w >> 24 & 1) {
 		a.offset = (int64_t)(w >> 10 & 0xfff) << scale;
 		return a;
@@ -241,7 +271,7 @@ static struct access access_of(uint32_t w)
 	case 5: return pair_access(w);
 	case 7: return single_access(w);
 	case 3: { /* LDAPUR, STLUR */
-		struct access a = { .bytes = 1u << (w >> 30), .align = 1u << (w >> 30) };
+		struct access a = {.bytes = 1u << (w >> 30), .align = 1u << (w >> 30)};
 		a.offset = a64_sign(w >> 12 & 0x1ff, 9);
 		return a;
 	}
@@ -250,7 +280,7 @@ static struct access access_of(uint32_t w)
 	if (w >> 26 & 1) {
 		return simd_structure(w);
 	}
-	struct access a = { .bytes = 1u << (w >> 30), .align = 1u << (w >> 30) };
+	struct access a = {.bytes = 1u << (w >> 30), .align = 1u << (w >> 30)};
 	bool pair = (w >> 23 & 1) == 0 && (w >> 21 & 1); /* CASP and LDXP */
 	if (pair) {
 		a.bytes = w >> 30 & 1 ? 16 : 8;
@@ -274,7 +304,6 @@ static int64_t extended_offset(uint32_t w, uint64_t rm)
 	return (int64_t)((uint64_t)v << (w >> 12 & 1 ? scale : 0));
 }
 
-/* An address in the window for @bytes at @align. */
 static uint64_t window_address(struct stream *s, unsigned bytes, unsigned align)
 {
 	uint64_t at = DIFF_WINDOW + random_below(s->random, DIFF_WINDOW_BYTES - bytes + 1);
@@ -286,14 +315,16 @@ static uint64_t window_address(struct stream *s, unsigned bytes, unsigned align)
 }
 
 /* Point the base register of @word, with @offset still to be added, at @address. */
-static uint32_t emit_base(struct stream *s, uint32_t word, uint64_t address, int64_t offset, uint32_t used)
+static uint32_t emit_base(struct stream *s, uint32_t word, uint64_t address, int64_t offset,
+			  uint32_t used)
 {
-	int64_t base = (int64_t)address - offset;
-	bool sp = (base & 15) == 0 && random_below(s->random, 3) == 0;
-	unsigned n = pick_register(s, &used);
-	emit_number(s, n, base);
+	uint64_t base = address - (uint64_t)offset;
+	bool aligned = (base & 15) == 0 || (s->loose && random_below(s->random, 16) == 0);
+	bool sp = aligned && random_below(s->random, 3) == 0;
+	unsigned n = stream_pick_register(s, &used);
+	stream_emit_number(s, n, base);
 	if (sp) {
-		emit(s, 0x9100001f | n << 5); /* mov sp, xn */
+		stream_emit(s, 0x9100001f | n << 5); /* mov sp, xn */
 		n = 31;
 	}
 	return with_field(word, 5, 5, n);
@@ -306,8 +337,10 @@ static uint32_t data_registers(uint32_t w)
 	if ((w >> 27 & 7) == 5) {
 		used |= 1u << (w >> 10 & 31);
 	}
-	if ((w & 0x3f000000) == 0x08000000) { /* exclusives: Rs, Rt2, and the second registers of CASP */
-		used |= 1u << (w >> 10 & 31) | 1u << (w >> 16 & 31) | 2u << (w & 31) | 2u << (w >> 16 & 31);
+	if ((w & 0x3f000000) ==
+	    0x08000000) { /* exclusives: Rs, Rt2, and the second registers of CASP */
+		used |= 1u << (w >> 10 & 31) | 1u << (w >> 16 & 31) | 2u << (w & 31) |
+			2u << (w >> 16 & 31);
 	}
 	return used;
 }
@@ -318,46 +351,48 @@ static void emit_access(struct stream *s, uint32_t word)
 	uint32_t used = data_registers(word);
 	bool load_pair = (word >> 27 & 7) == 5 && word >> 22 & 1;
 	if (load_pair && (word & 31) == (word >> 10 & 31)) {
-		word ^= 1u << 10; /* equal targets are unpredictable */
+		/* Equal targets are unpredictable. */
+		word ^= s->reserved >> ((word >> 10 & 31) ^ 1) & 1 ? 1u << 14 : 1u << 10;
 		used = data_registers(word);
 	}
 	bool structure = (word & 0x3e000000) == 0x0c000000;
 	if (a.has_rm) {
 		bool narrow = !structure && (word >> 13 & 7) != 2;
-		unsigned m = pick_register(s, &used);
+		unsigned m = stream_pick_register(s, &used);
 		int64_t rm = random_below(s->random, 0x10000);
 		if (narrow && random_below(s->random, 2)) {
 			rm = ~rm;
 		}
-		emit_number(s, m, rm);
+		stream_emit_number(s, m, (uint64_t)rm);
 		word = with_field(word, 16, 5, m);
 		a.offset = structure ? 0 : extended_offset(word, (uint64_t)rm);
 	}
-	uint64_t address = window_address(s, a.bytes, a.align);
-	emit(s, emit_base(s, word, address, a.offset, used));
+	uint64_t address = s->address(s, a.bytes, a.align);
+	stream_emit(s, emit_base(s, word, address, a.offset, used));
 }
 
-/* A load-exclusive, something or nothing, the store-exclusive of the same kind, maybe another one that must fail. */
+/* A load-exclusive, something or nothing, the store-exclusive of the same kind, maybe another one
+ * that must fail. */
 static void emit_exclusive(struct stream *s, uint32_t word)
 {
 	struct access a = access_of(word);
 	bool pair = word >> 21 & 1;
 	uint32_t used = 0;
-	unsigned t = pick_register(s, &used), t2 = pick_register(s, &used);
+	unsigned t = stream_pick_register(s, &used), t2 = stream_pick_register(s, &used);
 	uint32_t load = with_field(with_field(word, 0, 5, t), 10, 5, pair ? t2 : 31);
 	load = with_field(load, 16, 5, 31);
-	uint64_t address = window_address(s, a.bytes, a.align);
+	uint64_t address = s->address(s, a.bytes, a.align);
 	load = emit_base(s, load, address, 0, used);
-	emit(s, load);
+	stream_emit(s, load);
 	unsigned base = load >> 5 & 31;
 	used |= 1u << base;
 	uint32_t store = load & ~(1u << 22);
 	if (random_below(s->random, 4) == 0) {
-		emit(s, 0xd503305f | random_below(s->random, 16) << 8); /* clrex */
+		stream_emit(s, 0xd503305f | random_below(s->random, 16) << 8); /* clrex */
 	}
 	for (unsigned n = 1 + random_below(s->random, 2); n > 0; n--) {
 		uint32_t used_now = used;
-		unsigned status = pick_register(s, &used_now);
+		unsigned status = stream_pick_register(s, &used_now);
 		unsigned value = random_below(s->random, 32), value2 = random_below(s->random, 32);
 		if (value == status || value == base) {
 			value = 31;
@@ -369,23 +404,23 @@ static void emit_exclusive(struct stream *s, uint32_t word)
 		store = with_field(store, 0, 5, value);
 		store = with_field(store, 10, 5, pair ? value2 : 31);
 		store = with_field(store, 15, 1, random_below(s->random, 2));
-		emit(s, store);
+		stream_emit(s, store);
 	}
 }
 
 /* Instructions which a branch may skip: they set up nothing that a later one relies on. */
-static void emit_filler(struct stream *s, unsigned count)
+void stream_emit_filler(struct stream *s, unsigned count)
 {
 	for (; count > 0; count--) {
-		uint32_t word = 0xd503201f;
+		uint32_t word = STREAM_NOP;
 		for (unsigned n = 0; n < 4; n++) {
 			enum a64_op op = s->set->rows[random_below(s->random, s->set->count)];
-			if (kind_of(op) == KIND_PLAIN) {
-				word = random_word(s->random, op, &s->c->start);
+			if (s->set->kinds[op] == KIND_PLAIN) {
+				word = random_word(s, op);
 				break;
 			}
 		}
-		emit(s, word);
+		stream_emit(s, word);
 	}
 }
 
@@ -398,41 +433,45 @@ static void emit_branch(struct stream *s, uint32_t word, enum a64_format format)
 	case A64_FORMAT_branch_tb: word = with_field(word, 5, 14, distance); break;
 	default: word = with_field(word, 5, 19, distance); break;
 	}
-	emit(s, word);
-	emit_filler(s, distance - 1);
+	stream_emit(s, word);
+	stream_emit_filler(s, distance - 1);
 }
 
 /* Forward over one, back by one, and on: B +2; B +2; B -1. */
 static void emit_back_branch(struct stream *s)
 {
-	emit(s, 0x14000002);
-	emit(s, 0x14000002);
-	emit(s, 0x17ffffff);
+	stream_emit(s, 0x14000002);
+	stream_emit(s, 0x14000002);
+	stream_emit(s, 0x17ffffff);
 }
 
 static void emit_branch_register(struct stream *s, uint32_t word)
 {
 	uint32_t used = 0;
-	unsigned n = pick_register(s, &used);
+	unsigned n = stream_pick_register(s, &used);
 	uint32_t distance = 1 + random_below(s->random, 4);
-	emit(s, 0x10000000 | (1 + distance) << 5 | n); /* adr */
-	emit(s, with_field(word, 5, 5, n));
-	emit_filler(s, distance - 1);
+	stream_emit(s, 0x10000000 | (1 + distance) << 5 | n); /* adr */
+	stream_emit(s, with_field(word, 5, 5, n));
+	stream_emit_filler(s, distance - 1);
 }
 
 /* LDR (literal) reads the instructions around it. */
 static void emit_literal(struct stream *s, uint32_t word)
 {
-	int32_t from = -(int32_t)s->c->count;
-	int32_t to = (int32_t)(s->limit - s->c->count) - 6;
+	int32_t from = -(int32_t)s->count;
+	int32_t to = (int32_t)(s->limit - s->count) - 6;
 	int32_t distance = from + (int32_t)random_below(s->random, (uint32_t)(to - from + 1));
-	emit(s, with_field(word, 5, 19, (uint32_t)distance));
+	stream_emit(s, with_field(word, 5, 19, (uint32_t)distance));
 }
 
-static void emit_row(struct stream *s, enum a64_op op)
+void stream_emit_row(struct stream *s, enum a64_op op)
 {
-	uint32_t word = random_word(s->random, op, &s->c->start);
-	switch (kind_of(op)) {
+	uint32_t word = random_word(s, op);
+	if (word == STREAM_NOP) {
+		stream_emit(s, word);
+		return;
+	}
+	switch (s->set->kinds[op]) {
 	case KIND_BRANCH:
 		if (op == A64_B && random_below(s->random, 3) == 0) {
 			emit_back_branch(s);
@@ -445,18 +484,23 @@ static void emit_row(struct stream *s, enum a64_op op)
 	case KIND_LITERAL: emit_literal(s, word); break;
 	case KIND_EXCLUSIVE: emit_exclusive(s, word); break;
 	default:
-		emit(s, word);
-		if (op < A64_SVC || random_below(s->random, 8) == 0) { /* pairs of a computation and a branch on it */
-			emit_branch(s, 0x54000000 | random_below(s->random, 16), A64_FORMAT_branch_cond);
+		stream_emit(s, word);
+		if (op < A64_SVC || random_below(s->random, 8) ==
+					    0) { /* pairs of a computation and a branch on it */
+			emit_branch(s, 0x54000000 | random_below(s->random, 16),
+				    A64_FORMAT_branch_cond);
 		}
 		break;
 	}
 }
 
-static uint64_t interesting_integer(struct random *random)
+uint64_t random_integer(struct random *random)
 {
-	static const uint64_t special[] = { 0, 1, ~0ull, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX,
-					    1ull << 63, 0x8000000080000000, 31, 32, 63, 64, 0xff80 };
+	static const uint64_t special[] = {0,	       1,	   ~0ull,
+					   0x7fffffff, 0x80000000, 0xffffffff,
+					   INT64_MAX,  1ull << 63, 0x8000000080000000,
+					   31,	       32,	   63,
+					   64,	       0xff80};
 	switch (random_below(random, 4)) {
 	case 0: return special[random_below(random, sizeof(special) / sizeof(special[0]))];
 	case 1: return random_next(random) >> random_below(random, 64);
@@ -465,18 +509,32 @@ static uint64_t interesting_integer(struct random *random)
 }
 
 /* 64 bits of lanes that floating point finds difficult. */
-static uint64_t interesting_lanes(struct random *random)
+uint64_t random_lanes(struct random *random)
 {
-	static const uint16_t half[] = { 0, 0x8000, 0x3c00, 0xbc00, 0x7c00, 0xfc00, 0x7e00, 0x7d00, 0x0001, 0x83ff,
-					 0x0400, 0x7bff, 0x3800, 0x4248 };
-	static const uint32_t single[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
-					   0x7fc00000, 0x7fa00001, 1, 0x807fffff, 0x00800000, 0x7f7fffff,
-					   0x3f000000, 0x4effffff, 0x4f000000, 0x5f000000, 0x47800000, 0x33800000 };
-	static const uint64_t twice[] = { 0, 1ull << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
-					  0xfff0000000000000, 0x7ff8000000000000, 0x7ff4000000000001, 1,
-					  0x800fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
-					  0x3fe0000000000000, 0x41dfffffffc00000, 0x43e0000000000000,
-					  0x47efffffffffffff, 0x3810000000000000, 0x36a0000000000000 };
+	static const uint16_t half[] = {0,	0x8000, 0x3c00, 0xbc00, 0x7c00, 0xfc00, 0x7e00,
+					0x7d00, 0x0001, 0x83ff, 0x0400, 0x7bff, 0x3800, 0x4248};
+	static const uint32_t single[] = {
+		0,	    0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+		0x7fc00000, 0x7fa00001, 1,	    0x807fffff, 0x00800000, 0x7f7fffff,
+		0x3f000000, 0x4effffff, 0x4f000000, 0x5f000000, 0x47800000, 0x33800000};
+	static const uint64_t twice[] = {0,
+					 1ull << 63,
+					 0x3ff0000000000000,
+					 0xbff0000000000000,
+					 0x7ff0000000000000,
+					 0xfff0000000000000,
+					 0x7ff8000000000000,
+					 0x7ff4000000000001,
+					 1,
+					 0x800fffffffffffff,
+					 0x0010000000000000,
+					 0x7fefffffffffffff,
+					 0x3fe0000000000000,
+					 0x41dfffffffc00000,
+					 0x43e0000000000000,
+					 0x47efffffffffffff,
+					 0x3810000000000000,
+					 0x36a0000000000000};
 	uint64_t v = random_next(random);
 	switch (random_below(random, 8)) {
 	case 4: /* ordinary doubles, or singles, of similar size */
@@ -484,14 +542,16 @@ static uint64_t interesting_lanes(struct random *random)
 	case 5: return (v & 0x83ffffff83ffffff) | 0x3c0000003c000000;
 	case 6: return (uint64_t)((int64_t)v >> random_below(random, 64));
 	case 7: /* at the ends of the exponents' ranges */
-		return random_below(random, 2) ? (v & 0x8000ffff8fffffff) : (v | 0x7f0000007f000000);
+		return random_below(random, 2) ? (v & 0x8000ffff8fffffff)
+					       : (v | 0x7f0000007f000000);
 	case 0:
 		for (unsigned n = 0; n < 4; n++) {
 			v = v << 16 | half[random_below(random, sizeof(half) / sizeof(half[0]))];
 		}
 		return v;
 	case 1:
-		v = (uint64_t)single[random_below(random, sizeof(single) / sizeof(single[0]))] << 32;
+		v = (uint64_t)single[random_below(random, sizeof(single) / sizeof(single[0]))]
+		    << 32;
 		return v | single[random_below(random, sizeof(single) / sizeof(single[0]))];
 	case 2: return twice[random_below(random, sizeof(twice) / sizeof(twice[0]))];
 	default: return v;
@@ -501,11 +561,11 @@ static uint64_t interesting_lanes(struct random *random)
 static void make_state(struct diff_state *state, struct random *random)
 {
 	for (unsigned n = 0; n < 31; n++) {
-		state->x[n] = interesting_integer(random);
+		state->x[n] = random_integer(random);
 	}
 	state->sp = random_next(random);
 	for (unsigned n = 0; n < 64; n++) {
-		state->v[n / 2][n & 1] = interesting_lanes(random);
+		state->v[n / 2][n & 1] = random_lanes(random);
 	}
 	state->nzcv = random_next(random) & 0xf0000000;
 	/* Half of the cases in the default mode; else AHP, DN, FZ, RMode, FZ16 at random. */
@@ -516,23 +576,30 @@ static void make_state(struct diff_state *state, struct random *random)
 	}
 }
 
-void stream_make_case(struct diff_case *c, const struct row_set *set, uint64_t seed, uint64_t number)
+void stream_make_case(struct diff_case *c, const struct row_set *set, uint64_t seed,
+		      uint64_t number)
 {
-	enum { LARGEST = 10, TAIL = 8 };
-	struct random random = { seed ^ number * 0xd1342543de82ef95ull };
+	enum { TAIL = 8 };
+	struct random random = {seed ^ number * 0xd1342543de82ef95ull};
 	memset(c, 0, sizeof(*c));
 	random_next(&random);
 	make_state(&c->start, &random);
-	struct stream s = { c, set, &random, 20 + random_below(&random, DIFF_INSNS - TAIL - 20) };
-	while (room(&s) > LARGEST) {
+	struct stream s = {.set = set,
+			   .random = &random,
+			   .insns = c->insns,
+			   .limit = 20 + random_below(&random, DIFF_INSNS - TAIL - 20),
+			   .address = window_address,
+			   .reference = &c->start};
+	while (stream_room(&s) > STREAM_LARGEST) {
 		if (random_below(&random, 4) == 0) {
-			emit(&s, DIFF_CLEAR_FPSR);
+			stream_emit(&s, DIFF_CLEAR_FPSR);
 		}
-		emit_row(&s, set->rows[random_below(&random, set->count)]);
+		stream_emit_row(&s, set->rows[random_below(&random, set->count)]);
 	}
-	for (unsigned n = 0; n < TAIL; n++) {
-		emit(&s, 0xd503201f);
+	while (s.count < s.limit + TAIL) {
+		stream_emit(&s, STREAM_NOP);
 	}
+	c->count = s.count;
 	/* Most streams lie in the first page, some across the boundary. */
 	c->code_offset = 64 + 4 * random_below(&random, 900 - DIFF_INSNS);
 	if (random_below(&random, 4) == 0) {
