@@ -212,7 +212,7 @@ struct flat *flat_create(void)
 		flat->tlb[n].read = flat->tlb[n].write = TLB_NONE;
 	}
 	for (unsigned n = 0; n < EXEC_ENTRIES; n++) {
-		flat->exec[n].tag = 1;
+		flat->exec[n].tag = TLB_NONE;
 	}
 	for (unsigned page = 0; page < 2; page++) {
 		uint64_t offset = page * GUEST_PAGE;

@@ -27,7 +27,8 @@ struct tlb_entry {
 	uint64_t pad;
 };
 
-#define TLB_NONE ((uint64_t)1)
+/* Bit 11 is in no tag that is looked for: those of misaligned addresses (of at most 64 bytes) have only lower ones. */
+#define TLB_NONE ((uint64_t)0x800)
 
 /* How a slow access behaves. */
 enum mem_flags {

@@ -28,7 +28,10 @@ enum {
 	GUEST_PAGE = 4096,
 };
 
-/* A code page.  @tag: virtual address, or 1 for none: bits 11:2 of a target are masked, so misaligned ones never match. */
+/*
+ * A code page.  @tag: virtual address, or TLB_NONE: of a target only bits 11:2 are masked, so misaligned ones never match, and
+ * none has bit 11.
+ */
 struct exec_entry {
 	uint64_t tag;
 	union {

@@ -160,6 +160,33 @@ static void misaligned_pc_faults_at_the_target(void)
 	CHECK_EQ(trap.elr, RAM_BASE + 0x102);
 }
 
+/* Empty entries of the tables must not look like the first page. */
+static void misaligned_addresses_of_page_0_fault(void)
+{
+	mmu_on();
+	for (uint64_t va = 1; va < 4096; va += va < 64 ? 1 : 61) {
+		if (va & 3) {
+			trap_clear();
+			call(va);
+			CHECK_EQ(trap.esr, ESR(0x22, 0));
+			CHECK_EQ(trap.far, va);
+			CHECK_EQ(trap.elr, va);
+		}
+		if (va & 7) {
+			trap_clear();
+			load_exclusive(va);
+			CHECK_EQ(trap.esr, ESR(0x25, 0x21));
+			CHECK_EQ(trap.far, va);
+			trap_clear();
+			load_acquire(va);
+			CHECK_EQ(trap.esr, ESR(0x25, 0x21));
+			trap_clear();
+			swap(va, 0);
+			CHECK_EQ(trap.esr, ESR(0x25, 0x21));
+		}
+	}
+}
+
 static void misaligned_sp_faults_if_sctlr_says_so(void)
 {
 	mmu_on();
@@ -291,7 +318,7 @@ TESTS(T(svc_sets_esr_and_returns_behind), T(brk_returns_to_itself), T(undefined_
       T(hvc_calls_the_host), T(sp_el0_has_its_own_vector), T(el0_uses_the_lower_vectors),
       T(el0_undefined_and_breakpoint), T(el0_traps_are_controlled_by_sctlr),
       T(el0_counter_is_controlled_by_cntkctl), T(fp_access_is_controlled_by_cpacr),
-      T(misaligned_pc_faults_at_the_target), T(misaligned_sp_faults_if_sctlr_says_so),
+      T(misaligned_pc_faults_at_the_target), T(misaligned_addresses_of_page_0_fault), T(misaligned_sp_faults_if_sctlr_says_so),
       T(illegal_returns_stay_at_el1), T(eret_restores_flags_and_masks), T(interrupts_wait_for_the_mask),
       T(interrupts_come_from_el0_too), T(pan_is_set_on_entry_if_span_is_clear),
       T(software_step_runs_one_instruction));
