@@ -20,6 +20,7 @@ struct fixture {
 	uint32_t *code;
 	atomic_int writes, hypercalls;
 	uint64_t last_value;
+	bool hypercall_raises; /* the interrupt line too */
 };
 
 static bool no_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
@@ -55,6 +56,9 @@ static void hypercall(void *host, unsigned vcpu, uint64_t x[8])
 	struct fixture *f = host;
 	atomic_fetch_add(&f->hypercalls, 1);
 	x[0] = x[1] + x[7];
+	if (f->hypercall_raises) {
+		engine_vcpu_set_line(f->vcpu[vcpu], ENGINE_IRQ, true);
+	}
 	engine_vcpu_kick(f->vcpu[vcpu]);
 }
 
@@ -216,6 +220,29 @@ static void wfi_sleeps_until_kicked_or_interrupted(void **state)
 	tear_down(f);
 }
 
+static void kick_does_not_lose_an_interrupt(void **state)
+{
+	static const uint32_t code[] = {
+		0xd2a80000, /* mov x0, #RAM */
+		0xd518c000, /* msr vbar_el1, x0 */
+		0xd50342ff, /* msr daifclr, #2 */
+		0xd4000002, /* hvc #0: raises the line and kicks */
+		0x14000000, /* b . */
+	};
+	struct fixture *f = set_up(1);
+	pthread_t thread;
+	f->hypercall_raises = true;
+	f->code[0x280 / 4] = 0xd4000002; /* IRQ vector: hvc #0 */
+	load(f, code, sizeof(code));
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_KICKED);
+	assert_int_equal(atomic_load(&f->hypercalls), 1);
+	pthread_create(&thread, NULL, kick_later, f->vcpu[0]);
+	engine_run(f->vcpu[0]);
+	pthread_join(thread, NULL);
+	assert_int_equal(atomic_load(&f->hypercalls), 2);
+	tear_down(f);
+}
+
 static void rom_is_read_only(void **state)
 {
 	static const uint32_t code[] = {
@@ -289,6 +316,7 @@ int main(void)
 		cmocka_unit_test(kick_leaves_loops_and_devices),
 		cmocka_unit_test(hypercalls_pass_registers),
 		cmocka_unit_test(wfi_sleeps_until_kicked_or_interrupted),
+		cmocka_unit_test(kick_does_not_lose_an_interrupt),
 		cmocka_unit_test(rom_is_read_only),
 		cmocka_unit_test(two_vcpus_share_memory_and_flush_each_other),
 	};

@@ -71,9 +71,8 @@ static bool look_at_pending(struct soft_vcpu *vcpu)
 		timer_update(cpu);
 	}
 	if (bits & RUN_KICK) {
-		if (bits & RUN_WFI) {
-			atomic_fetch_or(&cpu->pending, RUN_WFI); /* sleep on when run again */
-		}
+		/* When run again: sleep on, and take the interrupt. */
+		atomic_fetch_or(&cpu->pending, bits & (RUN_WFI | RUN_IRQ));
 		return false;
 	}
 	if ((bits & RUN_WFI) && !atomic_load(&vcpu->lines)) {
