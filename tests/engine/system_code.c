@@ -76,7 +76,7 @@ static uint64_t troubled_address(struct maker *m, unsigned bytes)
 	case 3:
 		return SYSTEM_HIGH + 7 * 0x200000 + below(m, SLOT_RANDOM - 1) * SYSTEM_PAGE +
 		       offset;
-	case 4: return random_next(m->random);
+	case 4: return one_in(m, 3) ? below(m, SYSTEM_PAGE) : random_next(m->random);
 	case 5: return plain_address(m, bytes) ^ 1ull << (47 + below(m, 17));
 	case 6: return plain_address(m, bytes) ^ random_next(m->random) << 56;
 	case 7:

@@ -182,9 +182,8 @@ struct system_machine *system_machine_create(bool interpreter, unsigned seconds)
 		return NULL;
 	}
 	m->seconds = seconds;
-	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1};
-	/* One engine of a pair is the interpreter, the other what guests run on. */
-	(void)interpreter;
+	struct engine_config config = {
+		.host_ops = &host_ops, .host = m, .vcpus = 1, .interp = interpreter};
 	m->ram = mmap(NULL, SYSTEM_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		      -1, 0);
 	m->engine = m->ram == MAP_FAILED ? NULL : soft_engine_create(&config, &err);
