@@ -26,7 +26,6 @@ enum psci_function {
 
 enum {
 	SMCCC_VERSION_1_1 = 0x10001,
-	PSCI_VERSION_1_1 = 0x10001,
 	PSCI_NO_TRUSTED_OS = 2,
 };
 
@@ -92,7 +91,7 @@ static int64_t psci_answer(const struct psci *psci, unsigned vcpu, uint32_t func
 	case SMCCC_ARCH_FEATURES:
 		return x[1] == SMCCC_VERSION || x[1] == SMCCC_ARCH_FEATURES ? 0 : PSCI_NOT_SUPPORTED;
 	case PSCI_VERSION:
-		return PSCI_VERSION_1_1;
+		return psci->version;
 	case PSCI_FEATURES:
 		return psci_is_implemented((uint32_t)x[1]) ? 0 : PSCI_NOT_SUPPORTED;
 	case PSCI_MIGRATE_INFO_TYPE:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * psci.h - firmware calls of the guest: PSCI 1.1 (Arm DEN 0022) over SMCCC 1.1 (Arm DEN 0028)
+ * psci.h - power calls of the guest: PSCI 1.1 (Arm DEN 0022), and the SMCCC's own (Arm DEN 0028)
  * Threads: the calling vCPU's.
  */
 #ifndef ORIEL_BOARD_PSCI_H
@@ -39,6 +39,7 @@ struct psci {
 	const struct psci_ops *ops;
 	void *opaque;
 	unsigned vcpus;
+	uint32_t version; /* what PSCI_VERSION says: major << 16 | minor, 1.0 or 1.1 */
 };
 
 /* Answer one HVC/SMC: @x as engine_host.hypercall has it.  What is unknown gets NOT_SUPPORTED. */

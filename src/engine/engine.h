@@ -29,6 +29,16 @@ enum engine_ppi {
 	ENGINE_PPI_PTIMER = 30, /* CNTP, level */
 };
 
+/* Keys of pointer authentication. */
+enum engine_key {
+	ENGINE_KEY_IA,
+	ENGINE_KEY_IB,
+	ENGINE_KEY_DA,
+	ENGINE_KEY_DB,
+	ENGINE_KEY_GA,
+	ENGINE_KEY_DIVERSIFIER, /* not architectural: mixed into the first four, see engine_vcpu_set_diversified() */
+};
+
 /* A system register as MRS/MSR name it. */
 #define ENGINE_SYSREG(op0, op1, crn, crm, op2)                                                     \
 	((uint32_t)((op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2)))
@@ -48,7 +58,7 @@ struct engine_host {
 	bool (*icc_read)(void *host, unsigned vcpu, uint32_t reg, uint64_t *value);
 	bool (*icc_write)(void *host, unsigned vcpu, uint32_t reg, uint64_t value);
 	/*
-	 * HVC or SMC by SMCCC: x[0..7] in, x[0..3] out.  It may kick its own vCPU (power-off) and
+	 * HVC or SMC by SMCCC: x[0..7] in and out.  It may kick its own vCPU (power-off) and
 	 * reset vCPUs that do not run (CPU_ON).
 	 */
 	void (*hypercall)(void *host, unsigned vcpu, uint64_t x[8]);
@@ -95,6 +105,8 @@ struct engine_ops {
 	void (*vcpu_set_line)(struct engine_vcpu *vcpu, enum engine_line line, bool level);
 	void (*vcpu_registers)(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp, uint64_t *pc,
 			       uint64_t *pstate);
+	bool (*vcpu_set_key)(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high);
+	bool (*vcpu_set_diversified)(struct engine_vcpu *vcpu, unsigned levels);
 };
 struct engine_vcpu {
 	struct engine *engine;
@@ -182,6 +194,19 @@ static inline void engine_vcpu_registers(struct engine_vcpu *vcpu, uint64_t x[31
 					 uint64_t *pc, uint64_t *pstate)
 {
 	vcpu->engine->ops->vcpu_registers(vcpu, x, sp, pc, pstate);
+}
+
+/* Set a key of pointer authentication.  From the vCPU's own hypercall.  False: this engine or CPU model has no such key. */
+static inline bool MUST_CHECK engine_vcpu_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low,
+						  uint64_t high)
+{
+	return vcpu->engine->ops->vcpu_set_key(vcpu, key, low, high);
+}
+
+/* Mix the diversifier into the keys of the levels in @levels, bit n for ELn.  As engine_vcpu_set_key(). */
+static inline bool MUST_CHECK engine_vcpu_set_diversified(struct engine_vcpu *vcpu, unsigned levels)
+{
+	return vcpu->engine->ops->vcpu_set_diversified(vcpu, levels);
 }
 
 #endif

@@ -179,6 +179,13 @@ static int set_cpu(struct vm_config *c, const char *value, struct error *err)
 	return word < 0 ? word : 0;
 }
 
+static int set_psci(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = parse_word(value, (const char *const[]){"1.0", "1.1", NULL}, "--psci", err);
+	c->psci_version = word < 0 ? c->psci_version : 0x10000 + (uint32_t)word;
+	return word < 0 ? word : 0;
+}
+
 static int set_gpu(struct vm_config *c, const char *value, struct error *err)
 {
 	int word = parse_word(value, (const char *const[]){"none", "2d", "shared", NULL}, "--gpu", err);
@@ -307,6 +314,7 @@ static const struct option_row rows[] = {
 	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
 	 HELP_INDENT "(no translation), isv=strict (report accesses as hardware does)", set_engine},
 	{"cpu", "default|max", "CPU model; max also shows pointer authentication and BTI", set_cpu},
+	{"psci", "1.1|1.0", "version of the power calls that the guest sees (default 1.1)", set_psci},
 	{"gpu", "shared|2d|none", "shared: the host's Vulkan driver; 2d: a display alone (default shared)", set_gpu},
 	{"gpu-memory", "SIZE", "limit for the guest's GPU memory (default: as guest RAM)", set_gpu_memory},
 	{"gpu-server", "FILE", "the oriel-gpu program (default: beside oriel, then $PATH)", set_gpu_server},
@@ -330,6 +338,7 @@ void config_init(struct vm_config *config)
 	*config = (struct vm_config){
 		.memory_bytes = (uint64_t)2 << 30,
 		.cpus = 1,
+		.psci_version = 0x10001,
 		.gpu = CONFIG_GPU_SHARED,
 		.display_width = 1280,
 		.display_height = 800,

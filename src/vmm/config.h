@@ -44,6 +44,7 @@ struct vm_config {
 	bool soft_interp;     /* --engine soft,interp: no translation */
 	bool soft_isv_strict; /* --engine soft,isv=strict: syndromes as hardware gives them */
 	enum config_cpu cpu;
+	uint32_t psci_version; /* of the firmware calls: major << 16 | minor */
 	enum config_gpu gpu;
 	uint64_t gpu_memory_bytes; /* host memory of all contexts, and the window's size; 0: as guest RAM */
 	char *gpu_server;	   /* path of oriel-gpu; NULL: beside the oriel binary, then $PATH */

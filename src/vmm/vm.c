@@ -158,7 +158,6 @@ static int step_engine(struct vm *vm, struct error *err)
 	if (vm->config->engine == CONFIG_ENGINE_KVM) {
 		return error_set(err, -ENOTSUP, "--engine kvm: this version has no KVM engine; use --engine soft");
 	}
-	vm->psci = (struct psci){&vm_psci_ops, vm, vm->config->cpus};
 	vm->engine = soft_engine_create(&config, err);
 	if (!vm->engine) {
 		return -EINVAL;
@@ -231,6 +230,8 @@ struct vm *vm_create(const struct vm_config *config, struct broker *broker, stru
 	vm->broker = broker;
 	vm->started_ns = loop_now_ns();
 	vm->paused = true;
+	const struct psci psci = {&vm_psci_ops, vm, config->cpus, config->psci_version};
+	smccc_init(&vm->smccc, &psci, config->cpu == CONFIG_CPU_MAX);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->changed, NULL);
 	if (vm_assemble(vm, err) < 0) {
@@ -270,6 +271,7 @@ void vm_destroy(struct vm *vm)
 	loop_destroy(vm->device_loop);
 	loop_destroy(vm->control);
 	gmem_destroy(vm->gmem);
+	smccc_finish(&vm->smccc);
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

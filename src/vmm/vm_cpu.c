@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vm_cpu.c - threads and power states of vCPUs; routes what they access to bus, interrupt controller and PSCI
+ * vm_cpu.c - threads and power states of vCPUs; routes what they access to bus, interrupt controller and firmware
  *
  * How it works: a vCPU thread is parked on vm->changed while its vCPU is off or the VM is paused.  Whoever wants it out of
  * engine_run() changes the state first and kicks it then; a kick is never lost, see engine.h.
@@ -38,7 +38,8 @@ static bool host_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t val
 
 static void host_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 {
-	psci_call(&((struct vm *)host)->psci, vcpu, x);
+	struct vm *vm = host;
+	smccc_call(&vm->smccc, vm->cpu[vcpu].vcpu, x);
 }
 
 static void host_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)

@@ -13,7 +13,7 @@
 #include "base/loop.h"
 #include "board/board.h"
 #include "board/loader.h"
-#include "board/psci.h"
+#include "board/smccc.h"
 #include "bus/bus.h"
 #include "display/display.h"
 #include "display/screenshot.h"
@@ -50,7 +50,7 @@ struct vm {
 	struct console *console;
 	struct board board;
 	struct engine *engine;
-	struct psci psci;
+	struct smccc smccc;
 	struct display *display;
 	struct screenshot *screenshot;
 	struct pci_host *pci;

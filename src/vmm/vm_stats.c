@@ -2,7 +2,8 @@
 /*
  * vm_stats.c - the counters of a VM as JSON
  *
- * Keys: name, run_s, resets, interrupts {acks, sgis, msis, msis_dropped}, gpu {driver, api_version, contexts [...], ...} if it has one.
+ * Keys: name, run_s, resets, hypercalls {function id: calls, others}, interrupts {acks, sgis, msis, msis_dropped},
+ * gpu {driver, api_version, contexts [...], ...} if it has one.
  * Threads: after vm_run().
  */
 #include "gpu/virtio_gpu.h"
@@ -17,6 +18,20 @@ static json_t *stats_of_interrupts(struct vm *vm)
 	gicv3_counters(vm->board.gic, &c);
 	return json_pack("{s:I, s:I, s:I, s:I}", "acks", (json_int_t)c.acks, "sgis", (json_int_t)c.sgis, "msis",
 			 (json_int_t)c.msis, "msis_dropped", (json_int_t)c.msis_dropped);
+}
+
+static json_t *stats_of_hypercalls(struct vm *vm)
+{
+	struct smccc_count counts[SMCCC_COUNTED];
+	uint64_t others;
+	unsigned counted = smccc_counts(&vm->smccc, counts, &others);
+	json_t *object = json_pack("{s:I}", "others", (json_int_t)others);
+	for (unsigned n = 0; n < counted; n++) {
+		char id[16];
+		snprintf(id, sizeof(id), "0x%08x", counts[n].function);
+		json_object_set_new(object, id, json_integer((json_int_t)counts[n].calls));
+	}
+	return object;
 }
 
 static json_t *stats_of_context(const struct virtio_gpu_context_stats *c)
@@ -49,9 +64,10 @@ static json_t *stats_of_gpu(struct vm *vm)
 int vm_write_stats(struct vm *vm, const char *path, struct error *err)
 {
 	double run_s = (double)(loop_now_ns() - vm->started_ns) / 1e9;
-	json_t *root = json_pack("{s:s, s:f, s:i, s:o}", "name",
+	json_t *root = json_pack("{s:s, s:f, s:i, s:o, s:o}", "name",
 				 vm->config->name ? vm->config->name : "vm", "run_s", run_s, "resets",
-				 (int)atomic_load(&vm->resets), "interrupts", stats_of_interrupts(vm));
+				 (int)atomic_load(&vm->resets), "interrupts", stats_of_interrupts(vm),
+				 "hypercalls", stats_of_hypercalls(vm));
 	if (root && vm->gpu) {
 		json_object_set_new(root, "gpu", stats_of_gpu(vm));
 	}

@@ -5,7 +5,7 @@
 #include "board/devicetree.h"
 #include "board/kernel.h"
 #include "board/loader.h"
-#include "board/psci.h"
+#include "board/smccc.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -51,7 +51,7 @@ static void machine_end(void *opaque, unsigned vcpu, bool reset)
 static int64_t call(struct machine *m, uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3)
 {
 	static const struct psci_ops ops = {machine_cpu_on, machine_cpu_off, machine_affinity, machine_end};
-	const struct psci psci = {&ops, m, 20};
+	const struct psci psci = {&ops, m, 20, 0x10001};
 	uint64_t x[8] = {x0, x1, x2, x3};
 	psci_call(&psci, 1, x);
 	return (int64_t)x[0];
@@ -90,6 +90,64 @@ static void psci_answers_what_linux_asks(void **state)
 	assert_int_equal(m.ended, 1);
 	call(&m, 0x84000009, 0, 0, 0);
 	assert_int_equal(m.ended, 2);
+}
+
+/* ----- all firmware calls ----- */
+
+/* An engine that has the architecture's keys and no diversifier. */
+static bool plain_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high)
+{
+	return key != ENGINE_KEY_DIVERSIFIER && high == low + 1;
+}
+
+static bool plain_set_diversified(struct engine_vcpu *vcpu, unsigned levels)
+{
+	return false;
+}
+
+static int64_t firmware_call(struct smccc *smccc, uint64_t x0, uint64_t x1)
+{
+	static const struct engine_ops ops = {.vcpu_set_key = plain_set_key, .vcpu_set_diversified = plain_set_diversified};
+	struct engine engine = {&ops};
+	struct engine_vcpu vcpu = {&engine, 0};
+	uint64_t x[8] = {x0, x1};
+	smccc_call(smccc, &vcpu, x);
+	return (int64_t)x[0];
+}
+
+static void calls_go_to_their_owner(void **state)
+{
+	struct smccc smccc;
+	smccc_init(&smccc, &(struct psci){.vcpus = 1, .version = 0x10000}, true);
+	assert_int_equal(firmware_call(&smccc, 0x84000000, 0), 0x10000); /* as configured */
+	assert_int_equal(firmware_call(&smccc, 0x80000000, 0), 0x10001);
+	assert_int_equal(firmware_call(&smccc, 0xc1000002, 5), 0);
+	assert_int_equal(firmware_call(&smccc, 0xc1000006, 5), 0);
+	assert_int_equal(firmware_call(&smccc, 0xc1000000, 0), -1); /* needs the diversifier */
+	assert_int_equal(firmware_call(&smccc, 0xc1000004, 5), -1);
+	assert_int_equal(firmware_call(&smccc, 0xc1000007, 5), -1);
+	assert_int_equal(firmware_call(&smccc, 0xc3000003, 0), -1);
+	assert_int_equal(firmware_call(&smccc, 0x8600ff01, 0), -1);
+	assert_int_equal(firmware_call(&smccc, 0x04000000, 0), -1); /* yielding call */
+	smccc.keys = false;
+	assert_int_equal(firmware_call(&smccc, 0xc1000002, 5), -1);
+	smccc_finish(&smccc);
+}
+
+static void calls_are_counted_by_id(void **state)
+{
+	struct smccc smccc;
+	struct smccc_count counts[SMCCC_COUNTED];
+	uint64_t others;
+	smccc_init(&smccc, &(struct psci){.vcpus = 1, .version = 0x10001}, false);
+	for (unsigned n = 0; n < 3 * SMCCC_COUNTED; n++) {
+		firmware_call(&smccc, 0x86001000 + n / 2, 0);
+	}
+	assert_int_equal(smccc_counts(&smccc, counts, &others), SMCCC_COUNTED);
+	assert_int_equal(counts[5].function, 0x86001005);
+	assert_int_equal(counts[5].calls, 2);
+	assert_int_equal(others, SMCCC_COUNTED);
+	smccc_finish(&smccc);
 }
 
 /* ----- device tree ----- */
@@ -448,6 +506,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(psci_answers_what_linux_asks),
+		cmocka_unit_test(calls_go_to_their_owner),
+		cmocka_unit_test(calls_are_counted_by_id),
 		cmocka_unit_test(devicetree_holds_what_linux_needs),
 		cmocka_unit_test(devicetree_passes_dtc),
 		cmocka_unit_test(kernel_plain_gzip_and_zstd),

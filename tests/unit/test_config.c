@@ -48,7 +48,7 @@ static void every_option_is_understood(void **state)
 	struct parsed p = PARSE("--kernel", "Image", "--initrd=initrd.img", "--append", "a=b c", "--disk", "x.img,ro", "--disk",
 				"y.img", "--memory", "512M", "--cpus", "2", "--gpu", "2d", "--net", "user", "--console",
 				"file:log", "--display", "png:f.png", "--rng", "off", "--no-reboot", "--stats", "s.json",
-				"--boot-timeout", "9", "--resolution", "640x480", "--cpu", "max", "--log", "debug");
+				"--boot-timeout", "9", "--resolution", "640x480", "--cpu", "max", "--psci", "1.0", "--log", "debug");
 	assert_int_equal(p.status, 0);
 	assert_string_equal(p.config.kernel, "Image");
 	assert_string_equal(p.config.initrd, "initrd.img");
@@ -68,6 +68,7 @@ static void every_option_is_understood(void **state)
 	assert_int_equal(p.config.boot_timeout_s, 9);
 	assert_int_equal(p.config.display_height, 480);
 	assert_int_equal(p.config.cpu, CONFIG_CPU_MAX);
+	assert_int_equal(p.config.psci_version, 0x10000);
 	config_finish(&p.config);
 }
 
@@ -84,6 +85,7 @@ static void bad_values_are_named(void **state)
 	REFUSED("stray", "--kernel", "k", "stray");
 	REFUSED("needs an argument", "--kernel");
 	REFUSED("file:", "--kernel", "k", "--console", "file:");
+	REFUSED("--psci", "--kernel", "k", "--psci", "2.0");
 	REFUSED("--hvc", "--kernel", "k", "--hvc", "yes");
 	REFUSED("--resolution", "--kernel", "k", "--resolution", "640");
 }

@@ -161,6 +161,24 @@ static void soft_vcpu_registers(struct engine_vcpu *base, uint64_t x[31], uint64
 	*pstate = exception_pstate(cpu);
 }
 
+static bool soft_vcpu_set_key(struct engine_vcpu *base, enum engine_key key, uint64_t low, uint64_t high)
+{
+	static const enum sysreg_key keys[] = {
+		[ENGINE_KEY_IA] = KEY_IA, [ENGINE_KEY_IB] = KEY_IB, [ENGINE_KEY_DA] = KEY_DA,
+		[ENGINE_KEY_DB] = KEY_DB, [ENGINE_KEY_GA] = KEY_GA};
+	struct sysregs *sys = &soft_vcpu(base)->sys;
+	uint64_t *to = key == ENGINE_KEY_DIVERSIFIER ? sys->diversifier : sys->apkey[keys[key]];
+	to[0] = low;
+	to[1] = high;
+	return soft_engine(base->engine)->config.pauth;
+}
+
+static bool soft_vcpu_set_diversified(struct engine_vcpu *base, unsigned levels)
+{
+	soft_vcpu(base)->sys.diversified = levels;
+	return soft_engine(base->engine)->config.pauth;
+}
+
 static void soft_destroy(struct engine *base)
 {
 	struct soft_engine *engine = soft_engine(base);
@@ -185,6 +203,8 @@ static const struct engine_ops soft_ops = {
 	.vcpu_kick = soft_vcpu_kick,
 	.vcpu_set_line = soft_vcpu_set_line,
 	.vcpu_registers = soft_vcpu_registers,
+	.vcpu_set_key = soft_vcpu_set_key,
+	.vcpu_set_diversified = soft_vcpu_set_diversified,
 };
 
 struct engine *soft_engine_create(const struct engine_config *config, struct error *err)

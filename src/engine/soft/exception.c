@@ -120,7 +120,7 @@ static void call_host(struct cpu *cpu, const struct insn *i)
 	uint64_t x[8];
 	memcpy(x, cpu->x, sizeof(x));
 	config->host_ops->hypercall(config->host, cpu->vcpu->base.index, x);
-	memcpy(cpu->x, x, 4 * sizeof(x[0]));
+	memcpy(cpu->x, x, sizeof(x));
 }
 
 void exception_op_hvc(struct cpu *cpu, const struct insn *i)

@@ -67,6 +67,18 @@ static uint64_t code_bits(bool tagged, unsigned bottom)
 	return ones(SELECT - 1, bottom) | (tagged ? 0 : ones(63, 56));
 }
 
+/* The code of @plain under @key as it is at this exception level. */
+static uint64_t code_of(const struct cpu *cpu, uint64_t plain, uint64_t modifier, enum sysreg_key key)
+{
+	const struct sysregs *sys = cpu->sys;
+	if (!(sys->diversified >> cpu->el & 1)) {
+		return compute(plain, modifier, sys->apkey[key]);
+	}
+	const uint64_t mixed[2] = { sys->apkey[key][0] ^ sys->diversifier[0],
+				    sys->apkey[key][1] ^ sys->diversifier[1] };
+	return compute(plain, modifier, mixed);
+}
+
 uint64_t pauth_sign(const struct cpu *cpu, uint64_t pointer, uint64_t modifier, enum sysreg_key key)
 {
 	if (!is_on(cpu, key)) {
@@ -79,7 +91,7 @@ uint64_t pauth_sign(const struct cpu *cpu, uint64_t pointer, uint64_t modifier, 
 	bool tagged = has_tag(tcr, high_half, data);
 	unsigned bottom = bottom_bit(tcr, high_half);
 	uint64_t plain = canonical(pointer, high_half, tagged, bottom);
-	uint64_t code = compute(plain, modifier, cpu->sys->apkey[key]);
+	uint64_t code = code_of(cpu, plain, modifier, key);
 	/* A pointer that was not canonical must not authenticate later. */
 	if (pointer != plain && pointer != canonical(pointer, !high_half, tagged, bottom)) {
 		code ^= 1ull << ((tagged ? TBI_TOP : PLAIN_TOP) - 1);
@@ -98,7 +110,7 @@ uint64_t pauth_check(const struct cpu *cpu, uint64_t pointer, uint64_t modifier,
 	bool tagged = has_tag(tcr, high_half, data);
 	unsigned bottom = bottom_bit(tcr, high_half);
 	uint64_t plain = canonical(pointer, high_half, tagged, bottom);
-	uint64_t code = compute(plain, modifier, cpu->sys->apkey[key]);
+	uint64_t code = code_of(cpu, plain, modifier, key);
 	if (!((code ^ pointer) & code_bits(tagged, bottom))) {
 		return plain;
 	}

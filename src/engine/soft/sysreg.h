@@ -51,6 +51,8 @@ struct sysregs {
 	uint64_t dbgbvr[SYSREG_BREAKPOINTS], dbgbcr[SYSREG_BREAKPOINTS];
 	uint64_t dbgwvr[SYSREG_WATCHPOINTS], dbgwcr[SYSREG_WATCHPOINTS];
 	uint64_t apkey[KEY_COUNT][2]; /* Lo, Hi */
+	uint64_t diversifier[2]; /* mixed into all but GA at the levels of `diversified` (engine.h) */
+	unsigned diversified;
 	uint64_t mpidr;
 	/* Identification, fixed at creation (sysreg_id.c). */
 	uint64_t midr, ctr, clidr, dczid;

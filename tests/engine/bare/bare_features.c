@@ -155,5 +155,74 @@ static void pointers_are_signed_when_sctlr_says_so(void)
 	CHECK_EQ(trap.esr & 0x3f, 0x04);
 }
 
-TESTS(T(guarded_pages_check_indirect_branches), T(returns_and_unguarded_pages_are_not_checked),
+/* ----- hypercalls that change keys, as guests of Apple's virtual platform make them ----- */
+
+static int64_t key_call(unsigned function, uint64_t first, uint64_t second, uint64_t out[5])
+{
+	register uint64_t x0 __asm__("x0") = 0xc1000000 | function;
+	register uint64_t x1 __asm__("x1") = first;
+	register uint64_t x2 __asm__("x2") = second;
+	register uint64_t x3 __asm__("x3") = 0;
+	register uint64_t x4 __asm__("x4") = 0;
+	__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4)::"memory");
+	if (out) {
+		out[1] = x1;
+		out[2] = x2;
+		out[3] = x3;
+		out[4] = x4;
+	}
+	return (int64_t)x0;
+}
+
+static void hypercalls_change_keys(void)
+{
+	uint64_t seeds[5];
+	mmu_on();
+	WRITE_SYSREG(sctlr_el1, READ_SYSREG(sctlr_el1) | 1ul << 31); /* EnIA */
+	CHECK_EQ(key_call(1, 0, 0, seeds), 0);
+	CHECK_EQ(seeds[1], 0xfeedfacefeedfacf);
+	CHECK_EQ(seeds[2], 0xfeedfacefeedfacf + 6);
+	CHECK_EQ(seeds[3], 0xfeedfacefeedfacf + 4);
+	CHECK_EQ(seeds[4], 0xfeedfacefeedfacf + 10);
+	CHECK_EQ(key_call(0, 0, 0, 0), 0);
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c1_0), seeds[1]);	   /* APIAKeyLo */
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c2_1), seeds[1] + 3); /* APDAKeyHi */
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c1_2), seeds[2]);	   /* APIBKeyLo */
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c3_1), seeds[4] + 1); /* APGAKeyHi */
+	CHECK_EQ(key_call(2, 100, 0, 0), 0);
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c1_1), 101);
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c2_0), 102);
+	CHECK_EQ(key_call(3, 200, 0, 0), 0);
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c2_3), 203);
+	CHECK_EQ(key_call(6, 300, 0, 0), 0);
+	CHECK_EQ(READ_SYSREG(s3_0_c2_c3_0), 300);
+}
+
+/* The key of EL0's programs is mixed in at EL1 only while that is switched on. */
+static void hypercalls_switch_the_diversifier(void)
+{
+	mmu_on();
+	WRITE_SYSREG(sctlr_el1, READ_SYSREG(sctlr_el1) | 1ul << 31);
+	CHECK_EQ(key_call(0, 0, 0, 0), 0);
+	uint64_t plain = sign(TEST_VA, 7);
+	CHECK_EQ(key_call(4, 1000, 0, 0), 0);
+	CHECK_EQ(sign(TEST_VA, 7), plain);
+	CHECK_EQ(key_call(5, 1, 1000, 0), 0);
+	uint64_t mixed = sign(TEST_VA, 7);
+	CHECK(mixed != plain);
+	CHECK_EQ(check(mixed, 7), TEST_VA);
+	CHECK_EQ(key_call(5, 1, 2000, 0), 0);
+	CHECK(sign(TEST_VA, 7) != mixed);
+	CHECK_EQ(key_call(5, 0, 1000, 0), 0);
+	CHECK_EQ(sign(TEST_VA, 7), plain);
+}
+
+static void unknown_calls_are_not_supported(void)
+{
+	CHECK_EQ(key_call(7, 0, 0, 0), -1);
+	CHECK_EQ(key_call(0xf0, 0, 0, 0), -1);
+	CHECK_EQ(key_call(0x2000003, 0, 0, 0), -1); /* 0xc3000003 */
+}
+
+TESTS(T(hypercalls_change_keys), T(hypercalls_switch_the_diversifier), T(unknown_calls_are_not_supported), T(guarded_pages_check_indirect_branches), T(returns_and_unguarded_pages_are_not_checked),
       T(sctlr_bt_makes_paciasp_strict), T(eret_takes_btype_along), T(pointers_are_signed_when_sctlr_says_so));

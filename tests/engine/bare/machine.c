@@ -10,6 +10,7 @@
  */
 #include "base/error.h"
 #include "base/own.h"
+#include "board/smccc.h"
 #include "devices/gicv3.h"
 #include "engine/engine.h"
 
@@ -26,6 +27,7 @@ struct machine {
 	struct engine *engine;
 	struct engine_vcpu *vcpu;
 	struct gicv3 *gic; /* NULL without --gic */
+	struct smccc smccc;
 	uint8_t *ram;
 	char name[128], comments[8192];
 	uint64_t status, scratch, accesses;
@@ -170,7 +172,12 @@ static bool on_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value
 
 static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 {
-	x[0] += x[7];
+	struct machine *m = host;
+	if (x[0] >> 31) {
+		smccc_call(&m->smccc, m->vcpu, x);
+	} else {
+		x[0] += x[7];
+	}
 }
 
 static void on_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
@@ -244,6 +251,7 @@ static int set_up(struct machine *m, const struct options *options, struct error
 	if (m->ram == MAP_FAILED || m->window_fd < 0 || ftruncate(m->window_fd, 4096)) {
 		return error_errno(err, "memory");
 	}
+	smccc_init(&m->smccc, &(struct psci){.vcpus = 1, .version = 0x10001}, options->features);
 	m->engine = soft_engine_create(&config, err);
 	if (!m->engine || engine_map_ram(m->engine, RAM_BASE, RAM_LEN, m->ram, false, err) ||
 	    engine_window_place(m->engine, WINDOW, 0x10000, err)) {
@@ -339,6 +347,7 @@ int main(int argc, char **argv)
 	printf("1..%u\n", number);
 	engine_destroy(m.engine);
 	gicv3_destroy(m.gic);
+	smccc_finish(&m.smccc);
 	munmap(m.ram, RAM_LEN);
 	close(m.window_fd);
 	return failed != 0;
