@@ -212,3 +212,9 @@ void jit_branch_reg(struct jit_block *t)
 	x86_mov(&t->x, true, RCX, RSI);
 	go_indirect(t);
 }
+
+/* ISB: find the next instruction anew, as what it is translated by may have changed. */
+void jit_synchronize(struct jit_block *t)
+{
+	go_far(t, t->i.offset + 4);
+}

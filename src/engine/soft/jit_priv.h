@@ -218,6 +218,9 @@ JIT_EMITTER(multiply) JIT_EMITTER(multiply_long) JIT_EMITTER(multiply_high) JIT_
 JIT_EMITTER(shift_reg) JIT_EMITTER(bits) JIT_EMITTER(crc32c) JIT_EMITTER(nothing)
 JIT_EMITTER(branch) JIT_EMITTER(branch_cond) JIT_EMITTER(branch_zero) JIT_EMITTER(branch_bit)
 JIT_EMITTER(branch_reg) JIT_EMITTER(barrier)
+JIT_EMITTER(load_acquire) JIT_EMITTER(store_release) JIT_EMITTER(load_exclusive) JIT_EMITTER(store_exclusive)
+JIT_EMITTER(clear_exclusive) JIT_EMITTER(exchange) JIT_EMITTER(modify) JIT_EMITTER(compare_swap)
+JIT_EMITTER(move_system) JIT_EMITTER(move_pstate) JIT_EMITTER(system) JIT_EMITTER(synchronize)
 JIT_EMITTER(access) JIT_EMITTER(access_pair) JIT_EMITTER(access_literal)
 
 #endif

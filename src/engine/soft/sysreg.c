@@ -572,6 +572,14 @@ static void op_msr_plain_el0(struct cpu *cpu, const struct insn *i)
 	NEXT(cpu, i);
 }
 
+enum sysreg_plain sysreg_plain(const struct insn *i)
+{
+	if (i->fn == op_mrs_plain || i->fn == op_msr_plain) {
+		return SYSREG_PLAIN_EL1;
+	}
+	return i->fn == op_mrs_plain_el0 || i->fn == op_msr_plain_el0 ? SYSREG_PLAIN_ANY : SYSREG_NOT_PLAIN;
+}
+
 /* SP_EL0 is UNDEFINED while it is the stack pointer in use. */
 static bool sp_el0_visible(struct cpu *cpu, const struct insn *i)
 {

@@ -66,6 +66,10 @@ struct sysregs {
  */
 void sysreg_decode(struct cpu *cpu, struct insn *i);
 
+/* Is the MRS or MSR @i, which sysreg_decode() has seen, a plain access to the field at @i->imm, and who may make it? */
+enum sysreg_plain { SYSREG_NOT_PLAIN, SYSREG_PLAIN_EL1, SYSREG_PLAIN_ANY };
+enum sysreg_plain sysreg_plain(const struct insn *i);
+
 /* Fill the identification registers.  @pauth, @bti: as in struct engine_config. */
 void sysreg_identify(struct sysregs *sys, bool pauth, bool bti, uint64_t mpidr);
 /* Architectural reset of everything but identification. */

@@ -311,7 +311,7 @@ static inline void x86_rorx(struct x86 *x, bool wide, unsigned to, unsigned from
 
 /* Moves of XMM registers. */
 enum {
-	V_MOVDQA = X86(1, 1, 0x6f), V_MOVDQA_STORE = X86(1, 1, 0x7f),
+	V_MOVDQA = X86(1, 1, 0x6f), V_MOVDQA_STORE = X86(1, 1, 0x7f), V_PXOR = X86(1, 1, 0xef),
 };
 
 /* ----- flow ----- */
