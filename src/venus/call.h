@@ -73,9 +73,6 @@ struct venus_dispatch {
 	 * is a copy of what the table had.  May be NULL.
 	 */
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
-	/* Extensions that hooks emulate, ends with NULL, borrowed: their structs stay in chains
-	 * though the driver lacks them. */
-	const char *const *emulated;
 	const struct venus_hook *
 		*hooks; /* by command number, NULL where the driver is called directly */
 };
@@ -168,6 +165,12 @@ struct venus_object *venus_call_register(struct venus_call *call, uint32_t index
 /* The object whose handle the decoder put at @slot (an address inside args' data), NULL for
  * VK_NULL_HANDLE. */
 struct venus_object *venus_call_object_at(struct venus_call *call, const void *slot);
+
+/*
+ * The struct of type @type that the guest chained somewhere and that was kept from the driver, which does not know it; it still
+ * goes into the reply.  NULL if there is none.
+ */
+void *venus_call_hidden(struct venus_call *call, VkStructureType type);
 
 /* Name of a command number ("vkQueueSubmit"), or "?". */
 const char *venus_command_name(uint32_t command);

@@ -105,7 +105,6 @@ struct context *context_create(const struct context_config *config, struct error
 		return NULL;
 	}
 	context->dispatch.data_free = hooks_free_data;
-	context->dispatch.emulated = physical_emulated;
 	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES);
 	pthread_mutex_init(&context->lock, NULL);
 	pthread_condattr_t attributes;

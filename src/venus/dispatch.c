@@ -209,12 +209,11 @@ static bool dispatch_attach_driver(struct venus_call *call, struct venus_object 
 	if (object->type == VK_OBJECT_TYPE_INSTANCE) {
 		object->driver = venus_driver_create(dispatch->get_proc, handle);
 	} else if (object->type == VK_OBJECT_TYPE_PHYSICAL_DEVICE) {
-		object->driver = venus_driver_for_physical(object->parent->driver, handle,
-							   dispatch->emulated);
+		object->driver = venus_driver_for_physical(object->parent->driver, handle);
 	} else {
 		const struct vkCreateDevice_args *args = call->args;
 		object->driver = venus_driver_for_device(object->parent->driver, handle,
-							 args->pCreateInfo, dispatch->emulated);
+							 args->pCreateInfo);
 	}
 	return object->driver != NULL;
 }
@@ -330,6 +329,17 @@ struct venus_object *venus_call_object_at(struct venus_call *call, const void *s
 {
 	const struct venus_log_handle *entry = dispatch_log_at(call, slot);
 	return entry ? entry->object : NULL;
+}
+
+void *venus_call_hidden(struct venus_call *call, VkStructureType type)
+{
+	const struct venus_log *log = call->decoder->log;
+	for (size_t i = 0; i < log->hidden_count; i++) {
+		if (((const VkBaseInStructure *)log->hidden[i].child)->sType == type) {
+			return log->hidden[i].child;
+		}
+	}
+	return NULL;
 }
 
 /* Destroying several where some failed is fine: drivers ignore VK_NULL_HANDLE there. */

@@ -30,13 +30,14 @@ struct venus_driver *venus_driver_create(PFN_vkGetInstanceProcAddr get_proc, VkI
 
 /* The same entry points, but only the structs that @physical can understand. */
 struct venus_driver *venus_driver_for_physical(const struct venus_driver *instance,
-					       VkPhysicalDevice physical,
-					       const char *const *emulated);
+					       VkPhysicalDevice physical);
+
+/* Keeps the structs of the extension @name from the driver, though it may know them. */
+void venus_driver_hide(struct venus_driver *driver, const char *name);
 
 /* Entry points of @device, made from @physical with @info (what was really enabled). */
 struct venus_driver *venus_driver_for_device(const struct venus_driver *physical, VkDevice device,
-					     const VkDeviceCreateInfo *info,
-					     const char *const *emulated);
+					     const VkDeviceCreateInfo *info);
 
 /* By name, best level first. */
 PFN_vkVoidFunction venus_driver_lookup(const struct venus_driver *driver, const char *name);

@@ -4,7 +4,7 @@
  *
  * How it works: a command is looked up under all its names (extensions were promoted under new
  * ones).  A struct is known if the API version has it, or an extension that is supported (physical
- * device) or enabled (device), or one that the front end emulates. Threads: see dispatch.h.
+ * device) or enabled (device). Threads: see dispatch.h.
  */
 #include "venus/dispatch.h"
 #include "venus_args.h"
@@ -25,13 +25,6 @@ static void driver_add_extension(struct driver_extensions *set, const char *name
 			set->bits[venus_extensions[i].number / 64] |=
 				1ull << venus_extensions[i].number % 64;
 		}
-	}
-}
-
-static void driver_add_names(struct driver_extensions *set, const char *const *names)
-{
-	for (; names && *names; names++) {
-		driver_add_extension(set, *names);
 	}
 }
 
@@ -141,8 +134,7 @@ static bool driver_ask_extensions(const struct venus_driver *driver, VkPhysicalD
 }
 
 struct venus_driver *venus_driver_for_physical(const struct venus_driver *instance,
-					       VkPhysicalDevice physical,
-					       const char *const *emulated)
+					       VkPhysicalDevice physical)
 {
 	struct venus_driver *driver = driver_alloc(instance);
 	PFN_vkGetPhysicalDeviceProperties ask =
@@ -155,14 +147,23 @@ struct venus_driver *venus_driver_for_physical(const struct venus_driver *instan
 	VkPhysicalDeviceProperties properties = {0};
 	ask(physical, &properties);
 	driver->api_version = properties.apiVersion;
-	driver_add_names(&set, emulated);
 	driver_learn(driver, &set);
 	return driver;
 }
 
+void venus_driver_hide(struct venus_driver *driver, const char *name)
+{
+	struct driver_extensions set = {0};
+	driver_add_extension(&set, name);
+	for (uint32_t i = 0; i < venus_struct_count; i++) {
+		if (driver_has_extension(&set, venus_structs[i].extension[0])) {
+			driver->known[i / 64] &= ~(1ull << i % 64);
+		}
+	}
+}
+
 struct venus_driver *venus_driver_for_device(const struct venus_driver *physical, VkDevice device,
-					     const VkDeviceCreateInfo *info,
-					     const char *const *emulated)
+					     const VkDeviceCreateInfo *info)
 {
 	PFN_vkGetDeviceProcAddr get_proc =
 		(PFN_vkGetDeviceProcAddr)venus_driver_lookup(physical, "vkGetDeviceProcAddr");
@@ -179,7 +180,6 @@ struct venus_driver *venus_driver_for_device(const struct venus_driver *physical
 		for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
 			driver_add_extension(&set, info->ppEnabledExtensionNames[i]);
 		}
-		driver_add_names(&set, emulated);
 		driver_learn(driver, &set);
 	}
 	return driver;

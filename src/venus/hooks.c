@@ -7,6 +7,7 @@
 
 #include "venus/context.h"
 #include "venus/device.h"
+#include "venus/external.h"
 #include "venus/memory.h"
 #include "venus/physical.h"
 #include "venus/sync.h"
@@ -58,6 +59,28 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkAllocateMemory, memory_allocate_hook},
 	{VENUS_vkGetMemoryResourcePropertiesMESA, memory_get_resource_properties},
 
+	{VENUS_vkGetPhysicalDeviceFormatProperties2, external_get_format_properties},
+	{VENUS_vkGetPhysicalDeviceImageFormatProperties2, external_get_image_format_properties},
+	{VENUS_vkGetPhysicalDeviceExternalBufferProperties, external_get_buffer_properties},
+	{VENUS_vkCreateImage, external_create_image},
+	{VENUS_vkCreateBuffer, external_create_buffer},
+	{VENUS_vkGetImageDrmFormatModifierPropertiesEXT, external_get_image_modifier},
+	{VENUS_vkGetImageMemoryRequirements2, external_get_image_requirements},
+	{VENUS_vkGetBufferMemoryRequirements2, external_get_buffer_requirements},
+	{VENUS_vkGetDeviceImageMemoryRequirements, external_get_device_image_requirements},
+	{VENUS_vkGetDeviceBufferMemoryRequirements, external_get_device_buffer_requirements},
+	{VENUS_vkGetDeviceImageSparseMemoryRequirements, external_get_device_sparse_requirements},
+	{VENUS_vkGetImageSubresourceLayout, external_get_subresource_layout},
+#ifdef VK_KHR_maintenance5
+	{VENUS_vkGetImageSubresourceLayout2KHR, external_get_subresource_layout2},
+	{VENUS_vkGetDeviceImageSubresourceLayoutKHR, external_get_device_subresource_layout},
+#endif
+	{VENUS_vkCmdPipelineBarrier, external_pipeline_barrier},
+	{VENUS_vkCmdPipelineBarrier2, external_pipeline_barrier2},
+	{VENUS_vkCmdWaitEvents, external_wait_events},
+	{VENUS_vkCmdWaitEvents2, external_wait_events2},
+	{VENUS_vkCmdSetEvent2, external_set_event2},
+
 	{VENUS_vkCreateSemaphore, sync_create_semaphore},
 	{VENUS_vkCreateFence, sync_create_fence},
 	{VENUS_vkQueueSubmit, sync_queue_submit},
@@ -89,21 +112,12 @@ const struct venus_hook hooks_table[] = {
 void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *object)
 {
 	switch (object->type) {
-	case VK_OBJECT_TYPE_PHYSICAL_DEVICE:
-		physical_free(object->data);
-		break;
-	case VK_OBJECT_TYPE_DEVICE:
-		device_free(object->data);
-		break;
-	case VK_OBJECT_TYPE_DEVICE_MEMORY:
-		memory_free(object);
-		break;
+	case VK_OBJECT_TYPE_PHYSICAL_DEVICE: physical_free(object->data); break;
+	case VK_OBJECT_TYPE_DEVICE: device_free(object->data); break;
+	case VK_OBJECT_TYPE_DEVICE_MEMORY: memory_free(object); break;
 	case VK_OBJECT_TYPE_SEMAPHORE:
-	case VK_OBJECT_TYPE_FENCE:
-		sync_free_data(object);
-		break;
-	default:
-		break; /* queues belong to their device */
+	case VK_OBJECT_TYPE_FENCE: sync_free_data(object); break;
+	default: break; /* queues belong to their device */
 	}
 	object->data = NULL;
 }

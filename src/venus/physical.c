@@ -12,6 +12,8 @@
 
 #include "venus/chain.h"
 #include "venus/context.h"
+#include "venus/dispatch.h"
+#include "venus/external.h"
 #include "venus/memory.h"
 #include "venus_args.h"
 
@@ -186,6 +188,9 @@ static int physical_register(struct venus_call *call, uint32_t index,
 	if (!object->data) {
 		return venus_decoder_fail(call->decoder, "no memory for a physical device");
 	}
+	if (external_is_emulated(object->data)) {
+		venus_driver_hide(object->driver, VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME);
+	}
 	return 0;
 }
 
@@ -314,18 +319,15 @@ bool physical_type_is_visible(const struct physical *physical, uint32_t type)
 
 /* Extensions */
 
-/* Done by us on top of what every driver has. */
-const char *const physical_emulated[] = {
+/* Done by us on top of what every driver has (sync.c).  More follow where memory is ours too (external.c). */
+static const char *const physical_emulated[] = {
 	VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME,
 	VK_KHR_EXTERNAL_FENCE_FD_EXTENSION_NAME,
 	NULL,
 };
 
-/* Not for guests: they promise descriptors that guests cannot have. */
+/* What it means to a driver that memory comes from elsewhere we do not know. */
 static const char *const physical_hidden[] = {
-	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
-	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
-	VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
 	"VK_EXT_external_memory_acquire_unmodified",
 	NULL,
 };
@@ -341,12 +343,15 @@ static bool physical_name_is_in(const char *name, const char *const *list)
 bool physical_offers_extension(const struct physical *physical, const char *name, bool *pass)
 {
 	uint32_t spec;
-	*pass = !physical_name_is_in(name, physical_emulated);
+	bool external = physical_name_is_in(name, external_emulated);
+	*pass = !physical_name_is_in(name, physical_emulated) &&
+		(!external || !external_is_emulated(physical));
 	if (!*pass) {
 		return true;
 	}
 	return venus_extension_known(name, &spec) &&
 	       !physical_name_is_in(name, physical_hidden) &&
+	       !external &&
 	       instance_has_extension(&physical->extensions, name);
 }
 
@@ -383,6 +388,12 @@ int physical_enumerate_extensions(struct venus_call *call)
 	}
 	for (size_t i = 0; physical_emulated[i]; i++) {
 		physical_add_extension(args, room, &count, physical_emulated[i], 1);
+	}
+	for (size_t i = 0; external_is_emulated(physical) && external_emulated[i]; i++) {
+		uint32_t spec = 0;
+		if (venus_extension_known(external_emulated[i], &spec)) {
+			physical_add_extension(args, room, &count, external_emulated[i], spec);
+		}
 	}
 	args->ret = args->pProperties && count > room ? VK_INCOMPLETE : VK_SUCCESS;
 	*args->pPropertyCount = args->pProperties && count > room ? room : count;

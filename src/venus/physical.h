@@ -35,9 +35,6 @@ bool physical_type_is_visible(const struct physical *physical, uint32_t type);
  */
 bool physical_offers_extension(const struct physical *physical, const char *name, bool *pass);
 
-/* Extensions that we do ourselves, ends with NULL. */
-extern const char *const physical_emulated[];
-
 int physical_enumerate_version(struct venus_call *call);
 int physical_create_instance(struct venus_call *call);
 int physical_enumerate(struct venus_call *call);

@@ -546,7 +546,9 @@ static void test_guests_see_usable_devices_memory_and_queues(void **state)
 	assert_true(physical_offers_extension(physical, "VK_EXT_robustness2", &pass) && pass);
 	assert_true(physical_offers_extension(physical, "VK_KHR_external_semaphore_fd", &pass) && !pass);
 	assert_false(physical_offers_extension(physical, "VK_KHR_ray_query", &pass)); /* not decoded */
-	assert_false(physical_offers_extension(physical, "VK_KHR_external_memory_fd", &pass)); /* not for guests */
+	assert_true(physical_offers_extension(physical, "VK_KHR_external_memory_fd", &pass) && !pass);
+	assert_true(physical_offers_extension(physical, "VK_EXT_image_drm_format_modifier", &pass) && !pass);
+	assert_false(physical_offers_extension(physical, "VK_EXT_external_memory_acquire_unmodified", &pass));
 	assert_false(physical_offers_extension(physical, "VK_EXT_external_memory_host", &pass));
 	assert_false(physical_offers_extension(physical, "VK_KHR_push_descriptor", &pass)); /* the host lacks it */
 }

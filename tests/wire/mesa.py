@@ -42,13 +42,22 @@ class Mesa:
         version = next(d.name.split("_")[1] for d in debs if d.name.startswith("mesa-vulkan-drivers_"))
         (self.dir / "done").write_text(version + "\n", encoding="utf-8")
 
-    def run(self, socket, program, *args, timeout=120, **env):
-        """Run a program against the vtest server at @socket; returns its output, raises if it fails."""
+    def start(self, socket, program, *args, **env):
+        """A program that runs against the vtest server at @socket."""
         path = self.dir / "root/usr/bin" / program
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
         environment.update(VN_DEBUG="vtest", VTEST_SOCKET_NAME=socket, VK_DRIVER_FILES=str(self.icd),
                            VK_LOADER_LAYERS_DISABLE="*", MESA_SHADER_CACHE_DISABLE="true", **env)
         command = [str(self.loader), "--library-path", str(self.libraries), str(path if path.exists() else program), *args]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
-        assert result.returncode == 0, f"{program}: status {result.returncode}: {result.stderr[-2000:]}"
-        return result.stdout
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, socket, program, *args, timeout=120, **env):
+        """The same to its end; returns its output, raises if it fails."""
+        with self.start(socket, program, *args, **env) as process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        assert process.returncode == 0, f"{program}: status {process.returncode}: {err[-2000:]}"
+        return out

@@ -261,7 +261,7 @@ class Noise:
         self.count += 1
         return b"noise %d" % self.count + bytes(size - len(b"noise %d" % self.count))
 
-    def struct(self, node):
+    def struct(self, node, hidden=()):
         for m in self.schema.members(node.name):
             kind = self.schema.kind(m)
             counts = any(o.len == m.name for o in self.schema.members(node.name))
@@ -279,4 +279,5 @@ class Noise:
             elif kind == "fixed_handles":
                 node.values[m.name] = [None] * m.fixed
         for each in node.chain:
-            self.struct(each)
+            if each.name not in hidden:
+                self.struct(each)

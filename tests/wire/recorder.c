@@ -4,9 +4,10 @@
  * asked
  *
  * How it works: RECORDER_DIR names a folder; each process writes its calls to a file called by its
- * number there.  Outputs are filled with noise that a reader can compute.  Only what the loader and
- * the server need to go on is written by hand here. Threads: any; a mutex is held from rec_begin()
- * to rec_finish().
+ * number there.  The extension that RECORDER_WITHOUT names is not offered.  Outputs are filled with
+ * noise that a reader can compute.  Only what the loader and the server need to go on is written by
+ * hand here.
+ * Threads: any; a mutex is held from rec_begin() to rec_finish().
  */
 #include "recorder.h"
 
@@ -207,13 +208,22 @@ static VKAPI_ATTR VkResult VKAPI_CALL
 rec_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *layer,
 					 uint32_t *count, VkExtensionProperties *properties)
 {
-	uint32_t room = properties ? *count : rec_extension_count;
-	uint32_t given = room < rec_extension_count ? room : rec_extension_count;
-	if (properties) {
-		memcpy(properties, rec_extensions, given * sizeof(*properties));
+	const char *without = getenv("RECORDER_WITHOUT");
+	uint32_t given = 0;
+	for (uint32_t i = 0; i < rec_extension_count; i++) {
+		if (without && !strcmp(without, rec_extensions[i].extensionName)) {
+			continue;
+		}
+		if (properties && given == *count) {
+			return VK_INCOMPLETE;
+		}
+		if (properties) {
+			properties[given] = rec_extensions[i];
+		}
+		given++;
 	}
 	*count = given;
-	return given < rec_extension_count ? VK_INCOMPLETE : VK_SUCCESS;
+	return VK_SUCCESS;
 }
 
 static VKAPI_ATTR void VKAPI_CALL rec_vkGetPhysicalDeviceQueueFamilyProperties(

@@ -26,6 +26,7 @@ from protocol import MANY, Handle, Noise, Node, Schema, Text, Wire, rows, u32, u
 REGISTRY = os.environ.get("VULKAN_REGISTRY", "/usr/share/vulkan/registry/vk.xml")
 LIBRARY = venus.BUILD.resolve() / "tests/wire/librecorder.so"
 T = "VK_OBJECT_TYPE_"
+DMA_BUF, MODIFIER_TILING, MEMORY_PLANE_0 = 0x200, 1000158000, 0x80
 
 # Members that mean something to the server; all others are noise.
 MEANT = {
@@ -36,6 +37,7 @@ MEANT = {
     ("VkInstanceCreateInfo", "enabledLayerCount"): 0, ("VkInstanceCreateInfo", "enabledExtensionCount"): 0,
     ("VkInstanceCreateInfo", "ppEnabledLayerNames"): None, ("VkInstanceCreateInfo", "ppEnabledExtensionNames"): None,
     ("VkInstanceCreateInfo", "flags"): 0, ("VkApplicationInfo", "apiVersion"): 0x403000,
+    ("VkPhysicalDeviceExternalImageFormatInfo", "handleType"): DMA_BUF, ("VkPhysicalDeviceImageFormatInfo2", "tiling"): 1,
     ("vkWaitForFences", "timeout"): 0, ("vkWaitSemaphores", "timeout"): 0,
     ("vkEnumerateDeviceExtensionProperties", "pLayerName"): None,
 }
@@ -43,11 +45,20 @@ MEANT = {
 KEPT = {
     "vkAllocateMemory": {"VkImportMemoryResourceInfoMESA", "VkExportMemoryAllocateInfo", "VkMemoryDedicatedAllocateInfo"},
     "vkCreateSemaphore": {"VkExportSemaphoreCreateInfo"}, "vkCreateFence": {"VkExportFenceCreateInfo"},
-    "vkCreateDevice": {"VkDeviceGroupDeviceCreateInfo"},
+    "vkCreateDevice": {"VkDeviceGroupDeviceCreateInfo"}, "vkCreateBuffer": {"VkExternalMemoryBufferCreateInfo"},
+    "vkCreateImage": {"VkExternalMemoryImageCreateInfo"}, "vkGetDeviceBufferMemoryRequirements": {"VkExternalMemoryBufferCreateInfo"},
+    "vkGetDeviceImageMemoryRequirements": {"VkExternalMemoryImageCreateInfo"},
+    "vkGetDeviceImageSparseMemoryRequirements": {"VkExternalMemoryImageCreateInfo"},
+    "vkGetDeviceImageSubresourceLayoutKHR": {"VkExternalMemoryImageCreateInfo"},
+    "vkGetPhysicalDeviceImageFormatProperties2": {"VkPhysicalDeviceExternalImageFormatInfo"},
 }
+# What the server does itself; the driver never hears of it.  See sync.c, external.c.
+EMULATED = {"VK_KHR_external_semaphore_fd", "VK_KHR_external_fence_fd", "VK_KHR_external_memory_fd", "VK_EXT_external_memory_dma_buf",
+            "VK_EXT_image_drm_format_modifier", "VK_EXT_queue_family_foreign"}
 # Commands that the server answers itself: the reply is what counts, and tests of their own say which it is.
 ANSWERED = {"vkEnumeratePhysicalDevices", "vkEnumeratePhysicalDeviceGroups", "vkEnumerateDeviceExtensionProperties", "vkGetDeviceQueue2",
-            "vkGetPhysicalDeviceExternalSemaphoreProperties", "vkGetPhysicalDeviceExternalFenceProperties", "vkEnumerateInstanceVersion"}
+            "vkGetPhysicalDeviceExternalSemaphoreProperties", "vkGetPhysicalDeviceExternalFenceProperties", "vkEnumerateInstanceVersion",
+            "vkGetPhysicalDeviceExternalBufferProperties", "vkGetImageDrmFormatModifierPropertiesEXT"}
 ALWAYS = ("pApplicationInfo",)  # guests send it, and without it the loader takes them for Vulkan 1.0
 DESTROYS = re.compile(r"vk(Destroy|Free|ResetDescriptorPool)")
 
@@ -79,7 +90,7 @@ def stypes():
 class World:
     """A server with the recording driver, a client with a ring, and the objects made so far."""
 
-    def __init__(self, seed, sparse=False):
+    def __init__(self, seed, sparse=False, without=""):
         self.random, self.sparse = random.Random(seed), sparse
         self.wire, self.text = Wire(schema(), stypes()), Text(schema())
         self.objects, self.creating, self.next_id = {}, set(), 10
@@ -89,7 +100,7 @@ class World:
         self.logs.mkdir()
         icd = Path(self.dir.name, "icd.json")
         icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.239", "library_path": str(LIBRARY)}}))
-        self.env = {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs)}
+        self.env = {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs), "RECORDER_WITHOUT": without}
 
     def __enter__(self):
         old = dict(os.environ)
@@ -259,7 +270,7 @@ class World:
             elif isinstance(value, list) and not isinstance(value[0], (Node, Handle)):
                 words.append(f"{value[0]:x}")
             else:
-                chain = "".join(self.text.asked(c) for c in value[0].chain) if isinstance(value, list) and kind != "handles" else ""
+                chain = "".join(self.text.asked(c) for c in value[0].chain if self.is_enabled(c.name)) if isinstance(value, list) and kind != "handles" else ""
                 words.append("?" + chain)
         return " ".join(words)
 
@@ -283,13 +294,12 @@ class World:
 
     def is_enabled(self, name):
         """True if the driver may see the struct: part of Vulkan 1.3, or of an extension that is on."""
-        if schema().commands[self.now][1].params[0].type == "VkPhysicalDevice":
-            return True
         core, extensions = schema().known(name)
-        names = {number: n.encode() + b"\0" for n, number in schema().registry.extensions.items()}
-        return core is not None or any(names[e] in self.offered for e in extensions)
+        names = [n for n, number in schema().registry.extensions.items() if number in extensions and n not in EMULATED]
+        physical = schema().commands[self.now][1].params[0].type == "VkPhysicalDevice"
+        return core is not None or any(physical or n.encode() + b"\0" in self.offered for n in names)
 
-    def expected_reply(self, row, command, args):
+    def expected_reply(self, name, row, command, args):
         """The reply as the driver's noise makes it."""
         number = int(row["number"])
         noise, out = Noise(schema(), number << 16), b""
@@ -298,8 +308,10 @@ class World:
             if not schema().is_output(p):
                 continue
             if isinstance(value, list) and isinstance(value[0], Node):
+                hidden = {c.name for c in value[0].chain if not self.is_enabled(c.name)}
                 for each in value:
-                    noise.struct(each)
+                    noise.struct(each, hidden)
+                    OUTPUT.get(name, lambda *_: None)(each)
             elif isinstance(value, int):
                 size = 1 if p.type == "void" else schema().size(p)[0]
                 value = bytes(noise.bits(1) for _ in range(value)) if size == 1 else [noise.bits(size) for _ in range(value)]
@@ -342,7 +354,7 @@ class World:
             assert seen == want, f"{name}:\n got {diff(seen, want)}"
         else:
             raise AssertionError(f"{name}: the driver was not asked, but {lines}")
-        want = self.expected_reply(row, command, args)
+        want = self.expected_reply(name, row, command, args)
         got = self.memory[:len(want)]
         assert got == want, f"{name}: reply differs at {next(i for i in range(len(want)) if got[i] != want[i])}\n got {got.hex()}\nwant {want.hex()}"
         assert self.memory[len(want)] == 0xa5, f"{name}: reply is longer"
@@ -403,6 +415,34 @@ def make_queue(world, args):
             chained.values["ringIdx"] = world.queues
 
 
+def only_linear(node):
+    """Formats have one modifier: linear, with the features of linear tiling."""
+    features = node.values["formatProperties"].values["linearTilingFeatures"]
+    for each in node.chain:
+        if each.name.startswith("VkDrmFormatModifierPropertiesList"):
+            each.values["drmFormatModifierCount"] = 1
+            array = each.values["pDrmFormatModifierProperties"]
+            array[:] = [Node(array[0].name, {"drmFormatModifier": 0, "drmFormatModifierPlaneCount": 1, "drmFormatModifierTilingFeatures": features})]
+
+
+def shareable(node):
+    """Both ways, as dma-buf."""
+    for each in node.chain:
+        if each.name == "VkExternalImageFormatProperties":
+            each.values["externalMemoryProperties"].values = {
+                "externalMemoryFeatures": 6, "exportFromImportedHandleTypes": DMA_BUF, "compatibleHandleTypes": DMA_BUF}
+
+
+def mappable(node):
+    """What is shared can only be bound to what we can map: types 0 and 1 here.  Objects without a chain are not shared."""
+    values = node.values["memoryRequirements"].values
+    if node.chain:
+        values["memoryTypeBits"] = values["memoryTypeBits"] & 3 or values["memoryTypeBits"]
+
+
+OUTPUT = {"vkGetPhysicalDeviceFormatProperties2": only_linear, "vkGetPhysicalDeviceImageFormatProperties2": shareable,
+          "vkGetImageMemoryRequirements2": mappable, "vkGetBufferMemoryRequirements2": mappable,
+          "vkGetDeviceImageMemoryRequirements": mappable, "vkGetDeviceBufferMemoryRequirements": mappable}
 World.queues = 0
 SPECIAL = {"vkCreateDevice": make_device, "vkGetDeviceQueue2": make_queue}
 LAST = ("vkDestroyDevice", "vkDestroyInstance")
@@ -499,10 +539,17 @@ def test_what_the_server_answers_itself():
         assert struct.unpack_from("<IQIQIII", semaphore) == (163, 1, 1000076001, 0, 16, 16, 3), semaphore[:48].hex()
         fence = set_and_ask(world, 162, u64(physical.guest) + u64(1) + u32(1000112000) + u64(0) + u32(8) + u64(1) + u32(1000112001) + u64(0))
         assert struct.unpack_from("<IQIQIII", fence) == (162, 1, 1000112001, 0, 8, 8, 3), fence[:48].hex()
+        buffer = set_and_ask(world, 161, u64(physical.guest) + u64(1) + u32(1000071002) + u64(0) + u32(0) + u32(2) + u32(DMA_BUF)
+                             + u64(1) + u32(1000071003) + u64(0))
+        assert struct.unpack_from("<IQIQIII", buffer) == (161, 1, 1000071003, 0, 6, DMA_BUF, DMA_BUF), buffer[:48].hex()
+        image, device = world.object(T + "IMAGE"), world.object(T + "DEVICE")
+        modifier = set_and_ask(world, 187, u64(device.guest) + u64(image.guest) + u64(1) + u32(1000158005) + u64(0))
+        assert struct.unpack_from("<IIQIQQ", modifier) == (187, 0, 1, 1000158005, 0, 0), modifier[:48].hex()
         for name in ANSWERED:
             REACHED.setdefault(name, set()).add("answers")
         for name in ("VkPhysicalDeviceGroupProperties", "VkPhysicalDeviceExternalSemaphoreInfo", "VkExternalSemaphoreProperties",
-                     "VkPhysicalDeviceExternalFenceInfo", "VkExternalFenceProperties", "VkExtensionProperties"):
+                     "VkPhysicalDeviceExternalFenceInfo", "VkExternalFenceProperties", "VkExtensionProperties",
+                     "VkPhysicalDeviceExternalBufferInfo", "VkExternalBufferProperties", "VkImageDrmFormatModifierPropertiesEXT"):
             REACHED.setdefault(name, set()).add("answers")
 
 
@@ -563,6 +610,71 @@ def test_memory_is_imported_through_its_resource():
             REACHED.setdefault(name, set()).add("memory import")
 
 
+def image_by_modifier(layout=None):
+    """Changes vkCreateImage: modifier tiling, chosen from a list or as somebody else laid it out."""
+    def change(args):
+        info = args["pCreateInfo"][0]
+        info.values["tiling"], info.values["format"] = MODIFIER_TILING, 37
+        info.chain = [Node("VkExternalMemoryImageCreateInfo", {"handleTypes": DMA_BUF})]
+        if layout is None:
+            info.chain.append(Node("VkImageDrmFormatModifierListCreateInfoEXT", {"drmFormatModifierCount": 2, "pDrmFormatModifiers": [77, 0]}))
+        else:
+            info.chain.append(Node("VkImageDrmFormatModifierExplicitCreateInfoEXT", {
+                "drmFormatModifier": 0, "drmFormatModifierPlaneCount": 1, "pPlaneLayouts": [Node("VkSubresourceLayout", layout)]}))
+    return change
+
+
+def create(world, name, change):
+    """A creation without the usual comparison; returns (VkResult, what the driver was asked)."""
+    row, command = schema().commands[name]
+    world.now, world.left_out = name, set()
+    args = world.arguments(name, command)
+    change(args)
+    world.new_lines()
+    world.memory[:64] = bytes(64)
+    reply = set_and_ask(world, int(row["number"]), world.request(int(row["number"]), command, args)[8:])
+    return struct.unpack_from("<Ii", reply)[1], world.new_lines()
+
+
+def test_images_have_the_linear_modifier():
+    with World(8, sparse=True) as world:
+        start(world)
+        result, lines = create(world, "vkCreateImage", image_by_modifier())
+        assert result == 0 and len(lines) == 1 and "<" not in lines[0], (result, lines)
+        assert lines[0].split("VkImageCreateInfo{")[1].split()[9] == "1", lines  # linear tiling
+        noise = Noise(schema(), 56 << 16)
+        layout = {m: noise.bits(8) for m in ("offset", "size", "rowPitch", "arrayPitch", "depthPitch")}
+        result, lines = create(world, "vkCreateImage", image_by_modifier(layout))
+        assert result == 0 and [l.split()[0] for l in lines] == ["vkCreateImage", "vkGetImageSubresourceLayout"], (result, lines)
+        for member in ("offset", "rowPitch"):
+            result, lines = create(world, "vkCreateImage", image_by_modifier({**layout, member: layout[member] + 64}))
+            assert result == -1000158000, result  # VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT
+            assert lines[-1].startswith("vkDestroyImage "), lines
+        result, lines = create(world, "vkCreateImage", lambda args: (image_by_modifier()(args),
+                               args["pCreateInfo"][0].chain[-1].values.update(pDrmFormatModifiers=[77, 78])))
+        assert result == -1000158000 and not lines, (result, lines)
+        device, image = world.object(T + "DEVICE"), world.object(T + "IMAGE")
+        set_and_ask(world, 56, u64(device.guest) + u64(image.guest) + u64(1) + u32(MEMORY_PLANE_0) + u32(0) + u32(0) + u64(1))
+        assert "VkImageSubresource{1 0 0}" in world.new_lines()[-1]
+
+
+def test_drivers_without_foreign_queues_see_external_ones():
+    with World(9, without="VK_EXT_queue_family_foreign") as world:
+        start(world)
+        for name, info in (("vkCmdPipelineBarrier", None), ("vkCmdPipelineBarrier2", "pDependencyInfo"), ("vkCmdWaitEvents", None),
+                           ("vkCmdWaitEvents2", "pDependencyInfos"), ("vkCmdSetEvent2", "pDependencyInfo")):
+            row, command = schema().commands[name]
+            world.now = name
+            args = world.arguments(name, command)
+            owners = [args] if not info else [n.values for n in args[info]]
+            for barrier in (b for o in owners for b in o["pBufferMemoryBarriers"] + o["pImageMemoryBarriers"]):
+                barrier.values.update(srcQueueFamilyIndex=0xfffffffd, dstQueueFamilyIndex=0xfffffffd)
+            world.ring.put(u32(int(row["number"])) + u32(0) + world.request(int(row["number"]), command, args)[8:])
+            assert world.ring.wait()
+            line = world.new_lines()[-1]
+            assert line.startswith(name + " ") and line.count("fffffffe fffffffe") >= 4 and "fffffffd" not in line, line
+
+
 def sent_structs():
     """Structs that a command of today's guests can carry."""
     found, todo = set(), [p.type for _, command in schema().commands.values() for p in command.params]
@@ -577,8 +689,7 @@ def sent_structs():
 # Extensions that a device never offers, and why.
 NOT_OFFERED = {
     "VK_EXT_command_serialization": "the protocol's own", "VK_MESA_venus_protocol": "the protocol's own",
-    "VK_KHR_external_memory_fd": "hidden", "VK_EXT_external_memory_dma_buf": "hidden", "VK_EXT_image_drm_format_modifier": "hidden",
-    "VK_EXT_external_memory_acquire_unmodified": "hidden",
+    "VK_EXT_external_memory_acquire_unmodified": "not offered: what it tells drivers is not true of emulated dma-bufs",
 }
 
 

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * external.c - memory and images that leave a context
+ *
+ * How it works: what the guest takes for a dma-buf is a resource of its own GPU, made of our pages,
+ * so any driver that imports host pointers can share it.  An image that leaves has the one layout
+ * everybody knows: the linear modifier stands for linear tiling, and an import whose offset or
+ * pitch is not what the driver would use is refused, since it would show wrong pixels. Structs of
+ * modifiers never reach the driver; the decoder keeps them aside (venus_call_hidden()). Where
+ * memory is the driver's own dma-bufs all of this is left to the driver. Threads: the lane's.
+ */
+#include "venus/external.h"
+
+#include "venus/chain.h"
+#include "venus/context.h"
+#include "venus/device.h"
+#include "venus/physical.h"
+#include "venus_args.h"
+
+#include <errno.h>
+
+enum { EXTERNAL_LINEAR = 0 }; /* DRM_FORMAT_MOD_LINEAR */
+
+/* Data of images and buffers that may be bound to shared memory. */
+static char external_mark;
+
+const char *const external_emulated[] = {
+	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+	VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+	VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME,
+	VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
+	NULL,
+};
+
+bool external_is_emulated(const struct physical *physical)
+{
+	return physical->probe->backing == WIRE_BACKING_HOST_POINTER;
+}
+
+/* Of a command on a physical device, or on an object of a device; NULL for neither. */
+static const struct physical *external_physical(const struct venus_call *call)
+{
+	const struct venus_object *object = call->object;
+	while (object && object->type != VK_OBJECT_TYPE_DEVICE &&
+	       object->type != VK_OBJECT_TYPE_PHYSICAL_DEVICE) {
+		object = object->parent;
+	}
+	if (!object || !object->data) {
+		return NULL;
+	}
+	return object->type == VK_OBJECT_TYPE_DEVICE
+		       ? ((const struct device *)object->data)->physical
+		       : object->data;
+}
+
+static bool external_is_ours(const struct venus_call *call)
+{
+	const struct physical *physical = external_physical(call);
+	return physical && external_is_emulated(physical);
+}
+
+static void external_fill_memory(VkExternalMemoryProperties *properties, bool possible)
+{
+	*properties = (VkExternalMemoryProperties){0};
+	if (possible) {
+		properties->externalMemoryFeatures = VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT |
+						     VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT;
+		properties->exportFromImportedHandleTypes =
+			VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
+		properties->compatibleHandleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
+	}
+}
+
+/* --- what is possible --- */
+
+/* Formats of several planes (ycbcr) are not shared: their planes would need layouts of their own.
+ */
+static bool external_has_one_plane(VkFormat format)
+{
+	return format < VK_FORMAT_G8B8G8R8_422_UNORM ||
+	       format > VK_FORMAT_G16_B16_R16_3PLANE_444_UNORM;
+}
+
+/* The entry of the linear modifier into both kinds of lists. */
+static void external_fill_modifiers(struct venus_call *call, VkFormat format,
+				    VkFormatFeatureFlags features)
+{
+	VkDrmFormatModifierPropertiesListEXT *list =
+		venus_call_hidden(call, VK_STRUCTURE_TYPE_DRM_FORMAT_MODIFIER_PROPERTIES_LIST_EXT);
+	VkDrmFormatModifierPropertiesList2EXT *list2 = venus_call_hidden(
+		call, VK_STRUCTURE_TYPE_DRM_FORMAT_MODIFIER_PROPERTIES_LIST_2_EXT);
+	bool possible = features && external_has_one_plane(format);
+	if (list && list->pDrmFormatModifierProperties && list->drmFormatModifierCount &&
+	    possible) {
+		list->pDrmFormatModifierProperties[0] = (VkDrmFormatModifierPropertiesEXT){
+			.drmFormatModifier = EXTERNAL_LINEAR,
+			.drmFormatModifierPlaneCount = 1,
+			.drmFormatModifierTilingFeatures = features,
+		};
+	}
+	if (list2 && list2->pDrmFormatModifierProperties && list2->drmFormatModifierCount &&
+	    possible) {
+		list2->pDrmFormatModifierProperties[0] = (VkDrmFormatModifierProperties2EXT){
+			.drmFormatModifier = EXTERNAL_LINEAR,
+			.drmFormatModifierPlaneCount = 1,
+			.drmFormatModifierTilingFeatures = features,
+		};
+	}
+	if (list && (!list->pDrmFormatModifierProperties || list->drmFormatModifierCount)) {
+		list->drmFormatModifierCount = possible;
+	}
+	if (list2 && (!list2->pDrmFormatModifierProperties || list2->drmFormatModifierCount)) {
+		list2->drmFormatModifierCount = possible;
+	}
+}
+
+int external_get_format_properties(struct venus_call *call)
+{
+	struct vkGetPhysicalDeviceFormatProperties2_args *args = call->args;
+	int status = venus_call_driver(call);
+	if (!status && external_is_ours(call) && args->pFormatProperties) {
+		external_fill_modifiers(
+			call, args->format,
+			args->pFormatProperties->formatProperties.linearTilingFeatures);
+	}
+	return status;
+}
+
+int external_get_image_format_properties(struct venus_call *call)
+{
+	struct vkGetPhysicalDeviceImageFormatProperties2_args *args = call->args;
+	VkPhysicalDeviceImageFormatInfo2 *info =
+		(VkPhysicalDeviceImageFormatInfo2 *)args->pImageFormatInfo;
+	if (!info || !args->pImageFormatProperties || !external_is_ours(call)) {
+		return venus_call_driver(call);
+	}
+	const VkPhysicalDeviceExternalImageFormatInfo *external =
+		chain_unlink(info, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO);
+	const VkPhysicalDeviceImageDrmFormatModifierInfoEXT *modifier = venus_call_hidden(
+		call, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_DRM_FORMAT_MODIFIER_INFO_EXT);
+	bool shared = external && external->handleType;
+	bool linear = info->tiling == VK_IMAGE_TILING_LINEAR;
+	if (info->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		linear = modifier && modifier->drmFormatModifier == EXTERNAL_LINEAR &&
+			 external_has_one_plane(info->format);
+		info->tiling = VK_IMAGE_TILING_LINEAR;
+		if (!linear) {
+			args->ret = VK_ERROR_FORMAT_NOT_SUPPORTED;
+			return 0;
+		}
+	}
+	if (shared &&
+	    (external->handleType != VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT || !linear)) {
+		args->ret = VK_ERROR_FORMAT_NOT_SUPPORTED;
+		return 0;
+	}
+	int status = venus_call_driver(call);
+	VkExternalImageFormatProperties *properties = chain_find(
+		args->pImageFormatProperties, VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES);
+	if (properties) {
+		external_fill_memory(&properties->externalMemoryProperties, shared);
+	}
+	return status;
+}
+
+int external_get_buffer_properties(struct venus_call *call)
+{
+	struct vkGetPhysicalDeviceExternalBufferProperties_args *args = call->args;
+	const VkPhysicalDeviceExternalBufferInfo *info = args->pExternalBufferInfo;
+	if (!info || !args->pExternalBufferProperties || !external_is_ours(call)) {
+		return venus_call_driver(call);
+	}
+	external_fill_memory(&args->pExternalBufferProperties->externalMemoryProperties,
+			     info->handleType == VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT);
+	return 0;
+}
+
+/* --- images --- */
+
+/* What the guest said of an image beyond what the driver is told. */
+struct external_image {
+	bool shared;			     /* bound to memory that leaves or came in */
+	const VkSubresourceLayout *expected; /* layout of an import, or NULL */
+};
+
+/* Turns the guest's request into the driver's. */
+static VkResult external_adapt_image(struct venus_call *call, VkImageCreateInfo *info,
+				     struct external_image *image)
+{
+	const VkExternalMemoryImageCreateInfo *external =
+		chain_unlink(info, VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO);
+	*image = (struct external_image){.shared = external && external->handleTypes};
+	if (info->tiling != VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		return VK_SUCCESS;
+	}
+	const VkImageDrmFormatModifierExplicitCreateInfoEXT *import = venus_call_hidden(
+		call, VK_STRUCTURE_TYPE_IMAGE_DRM_FORMAT_MODIFIER_EXPLICIT_CREATE_INFO_EXT);
+	const VkImageDrmFormatModifierListCreateInfoEXT *list = venus_call_hidden(
+		call, VK_STRUCTURE_TYPE_IMAGE_DRM_FORMAT_MODIFIER_LIST_CREATE_INFO_EXT);
+	bool linear = import && import->drmFormatModifier == EXTERNAL_LINEAR &&
+		      import->drmFormatModifierPlaneCount == 1 && import->pPlaneLayouts;
+	for (uint32_t i = 0; list && list->pDrmFormatModifiers && i < list->drmFormatModifierCount;
+	     i++) {
+		linear |= list->pDrmFormatModifiers[i] == EXTERNAL_LINEAR;
+	}
+	if (!linear || !external_has_one_plane(info->format)) {
+		return VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
+	}
+	info->tiling = VK_IMAGE_TILING_LINEAR;
+	image->expected = import ? import->pPlaneLayouts : NULL;
+	return VK_SUCCESS;
+}
+
+/* True if the driver lays the image out as its importer said.  Where there is one row or layer its
+ * pitch says nothing. */
+static bool external_layout_fits(struct venus_call *call, VkImage handle,
+				 const VkImageCreateInfo *info, const VkSubresourceLayout *expected)
+{
+	PFN_vkGetImageSubresourceLayout ask = (PFN_vkGetImageSubresourceLayout)venus_driver_fn(
+		call->dispatch, call->object, VENUS_vkGetImageSubresourceLayout);
+	const VkImageSubresource first = {.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT};
+	VkSubresourceLayout layout = {0};
+	ask((VkDevice)(uintptr_t)call->object->handle, handle, &first, &layout);
+	return layout.offset == expected->offset &&
+	       (layout.rowPitch == expected->rowPitch || info->extent.height == 1) &&
+	       (layout.arrayPitch == expected->arrayPitch || info->arrayLayers == 1);
+}
+
+int external_create_image(struct venus_call *call)
+{
+	struct vkCreateImage_args *args = call->args;
+	VkImageCreateInfo *info = (VkImageCreateInfo *)args->pCreateInfo;
+	struct external_image image;
+	if (!info || !external_is_ours(call)) {
+		return venus_call_driver(call);
+	}
+	args->ret = external_adapt_image(call, info, &image);
+	int status = args->ret == VK_SUCCESS ? venus_call_driver(call) : 0;
+	if (status || args->ret != VK_SUCCESS) {
+		return status;
+	}
+	if (image.expected && !external_layout_fits(call, *args->pImage, info, image.expected)) {
+		((PFN_vkDestroyImage)venus_driver_fn(call->dispatch, call->object,
+						     VENUS_vkDestroyImage))(
+			(VkDevice)(uintptr_t)call->object->handle, *args->pImage, NULL);
+		args->ret = VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
+		return 0;
+	}
+	if (image.shared) {
+		struct venus_object *object = venus_call_register(call, 0);
+		if (!object) {
+			return -EPROTO;
+		}
+		object->data = &external_mark;
+	}
+	return 0;
+}
+
+int external_create_buffer(struct venus_call *call)
+{
+	struct vkCreateBuffer_args *args = call->args;
+	VkBufferCreateInfo *info = (VkBufferCreateInfo *)args->pCreateInfo;
+	bool shared = info && external_is_ours(call) &&
+		      chain_unlink(info, VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
+	int status = venus_call_driver(call);
+	if (!status && shared && args->ret == VK_SUCCESS) {
+		struct venus_object *object = venus_call_register(call, 0);
+		if (!object) {
+			return -EPROTO;
+		}
+		object->data = &external_mark;
+	}
+	return status;
+}
+
+int external_get_image_modifier(struct venus_call *call)
+{
+	struct vkGetImageDrmFormatModifierPropertiesEXT_args *args = call->args;
+	if (!args->pProperties || !external_is_ours(call)) {
+		return venus_call_driver(call);
+	}
+	args->pProperties->drmFormatModifier = EXTERNAL_LINEAR;
+	args->ret = VK_SUCCESS;
+	return 0;
+}
+
+/* --- memory that fits --- */
+
+/* What is shared lies in memory that we can map. */
+static void external_limit_types(const struct venus_call *call, VkMemoryRequirements2 *requirements)
+{
+	uint32_t mappable = external_physical(call)->probe->backed_types;
+	if (requirements && requirements->memoryRequirements.memoryTypeBits & mappable) {
+		requirements->memoryRequirements.memoryTypeBits &= mappable;
+	}
+}
+
+int external_get_image_requirements(struct venus_call *call)
+{
+	struct vkGetImageMemoryRequirements2_args *args = call->args;
+	const struct venus_object *image =
+		args->pInfo ? venus_call_object_at(call, &args->pInfo->image) : NULL;
+	int status = venus_call_driver(call);
+	if (!status && image && image->data) {
+		external_limit_types(call, args->pMemoryRequirements);
+	}
+	return status;
+}
+
+int external_get_buffer_requirements(struct venus_call *call)
+{
+	struct vkGetBufferMemoryRequirements2_args *args = call->args;
+	const struct venus_object *buffer =
+		args->pInfo ? venus_call_object_at(call, &args->pInfo->buffer) : NULL;
+	int status = venus_call_driver(call);
+	if (!status && buffer && buffer->data) {
+		external_limit_types(call, args->pMemoryRequirements);
+	}
+	return status;
+}
+
+int external_get_device_image_requirements(struct venus_call *call)
+{
+	struct vkGetDeviceImageMemoryRequirements_args *args = call->args;
+	struct external_image image = {0};
+	bool ours = args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call);
+	if (ours) {
+		/* An image that cannot be made needs what a linear one would need: its creation
+		 * fails. */
+		VkImageCreateInfo *info = (VkImageCreateInfo *)args->pInfo->pCreateInfo;
+		external_adapt_image(call, info, &image);
+		if (info->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+			info->tiling = VK_IMAGE_TILING_LINEAR;
+		}
+	}
+	int status = venus_call_driver(call);
+	if (!status && image.shared) {
+		external_limit_types(call, args->pMemoryRequirements);
+	}
+	return status;
+}
+
+int external_get_device_buffer_requirements(struct venus_call *call)
+{
+	struct vkGetDeviceBufferMemoryRequirements_args *args = call->args;
+	bool shared = args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call) &&
+		      chain_unlink((void *)args->pInfo->pCreateInfo,
+				   VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
+	int status = venus_call_driver(call);
+	if (!status && shared) {
+		external_limit_types(call, args->pMemoryRequirements);
+	}
+	return status;
+}
+
+int external_get_device_sparse_requirements(struct venus_call *call)
+{
+	struct vkGetDeviceImageSparseMemoryRequirements_args *args = call->args;
+	struct external_image image;
+	if (args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call)) {
+		VkImageCreateInfo *info = (VkImageCreateInfo *)args->pInfo->pCreateInfo;
+		external_adapt_image(call, info, &image);
+		if (info->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+			info->tiling = VK_IMAGE_TILING_LINEAR;
+		}
+	}
+	return venus_call_driver(call);
+}
+
+/* --- layouts: the one memory plane is the colour aspect --- */
+
+static void external_name_plane(const struct venus_call *call, VkImageSubresource *subresource)
+{
+	if (subresource->aspectMask == VK_IMAGE_ASPECT_MEMORY_PLANE_0_BIT_EXT &&
+	    external_is_ours(call)) {
+		subresource->aspectMask = VK_IMAGE_ASPECT_COLOR_BIT;
+	}
+}
+
+int external_get_subresource_layout(struct venus_call *call)
+{
+	struct vkGetImageSubresourceLayout_args *args = call->args;
+	VkImageSubresource subresource;
+	if (args->pSubresource) {
+		subresource = *args->pSubresource;
+		external_name_plane(call, &subresource);
+		args->pSubresource = &subresource;
+	}
+	return venus_call_driver(call);
+}
+
+#ifdef VK_KHR_maintenance5
+int external_get_subresource_layout2(struct venus_call *call)
+{
+	struct vkGetImageSubresourceLayout2KHR_args *args = call->args;
+	if (args->pSubresource) {
+		external_name_plane(call,
+				    (VkImageSubresource *)&args->pSubresource->imageSubresource);
+	}
+	return venus_call_driver(call);
+}
+
+int external_get_device_subresource_layout(struct venus_call *call)
+{
+	struct vkGetDeviceImageSubresourceLayoutKHR_args *args = call->args;
+	struct external_image image;
+	if (args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call)) {
+		external_adapt_image(call, (VkImageCreateInfo *)args->pInfo->pCreateInfo, &image);
+		if (args->pInfo->pSubresource) {
+			external_name_plane(
+				call,
+				(VkImageSubresource *)&args->pInfo->pSubresource->imageSubresource);
+		}
+	}
+	return venus_call_driver(call);
+}
+#endif
+
+/* --- ownership --- */
+
+/* Drivers without VK_EXT_queue_family_foreign know one outside, not two. */
+static bool external_is_one_outside(const struct venus_call *call)
+{
+	const struct physical *physical = external_physical(call);
+	return physical && !instance_has_extension(&physical->extensions,
+						   VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME);
+}
+
+#define EXTERNAL_ADAPT(barriers, count)                                                            \
+	for (uint32_t i = 0; (barriers) && i < (count); i++) {                                     \
+		external_adapt_family((uint32_t *)&(barriers)[i].srcQueueFamilyIndex);             \
+		external_adapt_family((uint32_t *)&(barriers)[i].dstQueueFamilyIndex);             \
+	}
+
+static void external_adapt_family(uint32_t *family)
+{
+	if (*family == VK_QUEUE_FAMILY_FOREIGN_EXT) {
+		*family = VK_QUEUE_FAMILY_EXTERNAL;
+	}
+}
+
+static void external_adapt_dependency(const VkDependencyInfo *info)
+{
+	if (info) {
+		EXTERNAL_ADAPT(info->pBufferMemoryBarriers, info->bufferMemoryBarrierCount);
+		EXTERNAL_ADAPT(info->pImageMemoryBarriers, info->imageMemoryBarrierCount);
+	}
+}
+
+int external_pipeline_barrier(struct venus_call *call)
+{
+	struct vkCmdPipelineBarrier_args *args = call->args;
+	if (external_is_one_outside(call)) {
+		EXTERNAL_ADAPT(args->pBufferMemoryBarriers, args->bufferMemoryBarrierCount);
+		EXTERNAL_ADAPT(args->pImageMemoryBarriers, args->imageMemoryBarrierCount);
+	}
+	return venus_call_driver(call);
+}
+
+int external_pipeline_barrier2(struct venus_call *call)
+{
+	struct vkCmdPipelineBarrier2_args *args = call->args;
+	if (external_is_one_outside(call)) {
+		external_adapt_dependency(args->pDependencyInfo);
+	}
+	return venus_call_driver(call);
+}
+
+int external_wait_events(struct venus_call *call)
+{
+	struct vkCmdWaitEvents_args *args = call->args;
+	if (external_is_one_outside(call)) {
+		EXTERNAL_ADAPT(args->pBufferMemoryBarriers, args->bufferMemoryBarrierCount);
+		EXTERNAL_ADAPT(args->pImageMemoryBarriers, args->imageMemoryBarrierCount);
+	}
+	return venus_call_driver(call);
+}
+
+int external_wait_events2(struct venus_call *call)
+{
+	struct vkCmdWaitEvents2_args *args = call->args;
+	for (uint32_t i = 0;
+	     external_is_one_outside(call) && args->pDependencyInfos && i < args->eventCount; i++) {
+		external_adapt_dependency(&args->pDependencyInfos[i]);
+	}
+	return venus_call_driver(call);
+}
+
+int external_set_event2(struct venus_call *call)
+{
+	struct vkCmdSetEvent2_args *args = call->args;
+	if (external_is_one_outside(call)) {
+		external_adapt_dependency(args->pDependencyInfo);
+	}
+	return venus_call_driver(call);
+}

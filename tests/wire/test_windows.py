@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Swapchains over vtest: a program's last frame in an X11 window is the host's own to the last bit; Wayland runs to its end.
+
+Over vtest Mesa cannot import memory, so windows get their frames by shared memory; dma-bufs are for the guest's tests.
+"""
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import tap  # noqa: E402
+import mesa  # noqa: E402
+import venus  # noqa: E402
+from aptroot import AptError  # noqa: E402
+from venus import Server  # noqa: E402
+
+HOLD = venus.BUILD.resolve() / "tests/wire/libhold_window.so"
+CUBE = ("/usr/bin/vkcube", "--c", "37", "--width", "400", "--height", "400")
+WAYLAND_CUBE = ("/usr/bin/vkcube-wayland", "--c", "37", "--width", "400", "--height", "400")
+
+
+def wait_for(path, process):
+    """Until a server's socket is there."""
+    deadline = time.monotonic() + 30
+    while not Path(path).exists():
+        assert process.poll() is None and time.monotonic() < deadline, f"{process.args[0]} did not start"
+        time.sleep(0.05)
+
+
+class Screen:
+    """Xvfb whose root window keeps what was drawn into windows that are gone."""
+
+    def __enter__(self):
+        self.dir = tempfile.TemporaryDirectory()
+        read, write = os.pipe()
+        self.process = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-noreset", "-nolisten", "tcp",
+                                         "-fbdir", self.dir.name], pass_fds=[write], stderr=subprocess.DEVNULL)
+        os.close(write)
+        with os.fdopen(read) as answer:
+            self.number = answer.readline().strip()
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+        self.dir.cleanup()
+
+    def last_frame(self, start):
+        """The pixels when the program that @start starts (given an environment) has drawn its last frame."""
+        process = start(DISPLAY=f":{self.number}", LD_PRELOAD=str(HOLD))
+        try:
+            for line in process.stdout:
+                if "held" in line:
+                    return self.settled()
+            raise AssertionError(f"the program ended: {process.stderr.read()[-500:]}")
+        finally:
+            process.kill()
+            process.wait()
+
+    def settled(self):
+        """The server answers requests in order: after an answer the frame is there."""
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client.connect(f"/tmp/.X11-unix/X{self.number}")
+        client.sendall(struct.pack("<BxHHHHH", ord("l"), 11, 0, 0, 0, 0))
+        client.recv(8, socket.MSG_WAITALL)
+        client.close()
+        return self.picture()
+
+    def picture(self):
+        """All pixels."""
+        data = Path(self.dir.name, "Xvfb_screen0").read_bytes()
+        return data[-640 * 480 * 4:]
+
+
+def newer_mesa():
+    """The unpacked Mesa, or a skip."""
+    try:
+        return mesa.Mesa()
+    except AptError as error:
+        raise tap.Skip(str(error)) from error
+
+
+def native(**env):
+    """The cube on the host's own driver."""
+    return subprocess.Popen(CUBE, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_last_frame_in_an_x11_window_is_the_hosts_to_the_last_bit():
+    with Screen() as screen:
+        expected = screen.last_frame(native)
+    assert len(set(expected[i:i + 4] for i in range(0, len(expected), 4))) > 100, "nothing was drawn"
+    with Server() as server, Screen() as screen:
+        seen = screen.last_frame(lambda **env: newer_mesa().start(server.path, *CUBE, MESA_VK_WSI_DEBUG="sw", **env))
+        assert seen == expected
+        assert server.errors() == "", server.errors()
+
+
+def test_wayland_window_runs_to_its_end():
+    with Server() as server, tempfile.TemporaryDirectory() as runtime:
+        os.chmod(runtime, 0o700)
+        env = dict(os.environ, XDG_RUNTIME_DIR=runtime)
+        weston = subprocess.Popen(["weston", "--backend=headless-backend.so", "--socket=test", "--idle-time=0", f"--log={runtime}/log"],
+                                  env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(runtime + "/test", weston)
+            newer_mesa().run(server.path, *WAYLAND_CUBE, XDG_RUNTIME_DIR=runtime, WAYLAND_DISPLAY="test", MESA_VK_WSI_DEBUG="sw")
+        finally:
+            weston.terminate()
+            weston.wait(20)
+        assert server.errors() == "", server.errors()
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)
