@@ -240,6 +240,7 @@ struct sysregs *flat_sysregs(struct flat *flat)
 static void load_code(struct flat *flat, const struct diff_case *c)
 {
 	memcpy(flat->code + c->code_offset, c->insns, c->count * 4);
+	memset(flat->code + c->code_offset + c->count * 4, 0, 4); /* UDF: stops translated code */
 	for (unsigned n = 0; n <= c->count; n++) {
 		unsigned offset = c->code_offset + n * 4;
 		struct insn *i = &flat->insns[offset / GUEST_PAGE][offset % GUEST_PAGE / 4];
@@ -273,11 +274,43 @@ static void load_state(struct flat *flat, const struct diff_case *c)
 	cpu->pc = DIFF_CODE + c->code_offset;
 }
 
-void flat_run(struct flat *flat, const struct diff_case *c, struct diff_state *result)
+struct cpu *flat_load(struct flat *flat, const struct diff_case *c)
 {
-	struct cpu *cpu = &flat->cpu;
 	load_state(flat, c);
 	load_code(flat, c);
+	return &flat->cpu;
+}
+
+const uint8_t *flat_code(const struct flat *flat)
+{
+	return flat->code;
+}
+
+bool flat_has_stopped(const struct flat *flat)
+{
+	return flat->stopped;
+}
+
+void flat_store(struct flat *flat, const struct diff_case *c, struct diff_state *result)
+{
+	struct cpu *cpu = &flat->cpu;
+	uint64_t end = DIFF_CODE + c->code_offset + c->count * 4;
+	assert(cpu->x[CPU_ZR] == 0);
+	memcpy(result->x, cpu->x, sizeof(result->x));
+	result->sp = cpu->x[CPU_SP];
+	memcpy(result->v, cpu->v, sizeof(result->v));
+	result->nzcv = cpu->nzcv;
+	result->fpcr = cpu->fpcr;
+	result->fpsr = cpu->fpsr;
+	memcpy(result->memory, flat->memory + (DIFF_WINDOW - DIFF_MEMORY), DIFF_WINDOW_BYTES);
+	bool ended = flat->stopped == STOPPED_END || (flat->stopped && flat->stopped_at == end);
+	result->stopped = ended ? 0 : flat->stopped;
+	result->stopped_at = result->stopped ? flat->stopped_at : 0;
+}
+
+void flat_run(struct flat *flat, const struct diff_case *c, struct diff_state *result)
+{
+	struct cpu *cpu = flat_load(flat, c);
 	while (!flat->stopped) {
 		const struct insn *i = run_find(cpu, cpu->pc);
 		if (!i) {
@@ -291,14 +324,5 @@ void flat_run(struct flat *flat, const struct diff_case *c, struct diff_state *r
 			i = cpu->next;
 		} while (i && !flat->stopped);
 	}
-	assert(cpu->x[CPU_ZR] == 0);
-	memcpy(result->x, cpu->x, sizeof(result->x));
-	result->sp = cpu->x[CPU_SP];
-	memcpy(result->v, cpu->v, sizeof(result->v));
-	result->nzcv = cpu->nzcv;
-	result->fpcr = cpu->fpcr;
-	result->fpsr = cpu->fpsr;
-	memcpy(result->memory, flat->memory + (DIFF_WINDOW - DIFF_MEMORY), DIFF_WINDOW_BYTES);
-	result->stopped = flat->stopped == STOPPED_END ? 0 : flat->stopped;
-	result->stopped_at = result->stopped ? flat->stopped_at : 0;
+	flat_store(flat, c, result);
 }

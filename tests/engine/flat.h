@@ -10,6 +10,9 @@
 
 #include "diff.h"
 
+#include <stdbool.h>
+
+struct cpu;
 struct flat;
 struct sysregs;
 
@@ -20,5 +23,13 @@ void flat_destroy(struct flat *flat);
 struct sysregs *flat_sysregs(struct flat *flat);
 /* Run one case; @result as the reference program would send it. */
 void flat_run(struct flat *flat, const struct diff_case *c, struct diff_state *result);
+
+
+/* For other ways to run a case: its state and code, in place; borrowed. */
+struct cpu *flat_load(struct flat *flat, const struct diff_case *c);
+/* The code's memory, DIFF_CODE_BYTES at DIFF_CODE. */
+const uint8_t *flat_code(const struct flat *flat);
+bool flat_has_stopped(const struct flat *flat);
+void flat_store(struct flat *flat, const struct diff_case *c, struct diff_state *result);
 
 #endif

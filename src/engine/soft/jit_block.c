@@ -94,9 +94,23 @@ static void make_sub_form(struct jit_block *t)
 	t->flags = JIT_FLAGS_SUB;
 }
 
+/* N is CF.  The host's flags stay; RDX changes. */
+static void save_fp_flags(struct x86 *x)
+{
+	x86_setcc(x, CC_B, RDX);
+	x86_rr(x, X_MOVZX8, false, RDX, RDX);
+	x86_rorx(x, false, RDX, RDX, 32 - 15);
+	x86_lahf(x);
+	x86_setcc(x, CC_O, RAX);
+	x86_rm(x, X_LEA, true, RAX, x86_indexed(RAX, RDX, 0, 0));
+}
+
 void jit_flags_save(struct jit_block *t)
 {
-	if (!t->flags_saved) {
+	if (!t->flags_saved && t->flags == JIT_FLAGS_FP) {
+		save_fp_flags(&t->x);
+		t->flags_saved = true;
+	} else if (!t->flags_saved) {
 		make_sub_form(t);
 		x86_lahf(&t->x);
 		x86_setcc(&t->x, CC_O, RAX);
@@ -144,7 +158,12 @@ enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond)
 {
 	static const uint8_t conditions[] = {CC_E, CC_NE, CC_AE, CC_B, CC_S,  CC_NS, CC_O,
 					     CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G,  CC_LE};
+	static const uint8_t fp_conditions[] = {CC_E, CC_NE, CC_AE, CC_B, CC_B,	 CC_AE, CC_O,
+						CC_NO, CC_A, CC_BE, CC_AE, CC_B, CC_A, CC_BE};
 	bool needs_carry = cond == 2 || cond == 3 || cond == 8 || cond == 9;
+	if (t->flags == JIT_FLAGS_FP) {
+		return fp_conditions[cond]; /* OF is 0, as V */
+	}
 	if (t->flags == JIT_FLAGS_NONE) {
 		x86_opcode(&t->x, 0x3c, false, 0, 0, 0, false); /* cmp al, -127: OF if V */
 		x86_byte(&t->x, 0x81);
@@ -188,25 +207,47 @@ static void emit_handler_call(struct jit_block *t, struct x86 *x, unsigned recor
 	x86_call(x, t->jit->stubs.handler);
 }
 
-void jit_slow(struct jit_block *t, uint8_t *hole)
+/* The late path for this instruction from the current state: the last one if it is the same, or a new one. */
+static struct jit_late *open_late(struct jit_block *t, int kind)
 {
 	struct jit_late *late = t->late_count ? &t->late[t->late_count - 1] : NULL;
-	if (!late || late->kind != LATE_SLOW || late->resume) {
+	if (!late || (int)late->kind != kind || late->resume || late->target != t->n + 1 ||
+	    memcmp(&late->before, &t->vregs, sizeof(t->vregs))) {
 		assert(t->flags_saved);
 		late = new_late(t);
+		late->kind = kind;
 		late->record = new_record(t);
-		late->vregs = t->vregs;
+		late->before = t->vregs;
+		late->target = t->n + 1;
 	}
+	return late;
+}
+
+static void add_hole(struct jit_late *late, uint8_t *hole)
+{
 	assert(late->hole_count < JIT_HOLES);
 	late->holes[late->hole_count++] = hole;
 }
 
+void jit_slow(struct jit_block *t, uint8_t *hole)
+{
+	add_hole(open_late(t, LATE_SLOW), hole);
+}
+
+void jit_slow_next(struct jit_block *t, uint8_t *hole)
+{
+	add_hole(open_late(t, LATE_NEXT), hole);
+}
+
 void jit_slow_end(struct jit_block *t)
 {
-	struct jit_late *late = t->late_count ? &t->late[t->late_count - 1] : NULL;
-	if (late && late->kind == LATE_SLOW && !late->resume) {
-		late->resume = x86_here(&t->x);
-		t->flags = JIT_FLAGS_NONE;
+	for (unsigned n = t->late_count; n > 0 && t->late[n - 1].target == t->n + 1; n--) {
+		struct jit_late *late = &t->late[n - 1];
+		if (late->kind == LATE_SLOW && !late->resume) {
+			late->resume = x86_here(&t->x);
+			late->after = t->vregs;
+			t->flags = JIT_FLAGS_NONE;
+		}
 	}
 }
 
@@ -216,7 +257,7 @@ void jit_call_handler(struct jit_block *t)
 	jit_vregs_flush(t);
 	emit_handler_call(t, &t->x, new_record(t));
 	t->flags = JIT_FLAGS_NONE;
-	t->sp_aligned = t->fp_checked = t->fp_fast = false;
+	t->sp_aligned = t->fp_checked = t->fp_plain = t->fp_fast = false;
 }
 
 void jit_leave(struct jit_block *t, unsigned n)
@@ -228,23 +269,32 @@ void jit_leave(struct jit_block *t, unsigned n)
 	t->ended = true;
 }
 
+/* Leave for word @n of this page, and have the rel32 at @hole linked to it if nothing else was to do. */
+static void emit_link(struct jit_block *t, const uint8_t *hole, unsigned n)
+{
+	struct x86 *x = &t->x;
+	x86_mov_imm(x, RCX, n * 4);
+	if (n == PAGE_INSNS) {
+		x86_jmp(x, t->jit->stubs.exit_offset);
+		return;
+	}
+	x86_mov_imm(x, RSI, (uint64_t)(t->page - t->jit->pool));
+	x86_mov_imm(x, RDX, (uintptr_t)(hole + x->bias));
+	x86_jmp(x, t->jit->stubs.link);
+}
+
 static void emit_slow(struct jit_block *t, const struct jit_late *late)
 {
 	struct x86 *x = &t->x;
-	jit_vregs_store(x, &late->vregs);
+	jit_vregs_store(x, &late->before);
 	emit_handler_call(t, x, late->record);
-	jit_vregs_reload(x, &late->vregs);
-	x86_jmp(x, late->resume);
-}
-
-/* Leave for a word of this page, and be linked to it if nothing else was to do. */
-static void emit_link(struct jit_block *t, const struct jit_late *late)
-{
-	struct x86 *x = &t->x;
-	x86_mov_imm(x, RCX, late->target * 4);
-	x86_mov_imm(x, RSI, (uint64_t)(t->page - t->jit->pool));
-	x86_mov_imm(x, RDX, (uintptr_t)(late->holes[0] + x->bias));
-	x86_jmp(x, t->jit->stubs.link);
+	if (late->kind == LATE_NEXT) {
+		uint8_t *hole = x86_jmp_later(x);
+		emit_link(t, hole, late->target);
+	} else {
+		jit_vregs_reload(x, &late->after);
+		x86_jmp(x, late->resume);
+	}
 }
 
 static void emit_late(struct jit_block *t)
@@ -254,10 +304,10 @@ static void emit_late(struct jit_block *t)
 		for (unsigned h = 0; h < late->hole_count; h++) {
 			x86_land(&t->x, late->holes[h]);
 		}
-		if (late->kind == LATE_SLOW) {
-			emit_slow(t, late);
+		if (late->kind == LATE_LINK) {
+			emit_link(t, late->holes[0], late->target);
 		} else {
-			emit_link(t, late);
+			emit_slow(t, late);
 		}
 	}
 }
@@ -267,7 +317,7 @@ void jit_link_later(struct jit_block *t, uint8_t *hole, unsigned target)
 	struct jit_late *late = new_late(t);
 	late->kind = LATE_LINK;
 	late->target = target;
-	late->holes[late->hole_count++] = hole;
+	add_hole(late, hole);
 }
 
 /* ----- the block ----- */

@@ -72,6 +72,7 @@ enum jit_flags {
 	JIT_FLAGS_SUB,	 /* NZCV, CF inverted */
 	JIT_FLAGS_ADD,	 /* NZCV */
 	JIT_FLAGS_LOGIC, /* N and Z; C and V are 0 and so are CF and OF */
+	JIT_FLAGS_FP,	 /* of UCOMISD without NaNs: CF is N and the inverse of C, ZF is Z; V is 0 */
 };
 
 enum {
@@ -84,18 +85,19 @@ enum {
 /* Which guest register is in which XMM register at some point; see jit_vreg.c. */
 struct jit_vregs {
 	int8_t guest[JIT_XMM]; /* -1: none */
+	uint8_t bytes[JIT_XMM]; /* 4, 8, 16: so many are right, those above stand for zeros */
 	uint32_t dirty;	       /* a bit for each XMM register */
 };
 
 /* A path out of line: emitted behind the block. */
 struct jit_late {
-	enum { LATE_SLOW, LATE_LINK } kind;
+	enum { LATE_SLOW, LATE_NEXT, LATE_LINK } kind;
 	uint8_t *holes[JIT_HOLES];
 	unsigned hole_count;
 	const uint8_t *resume; /* slow: where the code goes on (executable view) */
-	unsigned record;       /* slow */
-	struct jit_vregs vregs; /* slow */
-	unsigned target;       /* link: word */
+	unsigned record;       /* slow, next */
+	struct jit_vregs before, after; /* slow, next: at the holes; slow: where it goes on */
+	unsigned target;       /* next, link: word */
 };
 
 struct jit_block {
@@ -112,11 +114,12 @@ struct jit_block {
 	bool ended;	  /* nothing follows the instruction */
 	bool sp_aligned;  /* SP is known to be aligned to 16 */
 	bool fp_checked;  /* FP is known to be enabled */
-	bool fp_fast;	  /* known: FPCR rounds to nearest without flushing, FPSR.IXC is set */
+	bool fp_plain;	  /* known: FPCR rounds to nearest without flushing */
+	bool fp_fast;	  /* known: that, and FPSR.IXC is set */
 	struct jit_vregs vregs;
 	unsigned vreg_age[JIT_XMM], vreg_clock;
 	unsigned late_count;
-	struct jit_late late[JIT_BLOCK_INSNS * 3];
+	struct jit_late late[JIT_BLOCK_INSNS * 4];
 };
 
 typedef void (*jit_emit_fn)(struct jit_block *t);
@@ -163,7 +166,7 @@ void jit_op(struct jit_block *t, unsigned op, bool wide, unsigned reg, unsigned 
 
 /* The host's flags now hold the instruction's NZCV; EAX no longer does. */
 void jit_flags_set(struct jit_block *t, enum jit_flags form);
-/* NZCV into EAX; host flags keep the guest's. */
+/* NZCV into EAX; host flags keep the guest's.  RDX may change. */
 void jit_flags_save(struct jit_block *t);
 /* Before anything that changes the host's flags: saves them if anyone may want them. */
 void jit_flags_clobber(struct jit_block *t);
@@ -174,6 +177,8 @@ enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond);
 
 /* @hole leads to the handler of this instruction.  Flags must be saved before the first jump (jit_flags_clobber()). */
 void jit_slow(struct jit_block *t, uint8_t *hole);
+/* As jit_slow(), but go on with a new block behind this instruction: what this block knows does not hold there. */
+void jit_slow_next(struct jit_block *t, uint8_t *hole);
 /* Here the instruction's slow path comes back.  Call once, at the end of an emitter that used jit_slow(). */
 void jit_slow_end(struct jit_block *t);
 /* Do the instruction by its handler. */
@@ -196,12 +201,17 @@ void jit_vregs_clean(struct jit_block *t);
 /* Store for @vregs, or load again, out of line. */
 void jit_vregs_store(struct x86 *x, const struct jit_vregs *vregs);
 void jit_vregs_reload(struct x86 *x, const struct jit_vregs *vregs);
-/* XMM register with all of V register @n; stays valid until the end of the instruction. */
-unsigned jit_vread(struct jit_block *t, unsigned n);
-/* XMM register that becomes V register @n (changed).  May be one that jit_vread() gave if it is the same register. */
-unsigned jit_vwrite(struct jit_block *t, unsigned n);
+/* XMM register with the low @bytes (4, 8, 16) of V register @n; stays valid until the end of the instruction. */
+unsigned jit_vread(struct jit_block *t, unsigned n, unsigned bytes);
+/*
+ * XMM register to compute V register @n in, of which the low @bytes are computed and the rest becomes 0.  After all
+ * checks and reads of the instruction.  May be one that jit_vread() gave if it is the same register.
+ */
+unsigned jit_vwrite(struct jit_block *t, unsigned n, unsigned bytes);
 /* First thing in an emitter for SIMD&FP: CPACR_EL1.FPEN; NULL or a jump for jit_slow(). */
 void jit_fp_enter(struct jit_block *t);
+/* FPCR must round to nearest without flushing and, if it @rounds, FPSR.IXC be set; else this instruction goes to its handler. */
+void jit_fp_need(struct jit_block *t, bool rounds);
 
 /* ----- parts ----- */
 
@@ -222,5 +232,6 @@ JIT_EMITTER(load_acquire) JIT_EMITTER(store_release) JIT_EMITTER(load_exclusive)
 JIT_EMITTER(clear_exclusive) JIT_EMITTER(exchange) JIT_EMITTER(modify) JIT_EMITTER(compare_swap)
 JIT_EMITTER(move_system) JIT_EMITTER(move_pstate) JIT_EMITTER(system) JIT_EMITTER(synchronize)
 JIT_EMITTER(access) JIT_EMITTER(access_pair) JIT_EMITTER(access_literal)
+JIT_EMITTER(vaccess) JIT_EMITTER(vaccess_pair) JIT_EMITTER(vaccess_literal)
 
 #endif

@@ -33,6 +33,17 @@
 #define SIZES(name, emitter)                                                                       \
 	ROW(name##_b, emitter, 0) ROW(name##_h, emitter, 0) ROW(name##_w, emitter, 0) ROW(name##_x, emitter, 0)
 
+
+/* SIMD&FP: rows by element sizes. */
+#define HS(name, emitter) ROW(name##_h, emitter, 0) ROW(name##_s, emitter, 0)
+#define SD(name, emitter) ROW(name##_s, emitter, 0) ROW(name##_d, emitter, 0)
+#define BHS(name, emitter) ROW(name##_b, emitter, 0) HS(name, emitter)
+#define BHSD(name, emitter) BHS(name, emitter) ROW(name##_d, emitter, 0)
+#define BHSDQ(name, emitter) BHSD(name, emitter) ROW(name##_q, emitter, 0)
+#define SDQ(name, emitter) SD(name, emitter) ROW(name##_q, emitter, 0)
+#define VACCESSES(mode) BHSDQ(LDR_v_##mode, vaccess) BHSDQ(STR_v_##mode, vaccess)
+#define VPAIRS(mode) SDQ(LDP_v_##mode, vaccess_pair) SDQ(STP_v_##mode, vaccess_pair)
+
 const struct jit_emitter jit_emitters[A64_OPS] = {
 	ROW(ADR, address, PURE)
 	ROW(ADRP, address, PURE)
@@ -156,4 +167,16 @@ const struct jit_emitter jit_emitters[A64_OPS] = {
 	ROW(LDR_lit_w, access_literal, 0)
 	ROW(LDR_lit_x, access_literal, 0)
 	ROW(LDR_lit_sw, access_literal, 0)
+
+	VACCESSES(ui)
+	VACCESSES(ur)
+	VACCESSES(pre)
+	VACCESSES(post)
+	VACCESSES(reg)
+	VPAIRS(off)
+	VPAIRS(pre)
+	VPAIRS(post)
+	SDQ(LDNP_v, vaccess_pair)
+	SDQ(STNP_v, vaccess_pair)
+	SDQ(LDR_lit, vaccess_literal)
 };

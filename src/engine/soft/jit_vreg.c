@@ -2,10 +2,12 @@
 /*
  * jit_vreg.c - SIMD&FP registers in XMM registers, inside a block
  *
- * How it works: a V register is loaded when it is first used and stored when the block ends or someone else may look; XMM0 to
- * XMM12 hold the most recently used ones, the rest are temporary.
- * Invariants: at a slow path the handler sees cpu->v[] right: what changed is stored before and all is loaded again behind.
- * Threads: the vCPU thread.
+ * How it works: a V register is loaded when it is first used and stored when the block ends or
+ * someone else may look; XMM0 to XMM12 hold the most recently used ones, the rest are temporary.
+ * Scalars and 64-bit vectors leave anything above their bytes: the zeros that belong there come
+ * when the register is stored or read as a whole. Invariants: at a slow path the handler sees
+ * cpu->v[] right: what changed is stored before and all is loaded again behind. Threads: the vCPU
+ * thread.
  */
 #include "engine/soft/jit_priv.h"
 
@@ -23,16 +25,27 @@ static void load_vreg(struct x86 *x, unsigned xmm, unsigned n)
 	x86_vrm(x, V_MOVDQA, false, xmm, 0, vreg_slot(n));
 }
 
-static void store_vreg(struct x86 *x, unsigned xmm, unsigned n)
+/* Zeros above the low @bytes of @xmm. */
+static void extend(struct x86 *x, unsigned xmm, unsigned bytes)
 {
-	x86_vrm(x, V_MOVDQA_STORE, false, xmm, 0, vreg_slot(n));
+	if (bytes == 8) {
+		x86_vrr(x, V_MOVQ, false, xmm, 0, xmm);
+	} else if (bytes == 4) {
+		x86_vrr_imm(x, V_INSERTPS, xmm, xmm, xmm, 0xe);
+	}
+}
+
+static void store_vreg(struct x86 *x, const struct jit_vregs *vregs, unsigned xmm)
+{
+	extend(x, xmm, vregs->bytes[xmm]);
+	x86_vrm(x, V_MOVDQA_STORE, false, xmm, 0, vreg_slot((unsigned)vregs->guest[xmm]));
 }
 
 void jit_vregs_store(struct x86 *x, const struct jit_vregs *vregs)
 {
 	for (unsigned n = 0; n < CACHED; n++) {
 		if (vregs->dirty >> n & 1) {
-			store_vreg(x, n, (unsigned)vregs->guest[n]);
+			store_vreg(x, vregs, n);
 		}
 	}
 }
@@ -49,6 +62,9 @@ void jit_vregs_reload(struct x86 *x, const struct jit_vregs *vregs)
 void jit_vregs_clean(struct jit_block *t)
 {
 	jit_vregs_store(&t->x, &t->vregs);
+	for (unsigned n = 0; n < CACHED; n++) {
+		t->vregs.bytes[n] = t->vregs.dirty >> n & 1 ? 16 : t->vregs.bytes[n];
+	}
 	t->vregs.dirty = 0;
 }
 
@@ -79,30 +95,35 @@ static unsigned take(struct jit_block *t)
 		oldest = t->vreg_age[xmm] < t->vreg_age[oldest] ? xmm : oldest;
 	}
 	if (t->vregs.dirty >> oldest & 1) {
-		store_vreg(&t->x, oldest, (unsigned)t->vregs.guest[oldest]);
+		store_vreg(&t->x, &t->vregs, oldest);
 	}
 	t->vregs.dirty &= ~(1u << oldest);
 	t->vregs.guest[oldest] = -1;
 	return oldest;
 }
 
-unsigned jit_vread(struct jit_block *t, unsigned n)
+unsigned jit_vread(struct jit_block *t, unsigned n, unsigned bytes)
 {
 	int found = find(t, n);
 	unsigned xmm = found >= 0 ? (unsigned)found : take(t);
 	if (found < 0) {
 		load_vreg(&t->x, xmm, n);
 		t->vregs.guest[xmm] = (int8_t)n;
+		t->vregs.bytes[xmm] = 16;
+	} else if (t->vregs.bytes[xmm] < bytes) {
+		extend(&t->x, xmm, t->vregs.bytes[xmm]);
+		t->vregs.bytes[xmm] = 16;
 	}
 	t->vreg_age[xmm] = ++t->vreg_clock;
 	return xmm;
 }
 
-unsigned jit_vwrite(struct jit_block *t, unsigned n)
+unsigned jit_vwrite(struct jit_block *t, unsigned n, unsigned bytes)
 {
 	int found = find(t, n);
 	unsigned xmm = found >= 0 ? (unsigned)found : take(t);
 	t->vregs.guest[xmm] = (int8_t)n;
+	t->vregs.bytes[xmm] = (uint8_t)bytes;
 	t->vregs.dirty |= 1u << xmm;
 	t->vreg_age[xmm] = ++t->vreg_clock;
 	return xmm;
@@ -115,5 +136,21 @@ void jit_fp_enter(struct jit_block *t)
 		x86_cmp8_mem(&t->x, JIT_CPU(fp_trapped), 0);
 		jit_slow(t, x86_jcc_later(&t->x, CC_NE));
 		t->fp_checked = true;
+	}
+}
+
+void jit_fp_need(struct jit_block *t, bool rounds)
+{
+	if (!t->fp_plain) {
+		jit_flags_clobber(t);
+		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_FZ | FPCR_RMODE);
+		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE));
+		t->fp_plain = true;
+	}
+	if (rounds && !t->fp_fast) {
+		jit_flags_clobber(t);
+		x86_test_imm_mem(&t->x, JIT_CPU(fpsr), FPSR_IXC);
+		jit_slow_next(t, x86_jcc_later(&t->x, CC_E));
+		t->fp_fast = true;
 	}
 }

@@ -3,8 +3,8 @@
  * x86.h - an assembler for x86-64: instructions as bytes
  *
  * How it works: an operation is a number, X86(map, prefix, opcode) as the manuals write it; its operands choose among a few forms
- * (register and register, register and memory, VEX with three operands).  Memory is always [base + displacement] or
- * [base + index * scale + displacement].  Nothing is checked here but the room: the caller makes sure that X86_ROOM bytes are left.
+ * (register and register, register and memory, VEX with three operands).  Memory is [base + displacement],
+ * [base + index * scale + displacement] or, below 2 GiB, an address.  Nothing is checked here but the room: the caller makes sure that X86_ROOM bytes are left.
  * Source: Intel SDM volume 2, chapters 2.1 to 2.3 (formats) and the pages of the instructions.
  * Threads: pure apart from *x.
  */
@@ -68,6 +68,14 @@ static inline struct x86_mem x86_at(unsigned base, int32_t disp)
 	return (struct x86_mem){.base = (uint8_t)base, .index = RSP, .disp = disp};
 }
 
+enum { X86_NO_BASE = 0x15 };
+
+/* [address], below 2 GiB. */
+static inline struct x86_mem x86_absolute(uintptr_t address)
+{
+	return (struct x86_mem){.base = X86_NO_BASE, .index = RSP, .disp = (int32_t)address};
+}
+
 static inline struct x86_mem x86_indexed(unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
 	return (struct x86_mem){(uint8_t)base, (uint8_t)index, (uint8_t)scale, disp};
@@ -98,6 +106,12 @@ static inline const uint8_t *x86_here(const struct x86 *x)
 
 static inline void x86_modrm_mem(struct x86 *x, unsigned reg, struct x86_mem m)
 {
+	if (m.base == X86_NO_BASE) {
+		x86_byte(x, (reg & 7) << 3 | RSP);
+		x86_byte(x, RSP << 3 | RBP);
+		x86_u32(x, (uint32_t)m.disp);
+		return;
+	}
 	bool short_disp = m.disp == (int8_t)m.disp, none = !m.disp && (m.base & 7) != RBP;
 	unsigned mod = none ? 0 : short_disp ? 1 : 2;
 	bool sib = m.index != RSP || (m.base & 7) == RSP;
@@ -117,7 +131,7 @@ static inline void x86_opcode(struct x86 *x, unsigned op, bool wide, unsigned re
 			      bool byte_reg)
 {
 	static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
-	unsigned rex = (unsigned)wide << 3 | (reg & 8) >> 1 | (index & 8) >> 2 | (rm & 8) >> 3;
+	unsigned rex = (unsigned)wide << 3 | (reg & 8) >> 1 | (index & 8) >> 2 | (rm & 8) >> 3; /* X86_NO_BASE has bit 3 clear */
 	if (op >> 8 & 3) {
 		x86_byte(x, prefixes[op >> 8 & 3]);
 	}
@@ -193,6 +207,14 @@ static inline void x86_cmp8_mem(struct x86 *x, struct x86_mem m, uint8_t imm)
 	x86_opcode(x, 0x80, false, 0, m.index == RSP ? 0 : m.index, m.base, false);
 	x86_modrm_mem(x, ALU_CMP, m);
 	x86_byte(x, imm);
+}
+
+/* test dword [m], imm */
+static inline void x86_test_imm_mem(struct x86 *x, struct x86_mem m, uint32_t imm)
+{
+	x86_opcode(x, 0xf7, false, 0, m.index == RSP ? 0 : m.index, m.base, false);
+	x86_modrm_mem(x, 0, m);
+	x86_u32(x, imm);
 }
 
 /* test r32, imm */
@@ -271,6 +293,7 @@ static inline void x86_vex(struct x86 *x, unsigned op, bool wide, unsigned reg, 
 			   unsigned rm, bool l)
 {
 	unsigned map = op >> 12 & 3, prefix = op >> 8 & 3;
+	rm &= 15;
 	if (map == 1 && !wide && rm < 8 && index < 8) {
 		x86_byte(x, 0xc5);
 		x86_byte(x, (reg < 8) << 7 | (~vvvv & 15) << 3 | (unsigned)l << 2 | prefix);
@@ -309,10 +332,127 @@ static inline void x86_rorx(struct x86 *x, bool wide, unsigned to, unsigned from
 	x86_byte(x, amount);
 }
 
-/* Moves of XMM registers. */
+/* ----- AVX ----- */
+
+#define X86_W (1 << 16) /* the form has VEX.W set */
+
 enum {
-	V_MOVDQA = X86(1, 1, 0x6f), V_MOVDQA_STORE = X86(1, 1, 0x7f), V_PXOR = X86(1, 1, 0xef),
+	/* moves; STORE: from reg to r/m; MOVD and MOVQ between an XMM register (reg) and a general one or memory (r/m) */
+	V_MOVDQA = X86(1, 1, 0x6f), V_MOVDQA_STORE = X86(1, 1, 0x7f),
+	V_MOVDQU = X86(1, 2, 0x6f), V_MOVDQU_STORE = X86(1, 2, 0x7f),
+	V_MOVQ = X86(1, 2, 0x7e), V_MOVQ_STORE = X86(1, 1, 0xd6), /* XMM or memory */
+	V_MOVD_IN = X86(1, 1, 0x6e), V_MOVD_OUT = X86(1, 1, 0x7e),
+	V_MOVQ_IN = X86_W | X86(1, 1, 0x6e), V_MOVQ_OUT = X86_W | X86(1, 1, 0x7e),
+	V_MOVSS = X86(1, 2, 0x10), V_MOVSS_STORE = X86(1, 2, 0x11), /* memory */
+	V_MOVSHDUP = X86(1, 2, 0x16), V_MOVDDUP = X86(1, 3, 0x12),
+	V_MOVHLPS = X86(1, 0, 0x12), V_MOVLHPS = X86(1, 0, 0x16),
+	V_INSERTPS = X86(3, 1, 0x21), V_BLENDPS = X86(3, 1, 0x0c), V_PBLENDW = X86(3, 1, 0x0e),
+	V_PBROADCASTB = X86(2, 1, 0x78), V_PBROADCASTW = X86(2, 1, 0x79), V_PBROADCASTD = X86(2, 1, 0x58),
+	V_PBROADCASTQ = X86(2, 1, 0x59),
+	V_PINSRB = X86(3, 1, 0x20), V_PINSRW = X86(1, 1, 0xc4), V_PINSRD = X86(3, 1, 0x22),
+	V_PINSRQ = X86_W | X86(3, 1, 0x22),
+	V_PEXTRB = X86(3, 1, 0x14), V_PEXTRW = X86(3, 1, 0x15), V_PEXTRD = X86(3, 1, 0x16), /* reg to r/m */
+	V_PEXTRQ = X86_W | X86(3, 1, 0x16),
+	V_PMOVMSKB = X86(1, 1, 0xd7), V_MOVMSKPS = X86(1, 0, 0x50), V_MOVMSKPD = X86(1, 1, 0x50),
+
+	/* logic; ANDN: ~vvvv & rm */
+	V_PAND = X86(1, 1, 0xdb), V_PANDN = X86(1, 1, 0xdf), V_POR = X86(1, 1, 0xeb), V_PXOR = X86(1, 1, 0xef),
+	V_PTEST = X86(2, 1, 0x17), V_TESTPS = X86(2, 1, 0x0e), V_TESTPD = X86(2, 1, 0x0f),
+
+	/* integers: the last letters are the element */
+	V_PADDB = X86(1, 1, 0xfc), V_PADDW = X86(1, 1, 0xfd), V_PADDD = X86(1, 1, 0xfe), V_PADDQ = X86(1, 1, 0xd4),
+	V_PSUBB = X86(1, 1, 0xf8), V_PSUBW = X86(1, 1, 0xf9), V_PSUBD = X86(1, 1, 0xfa), V_PSUBQ = X86(1, 1, 0xfb),
+	V_PADDSB = X86(1, 1, 0xec), V_PADDSW = X86(1, 1, 0xed), V_PADDUSB = X86(1, 1, 0xdc), V_PADDUSW = X86(1, 1, 0xdd),
+	V_PSUBSB = X86(1, 1, 0xe8), V_PSUBSW = X86(1, 1, 0xe9), V_PSUBUSB = X86(1, 1, 0xd8), V_PSUBUSW = X86(1, 1, 0xd9),
+	V_PCMPEQB = X86(1, 1, 0x74), V_PCMPEQW = X86(1, 1, 0x75), V_PCMPEQD = X86(1, 1, 0x76), V_PCMPEQQ = X86(2, 1, 0x29),
+	V_PCMPGTB = X86(1, 1, 0x64), V_PCMPGTW = X86(1, 1, 0x65), V_PCMPGTD = X86(1, 1, 0x66), V_PCMPGTQ = X86(2, 1, 0x37),
+	V_PMAXSB = X86(2, 1, 0x3c), V_PMAXSW = X86(1, 1, 0xee), V_PMAXSD = X86(2, 1, 0x3d),
+	V_PMAXUB = X86(1, 1, 0xde), V_PMAXUW = X86(2, 1, 0x3e), V_PMAXUD = X86(2, 1, 0x3f),
+	V_PMINSB = X86(2, 1, 0x38), V_PMINSW = X86(1, 1, 0xea), V_PMINSD = X86(2, 1, 0x39),
+	V_PMINUB = X86(1, 1, 0xda), V_PMINUW = X86(2, 1, 0x3a), V_PMINUD = X86(2, 1, 0x3b),
+	V_PMULLW = X86(1, 1, 0xd5), V_PMULLD = X86(2, 1, 0x40), V_PMULHW = X86(1, 1, 0xe5), V_PMULHUW = X86(1, 1, 0xe4),
+	V_PMULDQ = X86(2, 1, 0x28), V_PMULUDQ = X86(1, 1, 0xf4), V_PMADDWD = X86(1, 1, 0xf5), V_PMADDUBSW = X86(2, 1, 0x04),
+	V_PMULHRSW = X86(2, 1, 0x0b),
+	V_PABSB = X86(2, 1, 0x1c), V_PABSW = X86(2, 1, 0x1d), V_PABSD = X86(2, 1, 0x1e),
+	V_PAVGB = X86(1, 1, 0xe0), V_PAVGW = X86(1, 1, 0xe3), V_PSADBW = X86(1, 1, 0xf6),
+	V_PSLLVD = X86(2, 1, 0x47), V_PSLLVQ = X86_W | X86(2, 1, 0x47), V_PSRLVD = X86(2, 1, 0x45),
+	V_PSRLVQ = X86_W | X86(2, 1, 0x45), V_PSRAVD = X86(2, 1, 0x46),
+	/* shifts by an immediate: x86_vshift() with the extension in bits 20:18 */
+	V_PSRLW = 2 << 18 | X86(1, 1, 0x71), V_PSRAW = 4 << 18 | X86(1, 1, 0x71), V_PSLLW = 6 << 18 | X86(1, 1, 0x71),
+	V_PSRLD = 2 << 18 | X86(1, 1, 0x72), V_PSRAD = 4 << 18 | X86(1, 1, 0x72), V_PSLLD = 6 << 18 | X86(1, 1, 0x72),
+	V_PSRLQ = 2 << 18 | X86(1, 1, 0x73), V_PSLLQ = 6 << 18 | X86(1, 1, 0x73), V_PSRLDQ = 3 << 18 | X86(1, 1, 0x73),
+	V_PSLLDQ = 7 << 18 | X86(1, 1, 0x73),
+
+	/* permutations */
+	V_PSHUFB = X86(2, 1, 0x00), V_PSHUFD = X86(1, 1, 0x70), V_PSHUFLW = X86(1, 3, 0x70), V_PSHUFHW = X86(1, 2, 0x70),
+	V_SHUFPS = X86(1, 0, 0xc6), V_SHUFPD = X86(1, 1, 0xc6), V_PALIGNR = X86(3, 1, 0x0f),
+	V_PUNPCKLBW = X86(1, 1, 0x60), V_PUNPCKLWD = X86(1, 1, 0x61), V_PUNPCKLDQ = X86(1, 1, 0x62),
+	V_PUNPCKLQDQ = X86(1, 1, 0x6c), V_PUNPCKHBW = X86(1, 1, 0x68), V_PUNPCKHWD = X86(1, 1, 0x69),
+	V_PUNPCKHDQ = X86(1, 1, 0x6a), V_PUNPCKHQDQ = X86(1, 1, 0x6d),
+	V_PACKSSWB = X86(1, 1, 0x63), V_PACKSSDW = X86(1, 1, 0x6b), V_PACKUSWB = X86(1, 1, 0x67), V_PACKUSDW = X86(2, 1, 0x2b),
+	V_PMOVSXBW = X86(2, 1, 0x20), V_PMOVSXWD = X86(2, 1, 0x23), V_PMOVSXDQ = X86(2, 1, 0x25),
+	V_PMOVZXBW = X86(2, 1, 0x30), V_PMOVZXWD = X86(2, 1, 0x33), V_PMOVZXDQ = X86(2, 1, 0x35),
+	V_PHADDW = X86(2, 1, 0x01), V_PHADDD = X86(2, 1, 0x02), V_PHMINPOSUW = X86(2, 1, 0x41),
+	V_PBLENDVB = X86(3, 1, 0x4c), /* the mask's number in the upper half of the immediate */
+
+	/* floating point */
+	V_ADDSS = X86(1, 2, 0x58), V_ADDSD = X86(1, 3, 0x58), V_ADDPS = X86(1, 0, 0x58), V_ADDPD = X86(1, 1, 0x58),
+	V_SUBSS = X86(1, 2, 0x5c), V_SUBSD = X86(1, 3, 0x5c), V_SUBPS = X86(1, 0, 0x5c), V_SUBPD = X86(1, 1, 0x5c),
+	V_MULSS = X86(1, 2, 0x59), V_MULSD = X86(1, 3, 0x59), V_MULPS = X86(1, 0, 0x59), V_MULPD = X86(1, 1, 0x59),
+	V_DIVSS = X86(1, 2, 0x5e), V_DIVSD = X86(1, 3, 0x5e), V_DIVPS = X86(1, 0, 0x5e), V_DIVPD = X86(1, 1, 0x5e),
+	V_MAXSS = X86(1, 2, 0x5f), V_MAXSD = X86(1, 3, 0x5f), V_MAXPS = X86(1, 0, 0x5f), V_MAXPD = X86(1, 1, 0x5f),
+	V_MINSS = X86(1, 2, 0x5d), V_MINSD = X86(1, 3, 0x5d), V_MINPS = X86(1, 0, 0x5d), V_MINPD = X86(1, 1, 0x5d),
+	V_SQRTSS = X86(1, 2, 0x51), V_SQRTSD = X86(1, 3, 0x51), V_SQRTPS = X86(1, 0, 0x51), V_SQRTPD = X86(1, 1, 0x51),
+	V_UCOMISS = X86(1, 0, 0x2e), V_UCOMISD = X86(1, 1, 0x2e),
+	V_CMPSS = X86(1, 2, 0xc2), V_CMPSD = X86(1, 3, 0xc2), V_CMPPS = X86(1, 0, 0xc2), V_CMPPD = X86(1, 1, 0xc2),
+	V_ROUNDSS = X86(3, 1, 0x0a), V_ROUNDSD = X86(3, 1, 0x0b), V_ROUNDPS = X86(3, 1, 0x08), V_ROUNDPD = X86(3, 1, 0x09),
+	V_CVTSS2SD = X86(1, 2, 0x5a), V_CVTSD2SS = X86(1, 3, 0x5a), V_CVTPS2PD = X86(1, 0, 0x5a), V_CVTPD2PS = X86(1, 1, 0x5a),
+	V_CVTTSS2SI = X86(1, 2, 0x2c), V_CVTTSD2SI = X86(1, 3, 0x2c), V_CVTSI2SS = X86(1, 2, 0x2a), V_CVTSI2SD = X86(1, 3, 0x2a),
+	V_CVTTPS2DQ = X86(1, 2, 0x5b), V_CVTDQ2PS = X86(1, 0, 0x5b), V_CVTDQ2PD = X86(1, 2, 0xe6),
+	V_CVTPH2PS = X86(2, 1, 0x13),
+	/* reg = vvvv * rm +- reg: the 231 forms; packed, and scalar as the opcode's neighbour */
+	V_FMADDPS = X86(2, 1, 0xb8), V_FMADDPD = X86_W | X86(2, 1, 0xb8), V_FMADDSS = X86(2, 1, 0xb9),
+	V_FMADDSD = X86_W | X86(2, 1, 0xb9), V_FMSUBSS = X86(2, 1, 0xbb), V_FMSUBSD = X86_W | X86(2, 1, 0xbb),
+	V_FNMADDPS = X86(2, 1, 0xbc), V_FNMADDPD = X86_W | X86(2, 1, 0xbc), V_FNMADDSS = X86(2, 1, 0xbd),
+	V_FNMADDSD = X86_W | X86(2, 1, 0xbd), V_FNMSUBSS = X86(2, 1, 0xbf), V_FNMSUBSD = X86_W | X86(2, 1, 0xbf),
+
+	/* cryptography */
+	V_AESENC = X86(2, 1, 0xdc), V_AESENCLAST = X86(2, 1, 0xdd), V_AESDEC = X86(2, 1, 0xde),
+	V_AESDECLAST = X86(2, 1, 0xdf), V_AESIMC = X86(2, 1, 0xdb), V_PCLMULQDQ = X86(3, 1, 0x44),
+	V_GF2P8AFFINEQB = X86_W | X86(3, 1, 0xce),
+	/* without VEX: reg and r/m */
+	X_SHA256RNDS2 = X86(2, 0, 0xcb), X_SHA256MSG1 = X86(2, 0, 0xcc), X_SHA256MSG2 = X86(2, 0, 0xcd),
+	X_SHA1RNDS4 = X86(3, 0, 0xcc), X_SHA1NEXTE = X86(2, 0, 0xc8), X_SHA1MSG1 = X86(2, 0, 0xc9), X_SHA1MSG2 = X86(2, 0, 0xca),
 };
+
+/* The form of @op with W in the number, on registers or memory, with an immediate or not. */
+static inline void x86_v(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm)
+{
+	x86_vrr(x, op, op & X86_W, reg, vvvv, rm);
+}
+
+static inline void x86_vm(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, struct x86_mem m)
+{
+	x86_vrm(x, op, op & X86_W, reg, vvvv, m);
+}
+
+static inline void x86_vrr_imm(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm, uint8_t imm)
+{
+	x86_vrr(x, op, op & X86_W, reg, vvvv, rm);
+	x86_byte(x, imm);
+}
+
+static inline void x86_vrm_imm(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, struct x86_mem m, uint8_t imm)
+{
+	x86_vrm(x, op, op & X86_W, reg, vvvv, m);
+	x86_byte(x, imm);
+}
+
+/* @to = @from shifted by @amount: bits of an element, or bytes of all. */
+static inline void x86_vshift(struct x86 *x, unsigned op, unsigned to, unsigned from, unsigned amount)
+{
+	x86_vrr_imm(x, op, op >> 18, to, from, (uint8_t)amount);
+}
 
 /* ----- flow ----- */
 
