@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN = build-asan
 ARM64 = build-arm64
 
-.PHONY: all arm64 demo test bench-cpu setup setup-test install clean
+.PHONY: all arm64 demo test test-long bench-cpu setup setup-test install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -22,6 +22,12 @@ test: setup-test $(BUILD)/.with-tests $(ASAN)/build.ninja $(ARM64)/build.ninja
 	@ninja -C $(ARM64)
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
 	@python3 tests/run.py $(BUILD) $(ASAN) $(ARM64)
+
+# What takes many minutes: STRESS_S=seconds for each run of stress-ng, LITMUS_RUNS=n.
+test-long: setup-test $(BUILD)/.with-tests
+	@ninja -C $(BUILD)
+	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
+	@python3 tests/run.py --long $(BUILD)
 
 # The CPU engine beside QEMU, in turn: LINES=name,group ROUNDS=n, and ARGS for what bench_cpu.py --help lists.
 bench-cpu: setup all

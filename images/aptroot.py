@@ -5,10 +5,13 @@ A private apt root (its own lists, cache and status) takes packages from the mir
 apt is set to, checks them with Debian's keyring, and unpacks them with dpkg-deb.  No maintainer script runs, so
 no foreign code runs on the host.
 """
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -160,3 +163,19 @@ def unpack(debs, root):
         if deb_tar.wait() or tar.returncode:
             raise AptError(f"unpack {deb.name}: {tar.stderr.strip()[-200:] or 'dpkg-deb failed'}")
     progress.done(f"{len(debs)} packages")
+
+
+def unpacked(name, apt, packages, exclude=(), finish=lambda root: None):
+    """A folder of the cache with @packages of @apt unpacked; made anew when a package has a new version."""
+    apt.update()
+    debs = apt.download(packages, exclude)
+    key = hashlib.sha256(" ".join(d.name for d in debs).encode()).hexdigest()[:16]
+    root = cache_dir() / f"{name}-{key}"
+    if not root.exists():
+        for old in cache_dir().glob(f"{name}-*"):
+            shutil.rmtree(old)
+        with tempfile.TemporaryDirectory(dir=cache_dir()) as work:
+            unpack(debs, Path(work) / "root")
+            finish(Path(work) / "root")
+            (Path(work) / "root").rename(root)
+    return root

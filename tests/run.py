@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run every test and close with `N passed, N failed`.
 
-usage: run.py BUILD ASAN_BUILD ARM64_BUILD
+usage: run.py BUILD ASAN_BUILD ARM64_BUILD | run.py --long BUILD
 
 BUILD runs all suites; the sanitized ASAN_BUILD runs those that need no guest; of ARM64_BUILD,
-for an arm64 host, the engine's and the machine's under qemu-aarch64.  A TAP program counts each of its tests.
+for an arm64 host, the engine's and the machine's under qemu-aarch64.  --long runs what takes many minutes.  A TAP program
+counts each of its tests.
 """
 import json
 import re
@@ -53,13 +54,16 @@ def suite(build, args):
 
 def main():
     """Command line."""
-    if len(sys.argv) != 4:
-        sys.exit("usage: run.py BUILD ASAN_BUILD ARM64_BUILD")
-    build, asan, arm64 = (Path(a) for a in sys.argv[1:])
+    if len(sys.argv) == 3 and sys.argv[1] == "--long":
+        parts = [(Path(sys.argv[2]), ["--suite", "long"])]
+    elif len(sys.argv) == 4:
+        build, asan, arm64 = (Path(a) for a in sys.argv[1:])
+        parts = [(asan, [a for s in ASAN_SUITES for a in ("--suite", s)]), (arm64, list(ARM64_TESTS)), (build, [])]
+    else:
+        sys.exit("usage: run.py BUILD ASAN_BUILD ARM64_BUILD | run.py --long BUILD")
     totals = [0, 0, 0]
-    asan_args = [a for s in ASAN_SUITES for a in ("--suite", s)]
-    for sums in (suite(asan, asan_args), suite(arm64, list(ARM64_TESTS)), suite(build, [])):
-        totals = [a + b for a, b in zip(totals, sums)]
+    for part in parts:
+        totals = [a + b for a, b in zip(totals, suite(*part))]
     skipped = f", {totals[2]} skipped" if totals[2] else ""
     print(f"{totals[0]} passed, {totals[1]} failed{skipped}")
     sys.exit(1 if totals[1] else 0)

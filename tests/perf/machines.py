@@ -3,7 +3,6 @@
 
 Nothing is installed: QEMU and the native root are unpacked from packages into the cache, and run from there.
 """
-import hashlib
 import os
 import shutil
 import subprocess
@@ -22,23 +21,6 @@ PACKAGES = ["base-files", "libc6", "dash", "busybox-static", "zstd", "xz-utils",
 QEMU_SUITES = {"qemu-10.0": "trixie", "qemu-7.2": "bookworm"}
 CPP = ["-O2", "-ftree-vectorize", "-std=gnu17", "-D_GNU_SOURCE", "-ffp-contract=off"]
 MEMORY_MIB = 1024
-
-
-def unpacked(name, suite, arch, packages, finish=lambda root: None):
-    """A folder of the cache with @packages unpacked; made anew when a package has a new version."""
-    apt = aptroot.AptRoot(suite, arch)
-    apt.update()
-    debs = apt.download(packages)
-    key = hashlib.sha256(" ".join(d.name for d in debs).encode()).hexdigest()[:16]
-    root = aptroot.cache_dir() / f"{name}-{key}"
-    if not root.exists():
-        for old in aptroot.cache_dir().glob(f"{name}-*"):
-            shutil.rmtree(old)
-        with tempfile.TemporaryDirectory(dir=aptroot.cache_dir()) as work:
-            aptroot.unpack(debs, Path(work) / "root")
-            finish(Path(work) / "root")
-            (Path(work) / "root").rename(root)
-    return root
 
 
 def compile_bench(compiler, out):
@@ -66,7 +48,7 @@ def make_disk(out):
     if disk.exists() and stamp.exists() and stamp.read_text() == key:
         return disk
     out.mkdir(parents=True, exist_ok=True)
-    base = unpacked("bench-guest", SUITE, "arm64", PACKAGES, furnish)
+    base = aptroot.unpacked("bench-guest", aptroot.AptRoot(SUITE, "arm64"), PACKAGES, finish=furnish)
     with tempfile.TemporaryDirectory(dir=out) as work:
         root = Path(work) / "root"
         shutil.copytree(base, root, symlinks=True)
@@ -103,7 +85,7 @@ class Qemu:
     def __init__(self, name, cpu, images, cpus):
         self.name, self.cpu, self.images, self.cpus = name, cpu, images, cpus
         suite = QEMU_SUITES[name]
-        self.root = unpacked(f"qemu-{suite}", suite, "amd64", ["qemu-system-arm"])
+        self.root = aptroot.unpacked(f"qemu-{suite}", aptroot.AptRoot(suite, "amd64"), ["qemu-system-arm"])
         lib = self.root / "usr/lib/x86_64-linux-gnu"
         self.program = [self.root / "usr/lib64/ld-linux-x86-64.so.2", "--library-path", lib, self.root / "usr/bin/qemu-system-aarch64"]
         if not self.program[0].exists():
@@ -129,7 +111,7 @@ class Native:
     environment = None
 
     def __init__(self):
-        self.root = unpacked("bench-native", SUITE, "amd64", PACKAGES, furnish)
+        self.root = aptroot.unpacked("bench-native", aptroot.AptRoot(SUITE, "amd64"), PACKAGES, finish=furnish)
         compile_bench("gcc", self.root / "usr/lib/oriel/cpubench")
 
     def version(self):
