@@ -12,11 +12,19 @@
 #include <stdint.h>
 
 struct irq_chip;
+typedef void (*irq_end_fn)(void *opaque, unsigned line);
+
 struct irq_chip_ops {
 	/* Drive wired interrupt @line (0-based SPI number, as in the device tree) to @level. */
 	void (*set_line)(struct irq_chip *chip, unsigned line, bool level);
 	/* Deliver an MSI: a write of @data to @address by PCI requester @requester_id. */
 	void (*send_msi)(struct irq_chip *chip, uint64_t address, uint32_t data, uint16_t requester_id);
+	/*
+	 * Call fn(opaque, line) each time a vCPU has ended wired interrupt @line: on that vCPU's thread, with no lock of
+	 * the chip held, before its next instruction.  It must not block.  Before any vCPU runs.  Optional: NULL if
+	 * the chip can not tell.  -ENOSPC if it watches no more lines.
+	 */
+	int (*watch_end)(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque);
 };
 struct irq_chip {
 	const struct irq_chip_ops *ops;

@@ -8,6 +8,7 @@
 #include "devices/gicv3_priv.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 uint8_t gicv3_running_priority(const struct gicv3_cpu *cpu)
@@ -158,6 +159,16 @@ static void gicv3_send_msi(struct irq_chip *chip, uint64_t address, uint32_t dat
 	gicv3_update_block_locked(gic, NULL, data / 32, 1u << data % 32);
 }
 
+static int gicv3_watch_end(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque)
+{
+	struct gicv3 *gic = (struct gicv3 *)chip;
+	if (gic->watch_count == GICV3_MAX_WATCHES) {
+		return -ENOSPC;
+	}
+	gic->watches[gic->watch_count++] = (struct gicv3_watch){line, fn, opaque};
+	return 0;
+}
+
 static void gicv3_reset_cpu_locked(struct gicv3 *gic, struct gicv3_cpu *cpu)
 {
 	cpu->pmr = 0;
@@ -204,7 +215,7 @@ void gicv3_reset(struct gicv3 *gic)
 
 struct gicv3 *gicv3_create(const struct gicv3_config *config)
 {
-	static const struct irq_chip_ops ops = {gicv3_set_spi, gicv3_send_msi};
+	static const struct irq_chip_ops ops = {gicv3_set_spi, gicv3_send_msi, gicv3_watch_end};
 	assert(config->vcpus >= 1 && config->vcpus <= GICV3_MAX_VCPUS);
 	assert(config->spis >= 32 && config->spis <= GICV3_MAX_SPIS && config->spis % 32 == 0);
 	assert(config->v2m_first_spi + config->v2m_spi_count <= config->spis);

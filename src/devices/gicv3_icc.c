@@ -63,29 +63,33 @@ static unsigned icc_highest_pending(const struct gicv3_cpu *cpu, unsigned group)
 	return cpu->hppi != GICV3_SPURIOUS && cpu->hppi_group == group ? cpu->hppi : GICV3_SPURIOUS;
 }
 
-static void icc_deactivate(struct gicv3 *gic, struct gicv3_cpu *cpu, uint64_t intid)
+/* Returns true if an interrupt was deactivated. */
+static bool icc_deactivate(struct gicv3 *gic, struct gicv3_cpu *cpu, uint64_t intid)
 {
 	if (intid >= gic->blocks * 32) {
-		return;
+		return false;
 	}
 	uint32_t bit = 1u << intid % 32;
 	gicv3_block(gic, cpu, (unsigned)intid / 32)->active &= ~bit;
 	gicv3_update_block_locked(gic, cpu, (unsigned)intid / 32, bit);
+	return true;
 }
 
-/* Priority drop of the running interrupt, and deactivation in EOImode 0.  A wrong group or a special INTID does nothing. */
-static void icc_end(struct gicv3 *gic, struct gicv3_cpu *cpu, unsigned group, uint64_t value)
+/*
+ * Priority drop of the running interrupt, and deactivation in EOImode 0 (then true).  A wrong group or a special INTID does
+ * nothing.
+ */
+static bool icc_end(struct gicv3 *gic, struct gicv3_cpu *cpu, unsigned group, uint64_t value)
 {
 	uint64_t intid = value & 0xffffff;
 	uint32_t mine = cpu->active_priorities[group], other = cpu->active_priorities[!group];
 	if (intid >= 1020 || !mine || (other && __builtin_ctz(other) < __builtin_ctz(mine))) {
-		return;
+		return false;
 	}
 	cpu->active_priorities[group] = mine & (mine - 1);
-	if (!cpu->eoi_mode) {
-		icc_deactivate(gic, cpu, intid);
-	}
+	bool ended = !cpu->eoi_mode && icc_deactivate(gic, cpu, intid);
 	gicv3_update_cpu_locked(gic, cpu);
+	return ended;
 }
 
 /* Section 12.2.14 (ICC_SGI1R_EL1): an SGI reaches those targets that have it in @group. */
@@ -215,21 +219,18 @@ static bool icc_write_state(struct gicv3_cpu *cpu, uint32_t reg, uint64_t value)
 	}
 }
 
-bool gicv3_icc_write(struct gicv3 *gic, unsigned vcpu, uint32_t reg, uint64_t value)
+/* The register write itself.  *ended becomes true if it deactivated an interrupt. */
+static bool icc_write_locked(struct gicv3 *gic, struct gicv3_cpu *cpu, uint32_t reg, uint64_t value, bool *ended)
 {
-	struct gicv3_cpu *cpu = &gic->cpu[vcpu];
-	LOCKED(&gic->lock);
 	switch (reg) {
 	case ICC_EOIR1:
-		icc_end(gic, cpu, 1, value);
+		*ended = icc_end(gic, cpu, 1, value);
 		return true;
 	case ICC_EOIR0:
-		icc_end(gic, cpu, 0, value);
+		*ended = icc_end(gic, cpu, 0, value);
 		return true;
 	case ICC_DIR:
-		if (cpu->eoi_mode) {
-			icc_deactivate(gic, cpu, value & 0xffffff);
-		}
+		*ended = cpu->eoi_mode && icc_deactivate(gic, cpu, value & 0xffffff);
 		return true;
 	case ICC_SGI1R:
 		icc_send_sgi(gic, cpu, 1, value);
@@ -250,4 +251,23 @@ bool gicv3_icc_write(struct gicv3 *gic, unsigned vcpu, uint32_t reg, uint64_t va
 		gicv3_update_cpu_locked(gic, cpu);
 		return true;
 	}
+}
+
+static bool icc_write(struct gicv3 *gic, unsigned vcpu, uint32_t reg, uint64_t value, bool *ended)
+{
+	LOCKED(&gic->lock);
+	return icc_write_locked(gic, &gic->cpu[vcpu], reg, value, ended);
+}
+
+bool gicv3_icc_write(struct gicv3 *gic, unsigned vcpu, uint32_t reg, uint64_t value)
+{
+	bool ended = false;
+	bool known = icc_write(gic, vcpu, reg, value, &ended);
+	for (unsigned i = 0; ended && i < gic->watch_count; i++) {
+		const struct gicv3_watch *watch = &gic->watches[i];
+		if ((value & 0xffffff) == GICV3_FIRST_SPI + watch->line) {
+			watch->fn(watch->opaque, watch->line);
+		}
+	}
+	return known;
 }

@@ -19,6 +19,7 @@ enum {
 	GICV3_PRIORITY_MASK = 0xf8, /* 5 implemented bits */
 	GICV3_PIDR2_V3 = 0x3b,
 	GICV3_MAX_BLOCKS = 1 + GICV3_MAX_SPIS / 32,
+	GICV3_MAX_WATCHES = 8,
 };
 
 /* 32 interrupts, one bit each. */
@@ -47,9 +48,18 @@ struct gicv3_cpu {
 	bool line[2]; /* as last told to the engine, by enum engine_line */
 };
 
+/* Who wants to know that a wired interrupt was ended. */
+struct gicv3_watch {
+	unsigned line;
+	irq_end_fn fn;
+	void *opaque;
+};
+
 struct gicv3 {
 	struct irq_chip chip;
 	struct gicv3_config config;
+	struct gicv3_watch watches[GICV3_MAX_WATCHES]; /* fixed before vCPUs run */
+	unsigned watch_count;
 	pthread_mutex_t lock; /* guards all below */
 	bool group_enabled[2]; /* GICD_CTLR */
 	unsigned blocks;       /* with block 0 */

@@ -322,6 +322,41 @@ static void registers_answer_all_widths(void **state)
 	gicv3_destroy(b.gic);
 }
 
+static void count_end(void *opaque, unsigned line)
+{
+	unsigned *ends = opaque;
+	ends[line]++;
+}
+
+static void end_of_a_watched_line_is_told(void **state)
+{
+	struct bench b;
+	unsigned ends[96] = {0};
+	bench_start(&b, 1);
+	struct irq_chip *chip = gicv3_irq_chip(b.gic);
+	assert_int_equal(chip->ops->watch_end(chip, 1, count_end, ends), 0);
+	bench_spi(&b, 1, true);
+	bench_spi(&b, 2, true);
+	assert_int_equal(icc_read(&b, 0, IAR1), 33);
+	assert_int_equal(ends[1], 0);
+	icc_write(&b, 0, EOIR1, 33);
+	assert_int_equal(ends[1], 1);
+	bench_spi(&b, 1, false);
+	assert_int_equal(icc_read(&b, 0, IAR1), 34);
+	icc_write(&b, 0, EOIR1, 34);
+	icc_write(&b, 0, EOIR1, 33); /* nothing runs: no end */
+	assert_int_equal(ends[1] + ends[2], 1);
+	bench_spi(&b, 2, false);
+	icc_write(&b, 0, CTLR, 2); /* priority drop and deactivation apart */
+	bench_spi(&b, 1, true);
+	assert_int_equal(icc_read(&b, 0, IAR1), 33);
+	icc_write(&b, 0, EOIR1, 33);
+	assert_int_equal(ends[1], 1);
+	icc_write(&b, 0, DIR, 33);
+	assert_int_equal(ends[1], 2);
+	gicv3_destroy(b.gic);
+}
+
 static void reset_forgets_all_but_wires(void **state)
 {
 	struct bench b;
@@ -350,6 +385,7 @@ int main(void)
 		cmocka_unit_test(spi_follows_its_route),
 		cmocka_unit_test(messages_become_edge_spis),
 		cmocka_unit_test(registers_answer_all_widths),
+		cmocka_unit_test(end_of_a_watched_line_is_told),
 		cmocka_unit_test(reset_forgets_all_but_wires),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
