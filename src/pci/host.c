@@ -27,7 +27,19 @@ static struct pci_device *pci_ecam_find(struct pci_host *host, uint64_t offset, 
 {
 	unsigned bus = (unsigned)(offset >> 20), slot = (offset >> 15) & 31, function = (offset >> 12) & 7;
 	bool fits = (offset & 0xfff) + size <= 4096;
-	return bus == 0 && function == 0 && fits ? host->devices[slot] : NULL;
+	if (!fits || function) {
+		return NULL;
+	}
+	if (bus == 0) {
+		return host->devices[slot];
+	}
+	for (unsigned i = 0; slot == 0 && i < PCI_SLOT_COUNT; i++) {
+		struct pci_device *port = host->devices[i];
+		if (port && port->port && port->config[PCI_REG_SECONDARY_BUS] == bus && pci_port_link_is_up(port)) {
+			return port->port->child;
+		}
+	}
+	return NULL;
 }
 
 static uint64_t pci_ecam_read(void *opaque, uint64_t offset, unsigned size)
@@ -71,9 +83,10 @@ static bool pci_is_in_window(const struct pci_host *host, uint64_t base, uint64_
 
 static bool pci_is_free(const struct pci_host *host, uint64_t base, uint64_t len)
 {
-	for (unsigned slot = 0; slot < PCI_SLOT_COUNT; slot++) {
-		for (unsigned i = 0; host->devices[slot] && i < PCI_BAR_COUNT; i++) {
-			const struct pci_bar *bar = &host->devices[slot]->bars[i];
+	for (unsigned node = 0; node < PCI_NODE_COUNT; node++) {
+		struct pci_device *device = pci_node(host, node);
+		for (unsigned i = 0; device && i <= PCI_BAR_ROM; i++) {
+			const struct pci_bar *bar = &device->bars[i];
 			if (bar->len && bar->decoded != PCI_NOWHERE && base < bar->decoded + bar->len &&
 			    bar->decoded < base + len) {
 				return false;
@@ -87,8 +100,9 @@ static bool pci_is_free(const struct pci_host *host, uint64_t base, uint64_t len
 static uint64_t pci_wanted_place(const struct pci_device *device, const struct pci_bar *bar)
 {
 	bool memory_on = pci_load16(device->config + PCI_REG_COMMAND) & PCI_COMMAND_MEMORY;
-	return memory_on && pci_is_in_window(device->host, bar->wanted, bar->len) ? bar->wanted :
-										      PCI_NOWHERE;
+	bool reached = memory_on && pci_is_in_window(device->host, bar->wanted, bar->len) &&
+		       (!device->behind || pci_port_forwards(device->behind, bar->wanted, bar->len));
+	return reached ? bar->wanted : PCI_NOWHERE;
 }
 
 static void pci_unplace(struct pci_host *host, struct pci_bar *bar, uint64_t next)
@@ -123,9 +137,9 @@ typedef void (*pci_bar_fn)(struct pci_device *device, struct pci_bar *bar, uint6
 
 static void pci_for_each_moved_bar(struct pci_host *host, pci_bar_fn fn)
 {
-	for (unsigned slot = 0; slot < PCI_SLOT_COUNT; slot++) {
-		struct pci_device *device = host->devices[slot];
-		for (unsigned i = 0; device && i < PCI_BAR_COUNT; i++) {
+	for (unsigned node = 0; node < PCI_NODE_COUNT; node++) {
+		struct pci_device *device = pci_node(host, node);
+		for (unsigned i = 0; device && i <= PCI_BAR_ROM; i++) {
 			struct pci_bar *bar = &device->bars[i];
 			uint64_t wanted = bar->len ? pci_wanted_place(device, bar) : PCI_NOWHERE;
 			if (bar->len && wanted != bar->decoded) {
@@ -149,6 +163,12 @@ static void pci_enter_new_place(struct pci_device *device, struct pci_bar *bar, 
 	}
 }
 
+uint16_t pci_requester_id(const struct pci_device *device)
+{
+	unsigned bus = device->behind ? device->behind->config[PCI_REG_SECONDARY_BUS] : 0;
+	return (uint16_t)(bus << 8 | (device->behind ? 0 : device->slot << 3));
+}
+
 void pci_host_place_bars_locked(struct pci_host *host)
 {
 	pci_for_each_moved_bar(host, pci_leave_old_place);
@@ -169,6 +189,12 @@ struct pci_host *pci_host_create(const struct pci_host_config *config, struct er
 	int ret = bus_add(config->bus, config->ecam.base, config->ecam.len, &pci_ecam_ops, host, "pci-ecam");
 	if (ret < 0) {
 		error_set(err, ret, "PCI host: configuration window at 0x%" PRIx64 " is taken", config->ecam.base);
+		pci_host_destroy(host);
+		return NULL;
+	}
+	ret = pci_intx_watch(host);
+	if (ret < 0) {
+		error_set(err, ret, "PCI host: the interrupt controller can not watch its lines");
 		pci_host_destroy(host);
 		return NULL;
 	}
@@ -202,9 +228,10 @@ void pci_host_destroy(struct pci_host *host)
 void pci_host_reset(struct pci_host *host)
 {
 	LOCKED(&host->lock);
-	for (unsigned slot = 0; slot < PCI_SLOT_COUNT; slot++) {
-		if (host->devices[slot]) {
-			pci_config_reset_locked(host->devices[slot]);
+	for (unsigned node = 0; node < PCI_NODE_COUNT; node++) {
+		struct pci_device *device = pci_node(host, node);
+		if (device) {
+			pci_config_reset_locked(device);
 		}
 	}
 	pci_host_place_bars_locked(host);

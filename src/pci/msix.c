@@ -26,7 +26,7 @@ static void pci_msix_send_locked(struct pci_device *device, unsigned vector)
 	const uint32_t *words = device->msix.entries[vector].words;
 	struct irq_chip *irq = device->host->config.irq;
 	uint64_t address = words[0] | (uint64_t)words[1] << 32;
-	irq->ops->send_msi(irq, address, words[2], (uint16_t)(device->slot << 3));
+	irq->ops->send_msi(irq, address, words[2], pci_requester_id(device));
 }
 
 static void pci_msix_flush_locked(struct pci_device *device)
@@ -75,34 +75,47 @@ void pci_msix_control(struct pci_device *device, uint16_t control)
 	pci_msix_flush_locked(device);
 }
 
-/* The 32-bit word at @offset of the BAR; what is not there reads as 0. */
-static uint32_t pci_msix_load_locked(const struct pci_msix *msix, uint64_t offset)
+/* The 32-bit word at @offset of the table; what is not there reads as 0. */
+static uint32_t pci_msix_table_word(const struct pci_msix *msix, uint64_t offset)
 {
-	if (offset / sizeof(struct pci_msix_entry) < msix->count) {
-		return msix->entries[offset / 16].words[offset % 16 / 4];
-	}
-	uint64_t word = (offset - PCI_MSIX_PBA_OFFSET) / 4;
-	if (offset >= PCI_MSIX_PBA_OFFSET && word < sizeof(msix->pending) / 4) {
-		return (uint32_t)(msix->pending[word / 2] >> (word % 2 * 32));
-	}
-	return 0;
+	return offset / sizeof(struct pci_msix_entry) < msix->count ? msix->entries[offset / 16].words[offset % 16 / 4] : 0;
 }
 
-static uint64_t pci_msix_bar_read(void *opaque, uint64_t offset, unsigned size)
+static uint32_t pci_msix_pending_word(const struct pci_msix *msix, uint64_t offset)
 {
-	struct pci_msix *msix = &((struct pci_device *)opaque)->msix;
+	return offset < sizeof(msix->pending) ? (uint32_t)(msix->pending[offset / 8] >> (offset / 4 % 2 * 32)) : 0;
+}
+
+static uint64_t pci_msix_load(struct pci_msix *msix, uint32_t (*word_at)(const struct pci_msix *, uint64_t), uint64_t offset,
+			      unsigned size)
+{
 	LOCKED(&msix->lock);
 	uint64_t value = 0;
 	for (unsigned i = 0; i < size; i++) {
-		uint32_t word = pci_msix_load_locked(msix, (offset + i) & ~UINT64_C(3));
+		uint32_t word = word_at(msix, (offset + i) & ~UINT64_C(3));
 		value |= (uint64_t)((word >> ((offset + i) % 4 * 8)) & 0xff) << (i * 8);
 	}
 	return value;
 }
 
-static void pci_msix_bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+uint64_t pci_device_msix_table_read(struct pci_device *device, uint64_t offset, unsigned size)
 {
-	struct pci_device *device = opaque;
+	return pci_msix_load(&device->msix, pci_msix_table_word, offset, size);
+}
+
+uint64_t pci_device_msix_pending_read(struct pci_device *device, uint64_t offset, unsigned size)
+{
+	return pci_msix_load(&device->msix, pci_msix_pending_word, offset, size);
+}
+
+static uint64_t pci_msix_bar_read(void *opaque, uint64_t offset, unsigned size)
+{
+	return offset < PCI_MSIX_PBA_OFFSET ? pci_device_msix_table_read(opaque, offset, size) :
+					      pci_device_msix_pending_read(opaque, offset - PCI_MSIX_PBA_OFFSET, size);
+}
+
+void pci_device_msix_table_write(struct pci_device *device, uint64_t offset, unsigned size, uint64_t value)
+{
 	struct pci_msix *msix = &device->msix;
 	LOCKED(&msix->lock);
 	for (unsigned i = 0; i < size; i++) {
@@ -115,6 +128,11 @@ static void pci_msix_bar_write(void *opaque, uint64_t offset, unsigned size, uin
 		}
 	}
 	pci_msix_flush_locked(device);
+}
+
+static void pci_msix_bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+	pci_device_msix_table_write(opaque, offset, size, value);
 }
 
 static const struct bus_ops pci_msix_bar_ops = {pci_msix_bar_read, pci_msix_bar_write};
@@ -137,7 +155,8 @@ static int pci_msix_add_capability(struct pci_device *device, unsigned bar, unsi
 	return pci_device_add_capability(device, PCI_CAPABILITY_MSIX, body, sizeof(body), mask);
 }
 
-int pci_device_add_msix(struct pci_device *device, unsigned bar, unsigned wanted, struct error *err)
+/* Give @device a table of as many of @wanted vectors as the budget has left. */
+static int pci_msix_take_vectors(struct pci_device *device, unsigned wanted, struct error *err)
 {
 	struct pci_host *host = device->host;
 	struct pci_msix *msix = &device->msix;
@@ -156,14 +175,34 @@ int pci_device_add_msix(struct pci_device *device, unsigned bar, unsigned wanted
 	}
 	msix->count = count;
 	pci_msix_mask_all(msix);
-	int at = pci_msix_add_capability(device, bar, count);
+	host->vectors_used += count;
+	return (int)count;
+}
+
+int pci_device_add_msix(struct pci_device *device, unsigned bar, unsigned wanted, struct error *err)
+{
+	int count = pci_msix_take_vectors(device, wanted, err);
+	if (count <= 0) {
+		return count;
+	}
+	int at = pci_msix_add_capability(device, bar, (unsigned)count);
 	if (at < 0) {
 		return error_set(err, at, "%s: no room for the MSI-X capability", device->name);
 	}
-	msix->capability = (unsigned)at;
-	host->vectors_used += count;
+	device->msix.capability = (unsigned)at;
 	int ret = pci_device_add_bar(device, bar, PCI_BAR_32, PCI_MSIX_BAR_LEN, &pci_msix_bar_ops, device, err);
-	return ret < 0 ? ret : (int)count;
+	return ret < 0 ? ret : count;
+}
+
+int pci_device_adopt_msix(struct pci_device *device, unsigned capability, unsigned wanted, struct error *err)
+{
+	int count = pci_msix_take_vectors(device, wanted, err);
+	if (count > 0) {
+		device->msix.capability = capability;
+		pci_store16(device->config + capability + 2, (uint16_t)(count - 1));
+		pci_store16(device->mask + capability + 2, PCI_MSIX_ENABLE | PCI_MSIX_FUNCTION_MASK);
+	}
+	return count;
 }
 
 void pci_msix_reset(struct pci_device *device)
@@ -180,6 +219,7 @@ void pci_msix_reset(struct pci_device *device)
 
 void pci_msix_finish(struct pci_device *device)
 {
+	device->host->vectors_used -= device->msix.count;
 	free(device->msix.entries);
 	pthread_mutex_destroy(&device->msix.lock);
 }

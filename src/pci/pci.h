@@ -26,7 +26,9 @@ struct pci_device;
 enum {
 	PCI_SLOT_COUNT = 32,
 	PCI_BAR_COUNT = 6,
+	PCI_CONFIG_LEN = 4096,
 	PCI_MSIX_MAX_VECTORS = 128, /* of one device; the table and the pending bits share one 4 KiB BAR */
+	PCI_MSI_MAX_VECTORS = 32,
 	PCI_SLOT_ANY = ~0u,
 };
 
@@ -59,6 +61,7 @@ struct pci_device_config {
 	uint8_t revision;
 	uint32_t class_code; /* 24 bits: class, subclass, interface */
 	bool has_intx;	     /* drives INTA */
+	struct pci_device *port; /* behind this root port instead of on bus 0; then the slot is ignored */
 };
 
 /* What a device hears.  All optional, all called with the host's configuration lock held: do not call back into pci_*. */
@@ -72,6 +75,11 @@ struct pci_device_ops {
 	void (*on_reset)(void *opaque);
 	/* The host is being destroyed. */
 	void (*on_destroy)(void *opaque);
+	/*
+	 * The guest has ended the wired interrupt of a device that asserted INTA; the level was taken down before.  On a
+	 * vCPU's thread, with the lock of the wired lines held instead of the configuration lock: must not block.
+	 */
+	void (*on_intx_end)(void *opaque);
 };
 
 /*
@@ -83,15 +91,26 @@ struct pci_device *pci_device_create(struct pci_host *host, unsigned slot,
 				     void *opaque, struct error *err) MUST_CHECK;
 unsigned pci_device_slot(const struct pci_device *device);
 
+/*
+ * For devices whose configuration space comes from elsewhere: replace the registers by @image, of which a guest may
+ * change the bits of @mask (PCI_CONFIG_LEN bytes each, copied).  BAR registers are left to pci_device_add_bar(), so add those
+ * afterwards.
+ */
+void pci_device_load_config(struct pci_device *device, const uint8_t *image, const uint8_t *mask);
+
 enum pci_bar_kind {
 	PCI_BAR_32,		 /* 32-bit, not prefetchable */
 	PCI_BAR_64,		 /* 64-bit, not prefetchable: takes two BAR numbers */
 	PCI_BAR_64_PREFETCHABLE, /* 64-bit, for memory windows */
 };
 
-/* Registers.  @len is a power of two of at least 4096.  @ops and @opaque as for bus_add(). */
+/* Registers.  @len is a power of two of at least 16.  @ops and @opaque as for bus_add(). */
 int pci_device_add_bar(struct pci_device *device, unsigned index, enum pci_bar_kind kind, uint64_t len,
 		       const struct bus_ops *ops, void *opaque, struct error *err) MUST_CHECK;
+
+/* The expansion ROM: as pci_device_add_bar(), with an enable bit of its own. */
+int pci_device_add_rom(struct pci_device *device, uint64_t len, const struct bus_ops *ops, void *opaque,
+		       struct error *err) MUST_CHECK;
 
 /* A memory window is now decoded at @gpa, or PCI_NOWHERE. */
 #define PCI_NOWHERE UINT64_MAX
@@ -121,11 +140,53 @@ void pci_device_peek_config(const struct pci_device *device, unsigned offset, vo
  * then: use INTx); or a negative errno.
  */
 int pci_device_add_msix(struct pci_device *device, unsigned bar, unsigned wanted, struct error *err) MUST_CHECK;
+/*
+ * The same for a device that brings its capability (at @capability, among the loaded registers) and has the table somewhere in
+ * its BARs: returns the vectors it may use and writes their number into the capability.  The owner of the BAR passes accesses to
+ * the table and the pending bits on; offsets count from the start of each.
+ */
+int pci_device_adopt_msix(struct pci_device *device, unsigned capability, unsigned wanted, struct error *err) MUST_CHECK;
+uint64_t pci_device_msix_table_read(struct pci_device *device, uint64_t offset, unsigned size);
+void pci_device_msix_table_write(struct pci_device *device, uint64_t offset, unsigned size, uint64_t value);
+uint64_t pci_device_msix_pending_read(struct pci_device *device, uint64_t offset, unsigned size);
+
+/*
+ * MSI for a device that brings its capability (at @capability, among the loaded registers; layout by its control word).  Returns
+ * the number of vectors, a power of two, that the budget allows; 0 if it is used up.
+ */
+int pci_device_adopt_msi(struct pci_device *device, unsigned capability, struct error *err) MUST_CHECK;
+bool pci_device_msi_enabled(struct pci_device *device);
+/* Send message @vector, or mark it pending if masked.  Out of range is ignored. */
+void pci_device_raise_msi(struct pci_device *device, unsigned vector);
 /* True if the guest has turned MSI-X on (then INTx is silent). */
 bool pci_device_msix_enabled(struct pci_device *device);
 /* Send message @vector, or mark it pending if masked.  Out of range is ignored. */
 void pci_device_raise_msix(struct pci_device *device, unsigned vector);
 /* Drive INTA (level).  Remembered while the guest has INTx disabled. */
 void pci_device_set_intx(struct pci_device *device, bool level);
+
+/* ----- root ports: PCI Express slots that devices are plugged into and taken out of while the guest runs ----- */
+
+struct pci_port_ops {
+	/* The guest has switched the slot off after pci_port_request_eject(): the device may be taken out.  Host's lock held. */
+	void (*on_eject)(void *opaque);
+};
+
+/* An empty root port on bus 0.  The host owns it. */
+struct pci_device *pci_port_create(struct pci_host *host, const char *name, const struct pci_port_ops *ops,
+				   void *opaque, struct error *err) MUST_CHECK;
+/* A device made with .port = @port is complete: let the guest find it.  Any thread. */
+void pci_port_announce(struct pci_device *port);
+/* Press the slot's attention button: a polite guest lets go of the device and switches the slot off.  Any thread. */
+void pci_port_request_eject(struct pci_device *port);
+/*
+ * Take the device out, whatever the guest thinks.  The caller owns it from here and frees it with pci_device_free() once
+ * bus_is_idle() was seen.  NULL if the slot is empty.  Any thread.
+ */
+struct pci_device *pci_port_unplug(struct pci_device *port);
+/* Bytes of the windows that the guest gave this port: below and above 4 GiB (0: closed). */
+void pci_port_windows(struct pci_device *port, uint64_t *memory, uint64_t *prefetchable);
+/* Only for devices taken out of a port.  Accepts NULL.  Calls on_destroy. */
+void pci_device_free(struct pci_device *device);
 
 #endif
