@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { SOCK_MAX_FDS = 4 };
+enum { SOCK_MAX_FDS = 16 };
 
 /*
  * Send @len bytes as one message (SOCK_SEQPACKET) or from the start of a stream, with @fd_count
