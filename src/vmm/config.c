@@ -261,6 +261,14 @@ static int set_display(struct vm_config *c, const char *value, struct error *err
 	return word < 0 ? word : 0;
 }
 
+static int set_passthrough(struct vm_config *c, const char *value, struct error *err)
+{
+	if (c->passthrough_count == CONFIG_MAX_PASSTHROUGH) {
+		return error_set(err, -EINVAL, "--passthrough: more than %d devices", CONFIG_MAX_PASSTHROUGH);
+	}
+	return config_parse_passthrough(&c->passthrough[c->passthrough_count++], value, err);
+}
+
 static int set_rng(struct vm_config *c, const char *value, struct error *err)
 {
 	int word = parse_word(value, (const char *const[]){"off", "on", NULL}, "--rng", err);
@@ -321,6 +329,7 @@ static const struct option_row rows[] = {
 	{"display", "none|png:FILE", "png: write the last frame shown to FILE at exit (default none)", set_display},
 	{"resolution", "WxH", "preferred mode of the display (default 1280x800)", set_resolution},
 	{"net", "user|none", "user: the host's network through passt (default none)", set_net},
+	{"passthrough", "DEVICE[,...]", "a whole PCI device: vfio-user:SOCKET, repeatable", set_passthrough},
 	{"console", "stdio|none|file:FILE", "where the serial port goes (default stdio; Ctrl-A x quits)", set_console},
 	{"hvc", "on|off", "a virtio console (hvc0) too: shares --console, gets what is typed (default off)", set_hvc},
 	{"rng", "on|off", "random numbers from the host (default on)", set_rng},
@@ -352,6 +361,9 @@ void config_finish(struct vm_config *config)
 {
 	for (size_t i = 0; i < CONFIG_MAX_DISKS; i++) {
 		free(config->disks[i].path);
+	}
+	for (size_t i = 0; i < CONFIG_MAX_PASSTHROUGH; i++) {
+		config_passthrough_finish(&config->passthrough[i]);
 	}
 	free(config->name);
 	free(config->kernel);

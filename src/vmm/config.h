@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONFIG_MAX_DISKS = 16, CONFIG_MAX_CPUS = 8 };
+enum { CONFIG_MAX_DISKS = 16, CONFIG_MAX_CPUS = 8, CONFIG_MAX_PASSTHROUGH = 8 };
 
 enum config_gpu { CONFIG_GPU_NONE, CONFIG_GPU_2D, CONFIG_GPU_SHARED };
 enum config_net { CONFIG_NET_NONE, CONFIG_NET_USER };
@@ -30,6 +30,16 @@ struct config_disk {
 	bool read_only;
 };
 
+/* A whole PCI device for the guest; see docs/passthrough.md. */
+struct config_passthrough {
+	char *address;	       /* path of a vfio-user server's socket, or DDDD:BB:DD.F */
+	bool vfio_user;
+	unsigned trapped_bars; /* bit for each BAR */
+	char *rom_file;
+	bool no_rom;
+	unsigned resets; /* bit for each enum backend_reset; 0: any */
+};
+
 /* All strings are owned by the config. */
 struct vm_config {
 	char *name;    /* in messages and process titles; default "vm" */
@@ -38,6 +48,9 @@ struct vm_config {
 	char *append;  /* kernel command line; may be NULL */
 	struct config_disk disks[CONFIG_MAX_DISKS];
 	size_t disk_count;
+	struct config_passthrough passthrough[CONFIG_MAX_PASSTHROUGH];
+	size_t passthrough_count;
+	unsigned hotplug_slots; /* empty slots for devices attached later */
 	uint64_t memory_bytes; /* default 2 GiB */
 	unsigned cpus;
 	enum config_engine engine;
@@ -71,6 +84,13 @@ void config_finish(struct vm_config *config);
  * or -EINVAL with one line in @err; 1 if --help was asked for.
  */
 int config_parse(struct vm_config *config, int argc, char **argv, struct error *err) MUST_CHECK;
+
+/*
+ * Parse the argument of --passthrough, also for devices attached later.  Returns 0 or -EINVAL; what was allocated is freed by
+ * config_passthrough_finish() in any case.
+ */
+int config_parse_passthrough(struct config_passthrough *device, const char *value, struct error *err) MUST_CHECK;
+void config_passthrough_finish(struct config_passthrough *device);
 
 /* What one option alone can not tell: missing kernel, contradictions. */
 int config_check(const struct vm_config *config, struct error *err) MUST_CHECK;

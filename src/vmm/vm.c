@@ -208,7 +208,7 @@ static int vm_assemble(struct vm *vm, struct error *err)
 	static int (*const steps[])(struct vm *vm, struct error *err) = {
 		step_memory, vm_load,	      step_loops,      step_console,  step_board,
 		step_engine, step_pci,	      vm_create_disks, vm_create_rng, vm_create_hvc,
-		vm_create_display, vm_create_gpu, vm_create_net, step_timers,
+		vm_create_display, vm_create_gpu, vm_create_net, vm_create_passthrough, step_timers,
 	};
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int rc = steps[i](vm, err);

@@ -19,6 +19,7 @@
 #include "display/screenshot.h"
 #include "engine/engine.h"
 #include "mem/gmem.h"
+#include "passthrough/pdev.h"
 #include "pci/pci.h"
 #include "virtio/device.h"
 #include "vmm/broker.h"
@@ -40,6 +41,12 @@ struct vm_cpu {
 	uint64_t entry, context; /* for power == PSCI_AFFINITY_ON_PENDING */
 };
 
+/* A root port, and the foreign device behind it. */
+struct vm_slot {
+	struct pci_device *port;
+	struct pdev *device; /* NULL: empty */
+};
+
 struct vm {
 	const struct vm_config *config;
 	struct broker *broker;
@@ -55,6 +62,8 @@ struct vm {
 	struct screenshot *screenshot;
 	struct pci_host *pci;
 	struct virtio_device *gpu; /* owned by pci; NULL: none */
+	struct vm_slot slots[2 * CONFIG_MAX_PASSTHROUGH];
+	size_t slot_count;
 	uint64_t started_ns;
 	pthread_t device_thread;
 	bool has_device_thread;
@@ -95,5 +104,9 @@ int vm_create_net(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_rng(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_hvc(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_gpu(struct vm *vm, struct error *err) MUST_CHECK;
+
+/* ----- vm_passthrough.c: --passthrough and --hotplug-slots ----- */
+
+int vm_create_passthrough(struct vm *vm, struct error *err) MUST_CHECK;
 
 #endif
