@@ -30,6 +30,8 @@ EXCLUDE = {
     "libaudit-common", "libpam0g", "libseccomp2", "libkmod2", "libsmartcols1", "libblkid1", "libcap-ng0", "libcrypt1",
 }
 MODULES = ["virtio_blk", "ext4", "virtio_net", "virtio-rng", "virtio-gpu", "gpio_keys", "crc32c_generic"]
+# On the root disk, for those who want them: `sh /usr/lib/oriel/modules/load NAME`.
+OPTIONAL_MODULES = ["nvme", "e1000e"]
 APPLETS = """[ awk basename blkdiscard cat chmod cmp cp cttyhack cut date dd df dmesg dirname du echo env expr false find free grep gunzip
 gzip halt head hexdump hostname id ifconfig insmod ip kill less ln ls lsmod md5sum mkdir mkfifo mknod mktemp mount mv nc nslookup od ping
 poweroff printf ps pwd readlink reboot rm rmdir route sed seq setsid sh sha1sum sha256sum sleep sort stat stty sync tail tar
@@ -52,8 +54,8 @@ def cpio_entry(name, mode, data=b"", ino=[0]):
     return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
 
 
-def module_order(kernel_root, version):
-    """Files of MODULES and what they need, in load order."""
+def module_order(kernel_root, version, modules):
+    """Files of @modules and what they need, in load order."""
     run("depmod", "-b", kernel_root, version, what="depmod")
     base = kernel_root / "usr/lib/modules" / version
     needs = {}
@@ -62,7 +64,7 @@ def module_order(kernel_root, version):
         needs[Path(path).name.split(".")[0].replace("-", "_")] = (path, rest.split())
     builtin = {Path(l).name.split(".")[0].replace("-", "_") for l in (base / "modules.builtin").read_text().split()}
     order = []
-    for name in (m.replace("-", "_") for m in MODULES):
+    for name in (m.replace("-", "_") for m in modules):
         if name in builtin:
             continue
         if name not in needs:
@@ -74,16 +76,20 @@ def module_order(kernel_root, version):
     return [base / p for p in order]
 
 
+def module_data(path):
+    """A module, unpacked."""
+    return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+
+
 def make_initrd(out, root, kernel_root, version):
     """Busybox, the modules (unpacked) and our init."""
     parts = [cpio_entry(d, 0o40755) for d in ("bin", "dev", "proc", "sys", "root", "modules")]
     parts.append(cpio_entry("bin/busybox", 0o100755, (root / "usr/bin/busybox").read_bytes()))
     parts.append(cpio_entry("init", 0o100755, (Path(__file__).parent / "guest/init").read_bytes()))
     names = []
-    for path in module_order(kernel_root, version):
+    for path in module_order(kernel_root, version, MODULES):
         names.append(path.name.split(".")[0] + ".ko")
-        data = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-        parts.append(cpio_entry(f"modules/{names[-1]}", 0o100644, data))
+        parts.append(cpio_entry(f"modules/{names[-1]}", 0o100644, module_data(path)))
     parts.append(cpio_entry("modules/order", 0o100644, ("\n".join(names) + "\n").encode()))
     parts.append(cpio_entry("TRAILER!!!", 0))
     out.write_bytes(b"".join(parts))
@@ -105,6 +111,19 @@ def make_root(root, vkscene, mesa):
     shutil.copy(vkscene, root / "usr/lib/oriel/vkscene")
     for waste in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/lib/aarch64-linux-gnu/gconv"):
         shutil.rmtree(root / waste, ignore_errors=True)
+
+
+def add_modules(root, kernel_root, version):
+    """OPTIONAL_MODULES, each with a list of what it needs."""
+    folder = root / "usr/lib/oriel/modules"
+    folder.mkdir(parents=True)
+    for module in OPTIONAL_MODULES:
+        names = []
+        for path in module_order(kernel_root, version, [module]):
+            names.append(path.name.split(".")[0] + ".ko")
+            (folder / names[-1]).write_bytes(module_data(path))
+        (folder / f"{module}.order").write_text("\n".join(names) + "\n")
+    (folder / "load").write_text("cd /usr/lib/oriel/modules\nfor m in $(cat \"$1.order\"); do insmod \"$m\" 2>/dev/null; done\n")
 
 
 def make_disk(out, root):
@@ -157,6 +176,7 @@ def make(out, source, headers):
         progress = aptroot.Progress("making the guest's disks")
         make_initrd(out / "initrd.img", root, kernel_root, version)
         make_root(root, vkscene, mesa)
+        add_modules(root, kernel_root, version)
         make_disk(out / "root.img", root)
         shutil.copy(kernel_root / f"boot/vmlinuz-{version}", out / "Image")
         progress.done()
