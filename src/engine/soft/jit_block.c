@@ -223,20 +223,14 @@ static struct jit_late *open_late(struct jit_block *t, int kind)
 	return late;
 }
 
-static void add_hole(struct jit_late *late, uint8_t *hole)
-{
-	assert(late->hole_count < JIT_HOLES);
-	late->holes[late->hole_count++] = hole;
-}
-
 void jit_slow(struct jit_block *t, uint8_t *hole)
 {
-	add_hole(open_late(t, LATE_SLOW), hole);
+	jit_late_hole(open_late(t, LATE_SLOW), hole);
 }
 
 void jit_slow_next(struct jit_block *t, uint8_t *hole)
 {
-	add_hole(open_late(t, LATE_NEXT), hole);
+	jit_late_hole(open_late(t, LATE_NEXT), hole);
 }
 
 void jit_slow_end(struct jit_block *t)
@@ -306,10 +300,28 @@ static void emit_late(struct jit_block *t)
 		}
 		if (late->kind == LATE_LINK) {
 			emit_link(t, late->holes[0], late->target);
+		} else if (late->kind == LATE_GROUP) {
+			jit_group_alone(t, &t->groups[late->group]); /* adds late paths */
+			x86_jmp(&t->x, late->resume);
 		} else {
 			emit_slow(t, late);
 		}
 	}
+}
+
+struct jit_late *jit_late_group(struct jit_block *t, const struct jit_group *g)
+{
+	struct jit_late *late = new_late(t);
+	late->kind = LATE_GROUP;
+	late->group = t->group_count;
+	t->groups[t->group_count++] = *g;
+	return late;
+}
+
+void jit_late_hole(struct jit_late *late, uint8_t *hole)
+{
+	assert(late->hole_count < JIT_HOLES);
+	late->holes[late->hole_count++] = hole;
 }
 
 void jit_link_later(struct jit_block *t, uint8_t *hole, unsigned target)
@@ -317,7 +329,7 @@ void jit_link_later(struct jit_block *t, uint8_t *hole, unsigned target)
 	struct jit_late *late = new_late(t);
 	late->kind = LATE_LINK;
 	late->target = target;
-	add_hole(late, hole);
+	jit_late_hole(late, hole);
 }
 
 /* ----- the block ----- */
@@ -343,7 +355,7 @@ static bool never_continues(enum a64_op op)
 	}
 }
 
-static void emit_insn(struct jit_block *t)
+void jit_insn(struct jit_block *t)
 {
 	t->raw = __atomic_load_n(&t->page->words[t->n], __ATOMIC_RELAXED);
 	t->op = a64_decode(t->raw);
@@ -378,8 +390,10 @@ void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
 	const uint8_t *limit = t->x.at + JIT_BLOCK_ROOM / 2;
 	uint32_t untranslated = (uint32_t)(uintptr_t)jit->stubs.untranslated;
 	do {
-		emit_insn(t);
-		t->n++;
+		if (!jit_group(t)) {
+			jit_insn(t);
+			t->n++;
+		}
 	} while (!t->ended && t->n < PAGE_INSNS && page->entry[t->n] == untranslated &&
 		 t->n - first < JIT_BLOCK_INSNS && t->x.at < limit);
 	if (!t->ended) {

@@ -17,49 +17,69 @@ void jit_check_sp(struct jit_block *t)
 	}
 }
 
-void jit_probe(struct jit_block *t, unsigned size, enum jit_access access)
+unsigned jit_probe_holes(struct x86 *x, unsigned size, enum jit_access access, uint8_t *holes[2])
 {
 	static_assert(sizeof(struct tlb_entry) == 32, "as the code assumes");
-	struct x86 *x = &t->x;
 	bool write = access & JIT_WRITE;
 	x86_rorx(x, false, RDX, RCX, TLB_PAGE_SHIFT - 5);
 	x86_alu_imm(x, ALU_AND, false, RDX, (TLB_ENTRIES - 1) * 32);
 	x86_rm(x, X_ADD, true, RDX, access & JIT_USER ? JIT_CPU(tlb_user) : JIT_CPU(tlb));
-	if (size == 1) {
-		x86_mov(x, true, RSI, RCX);
-		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE);
-	} else if (access & JIT_ALIGNED) {
+	if (size == 1 || (access & JIT_ALIGNED)) {
 		x86_mov(x, true, RSI, RCX);
 		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE | (int32_t)(size - 1));
 	} else {
 		x86_rm(x, X_LEA, true, RSI, x86_at(RCX, (int32_t)size - 1));
 		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE);
 	}
-	x86_rm(x, X_CMP, true, RSI,
-	       x86_at(RDX, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read)));
-	jit_slow(t, x86_jcc_later(x, CC_NE));
-	if ((access & JIT_READ) && write) {
+	unsigned count = 0;
+	if (access & JIT_READ) {
 		x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct tlb_entry, read)));
-		jit_slow(t, x86_jcc_later(x, CC_NE));
+		holes[count++] = x86_jcc_later(x, CC_NE);
+	}
+	if (write) {
+		x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct tlb_entry, write)));
+		holes[count++] = x86_jcc_later(x, CC_NE);
 	}
 	x86_rm(x, X_ADD, true, RCX, x86_at(RDX, offsetof(struct tlb_entry, addend)));
+	return count;
+}
+
+void jit_probe(struct jit_block *t, unsigned size, enum jit_access access)
+{
+	uint8_t *holes[2];
+	unsigned count = jit_probe_holes(&t->x, size, access, holes);
+	for (unsigned n = 0; n < count; n++) {
+		jit_slow(t, holes[n]);
+	}
+}
+
+struct x86_mem jit_locate(struct jit_block *t, int32_t imm, unsigned size, enum jit_access access)
+{
+	if (t->in_group) {
+		return x86_at(RSI, t->group_delta + imm);
+	}
+	jit_flags_clobber(t);
+	jit_check_sp(t);
+	jit_base_address(t, imm);
+	jit_probe(t, size, access);
+	return x86_at(RCX, 0);
 }
 
 /* A load of 2^@log2 bytes, sign-extended to 32 or 64 bits or zero-extended. */
-static void load(struct jit_block *t, unsigned n, unsigned log2, bool is_signed, bool wide, int32_t disp)
+static void load(struct jit_block *t, unsigned n, unsigned log2, bool is_signed, bool wide, struct x86_mem m)
 {
 	static const unsigned plain[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV};
 	static const unsigned extended[] = {X_MOVSX8, X_MOVSX16, X_MOVSXD, X_MOV};
 	unsigned to = jit_target(n, RDX);
-	x86_rm(&t->x, is_signed ? extended[log2] : plain[log2], is_signed ? wide : log2 == 3, to, x86_at(RCX, disp));
+	x86_rm(&t->x, is_signed ? extended[log2] : plain[log2], is_signed ? wide : log2 == 3, to, m);
 	jit_write(t, n, to);
 }
 
-static void store(struct jit_block *t, unsigned n, unsigned log2, int32_t disp)
+static void store(struct jit_block *t, unsigned n, unsigned log2, struct x86_mem m)
 {
 	static const unsigned stores[] = {X_STORE8, X_STORE16, X_STORE, X_STORE};
 	unsigned from = jit_read(t, n, RDX);
-	x86_rm(&t->x, stores[log2], log2 == 3, from, x86_at(RCX, disp));
+	x86_rm(&t->x, stores[log2], log2 == 3, from, m);
 }
 
 void jit_write_base(struct jit_block *t, int32_t imm)
@@ -69,6 +89,7 @@ void jit_write_base(struct jit_block *t, int32_t imm)
 		x86_rm(&t->x, X_LEA, true, (unsigned)own, x86_at((unsigned)own, imm));
 		t->sp_aligned &= t->i.rn != CPU_SP || !(imm & 15);
 	} else {
+		jit_flags_clobber(t);
 		x86_alu_imm_mem(&t->x, ALU_ADD, true, jit_slot(t->i.rn), imm);
 	}
 }
@@ -115,18 +136,20 @@ void jit_access(struct jit_block *t)
 		jit_call_handler(t);
 		return;
 	}
-	jit_flags_clobber(t);
-	jit_check_sp(t);
+	enum jit_access access = (is_load ? JIT_READ : JIT_WRITE) | (is_user ? JIT_USER : 0);
+	struct x86_mem m = x86_at(RCX, 0);
 	if (format == A64_FORMAT_ldst_reg) {
+		jit_flags_clobber(t);
+		jit_check_sp(t);
 		jit_indexed_address(t, A64_option(t->raw), (unsigned)t->i.imm);
+		jit_probe(t, 1u << log2, access);
 	} else {
-		jit_base_address(t, post ? 0 : imm);
+		m = jit_locate(t, post ? 0 : imm, 1u << log2, access);
 	}
-	jit_probe(t, 1u << log2, (is_load ? JIT_READ : JIT_WRITE) | (is_user ? JIT_USER : 0));
 	if (is_load) {
-		load(t, t->i.rd, log2, opc & 2, opc == 2, 0);
+		load(t, t->i.rd, log2, opc & 2, opc == 2, m);
 	} else {
-		store(t, t->i.rd, log2, 0);
+		store(t, t->i.rd, log2, m);
 	}
 	if (writes_back) {
 		jit_write_base(t, imm);
@@ -138,23 +161,19 @@ void jit_access_pair(struct jit_block *t)
 	unsigned log2 = t->raw >> 31 ? 3 : 2, mode = t->raw >> 23 & 3;
 	bool is_load = t->raw >> 22 & 1, is_signed = (t->raw >> 30) == 1;
 	bool writes_back = mode & 1, post = mode == 1;
-	int32_t size = 1 << log2;
-	/* decode_insn() scaled the offset, LDPSW's too */
 	int32_t imm = (int32_t)t->i.imm;
 	if (writes_back && is_load && (t->i.rd == t->i.rn || t->i.rm == t->i.rn)) {
 		jit_call_handler(t);
 		return;
 	}
-	jit_flags_clobber(t);
-	jit_check_sp(t);
-	jit_base_address(t, post ? 0 : imm);
-	jit_probe(t, 2u << log2, is_load ? JIT_READ : JIT_WRITE);
+	struct x86_mem first = jit_locate(t, post ? 0 : imm, 2u << log2, is_load ? JIT_READ : JIT_WRITE), second = first;
+	second.disp += 1 << log2;
 	if (is_load) {
-		load(t, t->i.rd, log2, is_signed, is_signed, 0);
-		load(t, t->i.rm, log2, is_signed, is_signed, size);
+		load(t, t->i.rd, log2, is_signed, is_signed, first);
+		load(t, t->i.rm, log2, is_signed, is_signed, second);
 	} else {
-		store(t, t->i.rd, log2, 0);
-		store(t, t->i.rm, log2, size);
+		store(t, t->i.rd, log2, first);
+		store(t, t->i.rm, log2, second);
 	}
 	if (writes_back) {
 		jit_write_base(t, imm);
@@ -169,7 +188,7 @@ void jit_access_literal(struct jit_block *t)
 	x86_rm(&t->x, X_MOV, true, RCX, JIT_CPU(block_pc));
 	x86_alu_imm(&t->x, ALU_ADD, true, RCX, (int32_t)t->i.imm);
 	jit_probe(t, 1u << log2, JIT_READ);
-	load(t, t->i.rd, log2, is_signed, is_signed, 0);
+	load(t, t->i.rd, log2, is_signed, is_signed, x86_at(RCX, 0));
 }
 
 /* Only a full barrier does something: the host orders loads among themselves, and stores. */

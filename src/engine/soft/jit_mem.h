@@ -24,6 +24,13 @@ void jit_base_address(struct jit_block *t, int32_t imm);
 void jit_indexed_address(struct jit_block *t, unsigned option, unsigned shift);
 /* RCX: guest virtual address in, host address of @size bytes out.  RDX and RSI change.  A miss is a slow path. */
 void jit_probe(struct jit_block *t, unsigned size, enum jit_access access);
+/* The same, but jumps to be taken on a miss are left in @holes (2); returns how many. */
+unsigned jit_probe_holes(struct x86 *x, unsigned size, enum jit_access access, uint8_t *holes[2]);
+/*
+ * First thing in an emitter of an access to x[rn] + @imm that groups can hold (jit_group.c): where its @size bytes are on the
+ * host.  RCX, RDX and the host's flags may change, RSI only outside of groups.
+ */
+struct x86_mem jit_locate(struct jit_block *t, int32_t imm, unsigned size, enum jit_access access);
 /* x[rn] += @imm, after the access. */
 void jit_write_base(struct jit_block *t, int32_t imm);
 

@@ -89,15 +89,27 @@ struct jit_vregs {
 	uint32_t dirty;	       /* a bit for each XMM register */
 };
 
+/* Accesses that share a probe (jit_group.c). */
+struct jit_group {
+	unsigned first, count; /* words */
+	unsigned base;	       /* register */
+	int32_t low, high;     /* bytes from the base register's first value */
+	int32_t delta[16];     /* what was added to the base register before each instruction */
+	unsigned access;       /* enum jit_access */
+	bool sp_aligned;       /* before it */
+	struct jit_vregs vregs;
+};
+
 /* A path out of line: emitted behind the block. */
 struct jit_late {
-	enum { LATE_SLOW, LATE_NEXT, LATE_LINK } kind;
+	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP } kind;
 	uint8_t *holes[JIT_HOLES];
 	unsigned hole_count;
-	const uint8_t *resume; /* slow: where the code goes on (executable view) */
+	const uint8_t *resume; /* slow, group: where the code goes on (executable view) */
 	unsigned record;       /* slow, next */
 	struct jit_vregs before, after; /* slow, next: at the holes; slow: where it goes on */
 	unsigned target;       /* next, link: word */
+	unsigned group;	       /* index in the block's groups */
 };
 
 struct jit_block {
@@ -118,6 +130,10 @@ struct jit_block {
 	bool fp_fast;	  /* known: that, and FPSR.IXC is set */
 	struct jit_vregs vregs;
 	unsigned vreg_age[JIT_XMM], vreg_clock;
+	bool in_group; /* RSI is the host address of the group's base register as it was first */
+	int32_t group_delta;
+	unsigned group_count;
+	struct jit_group groups[JIT_BLOCK_INSNS / 2];
 	unsigned late_count;
 	struct jit_late late[JIT_BLOCK_INSNS * 4];
 };
@@ -127,6 +143,7 @@ typedef void (*jit_emit_fn)(struct jit_block *t);
 enum {
 	JIT_SETS = 1,  /* writes all of NZCV */
 	JIT_READS = 2, /* reads NZCV */
+	JIT_USES_RSI = 8,
 	JIT_PURE = 4,  /* no slow path, no exit: nobody can look at the state in between */
 };
 
@@ -216,6 +233,15 @@ void jit_fp_need(struct jit_block *t, bool rounds);
 /* ----- parts ----- */
 
 void jit_emit_stubs(struct jit *jit);
+/* Translate the instruction at t->n. */
+void jit_insn(struct jit_block *t);
+/* Translate the group that starts at t->n, if there is one; t->n is behind it then. */
+bool jit_group(struct jit_block *t);
+/* The same, out of line: each access by itself. */
+void jit_group_alone(struct jit_block *t, const struct jit_group *g);
+/* A late path for @g, which is copied.  Valid until the end of the block. */
+struct jit_late *jit_late_group(struct jit_block *t, const struct jit_group *g);
+void jit_late_hole(struct jit_late *late, uint8_t *hole);
 /* Translate from word @n of @page.  There is room. */
 void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned n);
 

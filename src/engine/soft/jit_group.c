@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_group.c - one TLB probe for several accesses by the same base register
+ *
+ * How it works: functions save registers and read structures by runs of loads and stores at known distances from one register.
+ * Such a run, with other harmless instructions in between, becomes a group: one probe covers the bytes of all
+ * its accesses; if they lie in one page that may be accessed so, none of them can fault, and each is one move at [RSI + distance].
+ * If not, the whole group runs out of line, each access with its own probe.
+ * Invariants: instructions of a group leave RSI alone and change the base register by known amounts only.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/jit_mem.h"
+
+enum { GROUP_INSNS = 16, GROUP_SPAN = 512 };
+
+/* A load or store that a group can hold. */
+struct member {
+	unsigned base;
+	int32_t imm, size; /* bytes at base + imm */
+	int32_t moves;	   /* what the base register changes by */
+	bool is_load, ends; /* ends: it writes the base register otherwise */
+};
+
+static bool is_pair(enum a64_format format)
+{
+	return format == A64_FORMAT_pair || format == A64_FORMAT_pair_wb;
+}
+
+/* Read an access; false: not one for a group. */
+static bool read_member(uint32_t raw, enum a64_op op, struct member *m)
+{
+	enum a64_format format = a64_infos[op].format;
+	jit_emit_fn emit = jit_emitters[op].emit;
+	unsigned log2 = is_pair(format) ? 2 + (raw >> 31) : raw >> 30, rt = A64_Rt(raw), rt2 = A64_Rt2(raw);
+	if ((emit != jit_access && emit != jit_access_pair) || format == A64_FORMAT_ldst_reg ||
+	    (format == A64_FORMAT_ldst_ur && (raw >> 10 & 3))) {
+		return false;
+	}
+	*m = (struct member){.base = A64_Rn(raw), .size = (is_pair(format) ? 2 : 1) << log2};
+	m->is_load = is_pair(format) ? raw >> 22 & 1 : (raw >> 22 & 3) != 0;
+	m->ends = m->is_load && (rt == m->base || (is_pair(format) && rt2 == m->base)) && m->base != CPU_SP;
+	int32_t imm = is_pair(format)		     ? (int32_t)a64_sign(A64_imm7(raw), 7) << log2
+		      : format == A64_FORMAT_ldst_ui ? (int32_t)A64_imm12(raw) << log2
+						     : (int32_t)a64_sign(A64_imm9(raw), 9);
+	bool writes_back = format == A64_FORMAT_ldst_wb || format == A64_FORMAT_pair_wb;
+	bool post = writes_back && (is_pair(format) ? !(raw >> 24 & 1) : !(raw >> 11 & 1));
+	m->imm = post ? 0 : imm;
+	m->moves = writes_back ? imm : 0;
+	return !(writes_back && m->ends);
+}
+
+/* May @op stand between accesses by @base?  *@moves: what it adds to that register. */
+static bool is_harmless(uint32_t raw, enum a64_op op, unsigned base, int32_t *moves)
+{
+	unsigned properties = jit_emitters[op].properties;
+	*moves = 0;
+	if (!(properties & JIT_PURE) || (properties & JIT_USES_RSI)) {
+		return false;
+	}
+	if (A64_Rd(raw) != base) {
+		return true;
+	}
+	if ((op == A64_ADD_imm_x || op == A64_SUB_imm_x) && A64_Rn(raw) == base && !A64_sh(raw)) {
+		*moves = op == A64_ADD_imm_x ? (int32_t)A64_imm12(raw) : -(int32_t)A64_imm12(raw);
+		return true;
+	}
+	return false;
+}
+
+/* The group that starts at word @first: instructions in it, 0 if it is not worth it. */
+static unsigned find_group(const struct jit_block *t, struct jit_group *g)
+{
+	unsigned accesses = 0, count = 0;
+	int32_t delta = 0, low = INT32_MAX, high = INT32_MIN;
+	enum jit_access access = 0;
+	for (unsigned k = 0; k < GROUP_INSNS && t->n + k < PAGE_INSNS; k++) {
+		uint32_t raw = __atomic_load_n(&t->page->words[t->n + k], __ATOMIC_RELAXED);
+		enum a64_op op = a64_decode(raw);
+		struct member m;
+		int32_t moves;
+		if (read_member(raw, op, &m) && (k == 0 || m.base == g->base)) {
+			int32_t start = delta + m.imm, end = start + m.size;
+			low = start < low ? start : low;
+			high = end > high ? end : high;
+			if (high - low > GROUP_SPAN || (m.base == CPU_SP && (delta & 15))) {
+				break;
+			}
+			g->base = m.base;
+			g->low = low;
+			g->high = high;
+			g->delta[k] = delta;
+			g->access = access |= m.is_load ? JIT_READ : JIT_WRITE;
+			accesses++;
+			count = k + 1;
+			if (m.ends) {
+				break;
+			}
+			delta += m.moves;
+		} else if (k > 0 && is_harmless(raw, op, g->base, &moves)) {
+			delta += moves;
+		} else {
+			break;
+		}
+	}
+	return accesses > 1 ? count : 0;
+}
+
+/* The instructions of @g from t->n on, inline or each by itself. */
+static void emit_members(struct jit_block *t, const struct jit_group *g)
+{
+	unsigned first = t->n;
+	for (unsigned k = 0; k < g->count; k++) {
+		t->n = first + k;
+		t->group_delta = g->delta[k];
+		jit_insn(t);
+	}
+	t->n = first + g->count;
+	jit_flags_save(t);
+	t->flags = JIT_FLAGS_NONE;
+}
+
+bool jit_group(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	struct jit_group g = {0};
+	g.count = find_group(t, &g);
+	if (!g.count) {
+		return false;
+	}
+	g.first = t->n;
+	jit_flags_save(t); /* the first access needs that anyway, except for flags that are dead */
+	t->flags = JIT_FLAGS_NONE;
+	g.sp_aligned = t->sp_aligned;
+	g.vregs = t->vregs;
+	struct jit_late *late = jit_late_group(t, &g);
+	if (g.base == CPU_SP && !t->sp_aligned) {
+		x86_test_imm(x, false, (unsigned)jit_pinned(CPU_SP), 15);
+		jit_late_hole(late, x86_jcc_later(x, CC_NE));
+		t->sp_aligned = true;
+	}
+	unsigned base = jit_read(t, g.base, RCX);
+	x86_rm(x, X_LEA, true, RCX, x86_at(base, g.low));
+	uint8_t *holes[2];
+	unsigned count = jit_probe_holes(x, (unsigned)(g.high - g.low), g.access, holes);
+	for (unsigned n = 0; n < count; n++) {
+		jit_late_hole(late, holes[n]);
+	}
+	x86_rm(x, X_LEA, true, RSI, x86_at(RCX, -g.low));
+	t->in_group = true;
+	emit_members(t, &g);
+	t->in_group = false;
+	late->resume = x86_here(x);
+	return true;
+}
+
+void jit_group_alone(struct jit_block *t, const struct jit_group *g)
+{
+	t->n = g->first;
+	t->sp_aligned = g->sp_aligned;
+	t->vregs = g->vregs;
+	t->flags = JIT_FLAGS_NONE;
+	t->flags_saved = true;
+	emit_members(t, g);
+}
