@@ -180,7 +180,7 @@ void exception_return(struct cpu *cpu, const struct insn *i, uint64_t target)
 	cpu->pan = spsr & SPSR_PAN;
 	cpu->daif = spsr & DAIF_ALL;
 	cpu->il = (spsr & SPSR_IL) || !legal;
-	cpu->btype = spsr >> SPSR_BTYPE_SHIFT & 3;
+	cpu->btype = cpu->sys->pfr1 & 0xf ? spsr >> SPSR_BTYPE_SHIFT & 3 : 0; /* FEAT_BTI */
 	if (legal) {
 		exception_set_level(cpu, spsr >> 2 & 3, spsr & 1);
 	} else {

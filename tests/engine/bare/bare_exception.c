@@ -232,6 +232,18 @@ static void eret_restores_flags_and_masks(void)
 	CHECK_EQ(masks, 0x140);
 }
 
+/* Without FEAT_BTI the bits of SPSR are RES0 and pages are not guarded. */
+static void branch_type_is_ignored_without_bti(void)
+{
+	mmu_on();
+	*pte(511) |= 1ul << 50; /* GP */
+	flush_all();
+	trap_clear();
+	user_call(user_entry(user_svc), 0, 0, ALL_MASKED | 2ul << 10);
+	CHECK_EQ(trap.esr, ESR(0x15, 0x51));
+	CHECK_EQ(trap.spsr & 3ul << 10, 0);
+}
+
 static void interrupts_wait_for_the_mask(void)
 {
 	trap_clear();
@@ -319,6 +331,7 @@ TESTS(T(svc_sets_esr_and_returns_behind), T(brk_returns_to_itself), T(undefined_
       T(el0_undefined_and_breakpoint), T(el0_traps_are_controlled_by_sctlr),
       T(el0_counter_is_controlled_by_cntkctl), T(fp_access_is_controlled_by_cpacr),
       T(misaligned_pc_faults_at_the_target), T(misaligned_addresses_of_page_0_fault), T(misaligned_sp_faults_if_sctlr_says_so),
-      T(illegal_returns_stay_at_el1), T(eret_restores_flags_and_masks), T(interrupts_wait_for_the_mask),
+      T(illegal_returns_stay_at_el1), T(eret_restores_flags_and_masks), T(branch_type_is_ignored_without_bti),
+      T(interrupts_wait_for_the_mask),
       T(interrupts_come_from_el0_too), T(pan_is_set_on_entry_if_span_is_clear),
       T(software_step_runs_one_instruction));
