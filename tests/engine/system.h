@@ -25,12 +25,14 @@
 /* Pages of RAM.  The tables stand in the order of enum system_table. */
 enum {
 	SYSTEM_VECTORS = 0,
+	SYSTEM_MOVING = 2,
 	SYSTEM_DATA = 8,
 	SYSTEM_CODE = 16,
 	SYSTEM_TABLES = 20,
 	SYSTEM_RAM_PAGES = 36,
 	SYSTEM_DATA_PAGES = 8,
 	SYSTEM_CODE_PAGES = 4,
+	SYSTEM_MOVING_PAGES = 4, /* functions at the same offsets in each */
 };
 
 /* 4 KiB granule, levels 0 to 3.  A and B are two processes: both have the low half, each with its
@@ -60,6 +62,8 @@ enum {
 	SLOT_EL0 = 8,	  /* the data pages, for EL0 (and EL1 if PAN lets it) */
 	SLOT_RANDOM = 16, /* anything, and it changes */
 	SLOT_RANDOM_COUNT = 24,
+	SLOT_MOVING = 48, /* pages of functions, now this one, now that */
+	SLOT_MOVING_COUNT = 2,
 	SLOT_CODE_EL1 = 64,
 	SLOT_CODE_EL0 = 72,  /* for both ELs */
 	SLOT_PATCH_EL1 = 80, /* the code, writable */
@@ -86,6 +90,7 @@ enum {
 	SYSTEM_RETURN_X = 27,
 	SYSTEM_LOOP_X = 28,
 	SYSTEM_FUNCTIONS = 4,
+	SYSTEM_MOVING_BYTES = 32, /* from function to function of a moving page */
 };
 
 #define SPSR_EL1H 5u
@@ -117,10 +122,11 @@ struct system_program {
 		data_pages[SYSTEM_DATA_PAGES]; /* of RAM, in the windows' order */
 	struct system_segment segments[SYSTEM_SEGMENTS];
 	struct system_visit visits[SYSTEM_VISITS];
-	bool interrupts;
+	bool interrupts, guarded; /* guarded: the code pages have GP */
 	uint64_t seed;
 	uint64_t tables[TABLES][512];
 	uint64_t data[SYSTEM_DATA_PAGES][512];
+	uint32_t moving[SYSTEM_MOVING_PAGES][1024];
 };
 
 /* Program @number of the run with @seed: always the same for the same rows.  Without exclusives:
@@ -134,8 +140,11 @@ int system_word_at(const struct system_program *p, uint64_t va);
 struct system_machine;
 struct cpu;
 
-/* @seconds: how long a program may run from stop to stop.  NULL: no memory. */
-struct system_machine *system_machine_create(bool interpreter, unsigned seconds);
+/*
+ * @features: with pointer authentication and branch targets.  @seconds: how long a program may run
+ * from stop to stop. NULL: no memory.
+ */
+struct system_machine *system_machine_create(bool interpreter, bool features, unsigned seconds);
 void system_machine_destroy(struct system_machine *m);
 /* Reset, load the program, run to where visits can start.  False: it hangs, as below. */
 bool system_machine_load(struct system_machine *m, const struct system_program *p) MUST_CHECK;

@@ -159,6 +159,20 @@ static void emit_table(struct maker *m)
 	}
 }
 
+/* Call a function of a moving page; if it can not be, go on behind. */
+static void emit_moving_call(struct maker *m)
+{
+	uint64_t window = one_in(m, 2) ? SYSTEM_HIGH : SYSTEM_LOW;
+	uint32_t used = 0;
+	unsigned n = pick(m, &used);
+	stream_emit_number(&m->s, n,
+			   window + (SLOT_MOVING + below(m, SLOT_MOVING_COUNT)) * SYSTEM_PAGE +
+				   below(m, SYSTEM_PAGE / SYSTEM_MOVING_BYTES) *
+					   SYSTEM_MOVING_BYTES);
+	emit(m, 0x10000000 | 2 << 5 | SYSTEM_RETURN_X);
+	emit(m, 0xd63f0000 | n << 5);
+}
+
 static void emit_wild_branch(struct maker *m)
 {
 	static const uint32_t kinds[] = {0xd61f0000, 0xd63f0000, 0xd65f0000};
@@ -170,6 +184,39 @@ static void emit_wild_branch(struct maker *m)
 	stream_emit_number(&m->s, n, target);
 	emit(m, 0x10000000 | 2 << 5 | SYSTEM_RETURN_X); /* adr x27, .+8 */
 	emit(m, kinds[below(m, 3)] | n << 5);
+}
+
+/* Pointer authentication and branch targets; where they are not shown these are UNDEFINED or NOPs.
+ */
+static void emit_pauth(struct maker *m)
+{
+	uint32_t used = 0, key = below(m, 2), kind = below(m, 4);
+	unsigned n = pick(m, &used), other = below(m, 31);
+	switch (below(m, 8)) {
+	case 0: /* sign, mostly check */
+		emit(m, 0xdac10000 | kind << 11 | key << 10 | other << 5 | n);
+		emit(m, 0xdac11000 | (kind & 1) << 11 | key << 10 | other << 5 | n);
+		break;
+	case 1: emit(m, 0xdac123e0 | kind << 11 | key << 10 | n); break;
+	case 2: emit(m, 0xdac143e0 | key << 10 | n); break; /* xpaci, xpacd */
+	case 3:
+		emit(m, 0xd503211f | below(m, 8) << 5 | (one_in(m, 2) ? 2u << 8 : 0));
+		break;								  /* hints */
+	case 4: emit(m, 0x9ac03000 | other << 16 | below(m, 31) << 5 | n); break; /* pacga */
+	case 5: emit(m, 0xd503241f | below(m, 4) << 6); break;			  /* bti */
+	case 6: /* adr n, behind; pacizA n; adr x27, behind; braazA n */
+		emit(m, 0x10000000 | 4 << 5 | n);
+		emit(m, 0xdac123e0 | key << 10 | n);
+		emit(m, 0x10000000 | 2 << 5 | SYSTEM_RETURN_X);
+		emit(m, (one_in(m, 2) ? 0xd61f081f : 0xd63f081f) | key << 10 | n << 5);
+		break;
+	default: /* adr x30, behind; pacizA sp; adr x27, behind; retaA */
+		emit(m, 0x10000000 | 4 << 5 | 30);
+		emit(m, 0xd503233f | key << 6);
+		emit(m, 0x10000000 | 2 << 5 | SYSTEM_RETURN_X);
+		emit(m, 0xd65f0bff | key << 10);
+		break;
+	}
 }
 
 /* System registers. */
@@ -352,7 +399,11 @@ static void emit_table_change(struct maker *m)
 	bool process = table == TABLE_A_L3 || table == TABLE_B_L3;
 	uint64_t va = process ? SYSTEM_LOW : SYSTEM_HIGH,
 		 desc = system_random_page(p, m->random, process);
-	if (table == TABLE_HIGH_L2) {
+	if (table != TABLE_HIGH_L2 && one_in(m, 3)) {
+		slot = SLOT_MOVING + below(m, SLOT_MOVING_COUNT);
+		va += slot * SYSTEM_PAGE;
+		desc = system_random_moving(m->random, process);
+	} else if (table == TABLE_HIGH_L2) {
 		slot = 1;
 		va += 0x200000 + below(m, 0x200) * SYSTEM_PAGE;
 		desc = system_random_block(p, m->random);
@@ -366,6 +417,9 @@ static void emit_table_change(struct maker *m)
 	emit(m, DSB);
 	bool own = process && !(p->control.tcr >> 22 & 1);
 	emit_tlbi_for(m, used, va, own, p->control.ttbr0[table == TABLE_B_L3] >> 48);
+	if (slot >= SLOT_MOVING) {
+		emit_moving_call(m);
+	}
 }
 
 static void emit_control_write(struct maker *m, uint32_t reg, uint64_t value)
@@ -516,6 +570,13 @@ static void emit_something(struct maker *m)
 			emit_line(m);
 		}
 		break;
+	case 23:
+	case 24: emit_moving_call(m); break;
+	case 25:
+		if (m->s.set->hidden >> A64_FEATURE_PAUTH & 1 ? one_in(m, 16) : true) {
+			emit_pauth(m);
+		}
+		break;
 	default: emit_row(m); break;
 	}
 }
@@ -529,6 +590,21 @@ static void make_functions(struct maker *m)
 		emit(m, 0xd65f03c0);
 	}
 	m->s.reserved &= ~(1u << 30);
+}
+
+static void make_moving(struct maker *m)
+{
+	enum { WORDS = SYSTEM_MOVING_BYTES / 4 };
+	for (unsigned n = 0; n < SYSTEM_MOVING_PAGES * SYSTEM_PAGE / SYSTEM_MOVING_BYTES; n++) {
+		struct stream s = m->s;
+		s.insns = m->p->moving[0] + n * WORDS;
+		s.count = 0;
+		s.reserved |= 1u << 30;
+		if (one_in(m, 8)) {
+			stream_emit_filler(&s, 1 + below(m, WORDS - 1));
+		}
+		stream_emit(&s, 0xd65f03c0);
+	}
 }
 
 static void make_segment(struct maker *m, struct system_segment *segment)
@@ -557,6 +633,7 @@ void system_make_code(struct system_program *p, const struct row_set *set, struc
 			      .address = choose_address,
 			      .opaque = &m};
 	make_functions(&m);
+	make_moving(&m);
 	for (unsigned n = 0; n < SYSTEM_SEGMENTS; n++) {
 		make_segment(&m, &p->segments[n]);
 	}

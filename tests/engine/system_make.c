@@ -59,6 +59,17 @@ uint64_t system_random_page(const struct system_program *p, struct random *rando
 	return desc;
 }
 
+uint64_t system_random_moving(struct random *random, bool process)
+{
+	uint64_t pa = PA(SYSTEM_MOVING + random_below(random, SYSTEM_MOVING_PAGES));
+	uint64_t desc = pa | PLAIN | DESC_RO | DESC_USER | (process ? DESC_NG : 0);
+	if (one_in(random, 8)) {
+		desc &= ~(random_next(random) & (DESC_AF | DESC_USER | 1));
+		desc |= random_next(random) & DESC_XN;
+	}
+	return desc;
+}
+
 /* Level 2: a block over RAM, which holds code and tables too, so stores go only where the generator
  * says. */
 uint64_t system_random_block(const struct system_program *p, struct random *random)
@@ -75,7 +86,7 @@ static void make_windows(struct system_program *p, struct random *random, uint64
 		l3[SLOT_EL0 + n] = PA(p->data_pages[n]) | PLAIN | DESC_XN | DESC_USER;
 	}
 	for (unsigned n = 0; n < SYSTEM_CODE_PAGES; n++) {
-		uint64_t pa = PA(p->code_pages[n]);
+		uint64_t pa = PA(p->code_pages[n]) | (p->guarded ? DESC_GP : 0);
 		l3[SLOT_CODE_EL1 + n] = pa | PLAIN | DESC_RO | DESC_UXN;
 		l3[SLOT_CODE_EL0 + n] = pa | PLAIN | DESC_RO | DESC_USER;
 		l3[SLOT_PATCH_EL1 + n] = pa | PLAIN | DESC_XN;
@@ -85,6 +96,9 @@ static void make_windows(struct system_program *p, struct random *random, uint64
 	l3[SLOT_DEVICE_EL0] = SYSTEM_DEVICE | PLAIN | DESC_XN | DESC_USER | ATTR(ATTR_DEVICE);
 	for (unsigned n = 0; n < SLOT_RANDOM_COUNT; n++) {
 		l3[SLOT_RANDOM + n] = system_random_page(p, random, process);
+	}
+	for (unsigned n = 0; n < SLOT_MOVING_COUNT; n++) {
+		l3[SLOT_MOVING + n] = system_random_moving(random, process);
 	}
 }
 
@@ -152,12 +166,14 @@ uint64_t system_tcr_random(struct random *random)
 	(0x30c50838u | 1 | 1 << 2 | 1 << 12 | 1 << 15 | 1 << 26) /* M, C, I, UCT, UCI              \
 								  */
 
-uint32_t system_sctlr_random(struct random *random)
+#define SCTLR_OFTEN                                                                                \
+	(3ull << 3 | 1ull << 9 | 1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 23 | 1ull << 27 |  \
+	 3ull << 30 | 3ull << 35)
+
+uint64_t system_sctlr_random(struct random *random)
 {
-	uint32_t sctlr = SCTLR_BASE;
-	sctlr ^= one_in(random, 2) ? 0
-				   : (uint32_t)random_next(random) &
-					     (3 << 3 | 1 << 9 | 1 << 14 | 1 << 15 | 1 << 23);
+	uint64_t sctlr = SCTLR_BASE | 1ull << 13 | 1ull << 27 | 3ull << 30; /* PAuth */
+	sctlr ^= one_in(random, 2) ? 0 : random_next(random) & SCTLR_OFTEN;
 	sctlr |= one_in(random, 8) ? 1 << 1 : 0;   /* A */
 	sctlr |= one_in(random, 16) ? 1 << 19 : 0; /* WXN */
 	return sctlr;
@@ -223,6 +239,7 @@ void system_make(struct system_program *p, const struct row_set *set, uint64_t s
 	memset(p, 0, sizeof(*p));
 	p->seed = random_next(&random);
 	p->interrupts = set->without_exclusives;
+	p->guarded = random_below(&random, 3) == 0;
 	shuffle(&random, p->code_pages, SYSTEM_CODE_PAGES, SYSTEM_CODE);
 	shuffle(&random, p->data_pages, SYSTEM_DATA_PAGES, SYSTEM_DATA);
 	make_control(p, &random);

@@ -174,7 +174,7 @@ static void write_vectors(uint8_t *ram)
 	memcpy((uint8_t *)words + CONTROL_OFFSET, control, sizeof(control));
 }
 
-struct system_machine *system_machine_create(bool interpreter, unsigned seconds)
+struct system_machine *system_machine_create(bool interpreter, bool features, unsigned seconds)
 {
 	struct error err = {0};
 	struct system_machine *m = calloc(1, sizeof(*m));
@@ -182,8 +182,12 @@ struct system_machine *system_machine_create(bool interpreter, unsigned seconds)
 		return NULL;
 	}
 	m->seconds = seconds;
-	struct engine_config config = {
-		.host_ops = &host_ops, .host = m, .vcpus = 1, .interp = interpreter};
+	struct engine_config config = {.host_ops = &host_ops,
+				       .host = m,
+				       .vcpus = 1,
+				       .interp = interpreter,
+				       .pauth = features,
+				       .bti = features};
 	m->ram = mmap(NULL, SYSTEM_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		      -1, 0);
 	m->engine = m->ram == MAP_FAILED ? NULL : soft_engine_create(&config, &err);
@@ -281,6 +285,7 @@ bool system_machine_load(struct system_machine *m, const struct system_program *
 {
 	memset(m->ram + SYSTEM_CODE * SYSTEM_PAGE, 0, SYSTEM_CODE_PAGES * SYSTEM_PAGE);
 	memcpy(m->ram + SYSTEM_TABLES * SYSTEM_PAGE, p->tables, sizeof(p->tables));
+	memcpy(m->ram + SYSTEM_MOVING * SYSTEM_PAGE, p->moving, sizeof(p->moving));
 	memcpy(m->ram + SYSTEM_DATA * SYSTEM_PAGE, p->data, sizeof(p->data));
 	for (unsigned n = 0; n < p->words; n++) {
 		*word_in_ram(m, p, n) = p->code[n];

@@ -4,12 +4,14 @@
  * and EL0
  *
  * Usage: test-system [--seed N] [--count INSTRUCTIONS] [--only NAME] [--case N] [--damage]
+ * [--features]
  *
  * How it works: both engines of a pair run the same program (system.h) from stop to stop; at each
  * their registers, system registers and what their devices saw are compared, at the end their
  * memory.  A program that makes a difference is reduced: words become NOPs for as long as it still
- * makes one.  With --damage one engine gets a program with a wrong word, and differences must be
- * found.
+ * makes one.  With --features the machines have pointer authentication and branch target
+ * identification.  With --damage one engine gets a program with a wrong word, and differences must
+ * be found.
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
@@ -29,7 +31,7 @@ struct options {
 	const char *only;
 	uint64_t seed, count;
 	int64_t single;
-	bool damage;
+	bool damage, features;
 };
 
 enum outcome { SAME, DIFFERENT, HANGS };
@@ -356,9 +358,13 @@ static void print_unseen(const struct test *test)
 
 static bool parse_options(struct options *options, int argc, char **argv)
 {
-	static const struct option table[] = {{"only", 1, NULL, 'o'},	{"seed", 1, NULL, 's'},
-					      {"count", 1, NULL, 'c'},	{"case", 1, NULL, 'n'},
-					      {"damage", 0, NULL, 'd'}, {0}};
+	static const struct option table[] = {{"only", 1, NULL, 'o'},
+					      {"seed", 1, NULL, 's'},
+					      {"count", 1, NULL, 'c'},
+					      {"case", 1, NULL, 'n'},
+					      {"damage", 0, NULL, 'd'},
+					      {"features", 0, NULL, 'f'},
+					      {0}};
 	int c;
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (c) {
@@ -367,6 +373,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
 		case 'c': options->count = strtoull(optarg, NULL, 0); break;
 		case 'n': options->single = strtoll(optarg, NULL, 0); break;
 		case 'd': options->damage = true; break;
+		case 'f': options->features = true; break;
 		default: return false;
 		}
 	}
@@ -379,13 +386,14 @@ int main(int argc, char **argv)
 	test.options.seed = (uint64_t)time(NULL);
 	if (!parse_options(&test.options, argc, argv)) {
 		fprintf(stderr, "usage: test-system [--seed N] [--count N] [--only NAME] [--case "
-				"N] [--damage]\n");
+				"N] [--damage] [--features]\n");
 		return 2;
 	}
 	unsigned rows = stream_choose_rows(&test.rows, test.options.only);
 	printf("seed %" PRIu64 ", %u rows of the tables\n", test.options.seed, rows);
 	for (unsigned n = 0; n < 2; n++) {
-		test.machines[n] = system_machine_create(n == 0, test.options.damage ? 1 : 10);
+		test.machines[n] = system_machine_create(n == 0, test.options.features,
+							 test.options.damage ? 1 : 10);
 	}
 	if (!test.machines[0] || !test.machines[1] || !rows) {
 		printf("FAIL: the comparison could not run\n");
