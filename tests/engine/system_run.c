@@ -25,6 +25,8 @@
 #define HVC  0xd4000002
 #define ERET 0xd69f03e0
 
+enum { INTERRUPTS = 10000 }; /* more of them on the way to a stop: a loop */
+
 struct system_machine {
 	struct engine *engine;
 	struct engine_vcpu *vcpu;
@@ -249,6 +251,7 @@ static bool is_interrupt(const struct system_machine *m)
 
 bool system_machine_run(struct system_machine *m)
 {
+	unsigned interrupts = 0;
 	set_deadline(m, time(NULL) + m->seconds);
 	do {
 		m->stopped = false;
@@ -256,9 +259,9 @@ bool system_machine_run(struct system_machine *m)
 		engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, false);
 		engine_vcpu_set_line(m->vcpu, ENGINE_FIQ, false);
 		m->interrupts += m->stopped && is_interrupt(m);
-	} while (m->stopped && is_interrupt(m));
+	} while (m->stopped && is_interrupt(m) && ++interrupts < INTERRUPTS);
 	set_deadline(m, 0);
-	return m->stopped;
+	return m->stopped && interrupts < INTERRUPTS;
 }
 
 /* Did the program leave the control registers alone? */

@@ -132,6 +132,7 @@ void jit_branch(struct jit_block *t)
 		jit_write(t, LINK, RCX);
 	}
 	jit_flags_save(t);
+	jit_vregs_clean(t);
 	go_displaced(t);
 	t->ended = true;
 }
