@@ -74,6 +74,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned share)
 	jit->at = jit->write;
 	jit_emit_stubs(jit);
 	jit->start = jit->at;
+	assert(jit->start - jit->write < JIT_STUB_ROOM);
 	forget_all(jit);
 	return jit;
 }
@@ -169,8 +170,7 @@ static void link_jump(struct cpu *cpu, const struct jit_page *page, unsigned n)
 {
 	struct jit *jit = cpu->jit;
 	if (cpu->jit_link && cpu->jit_link_page == page - jit->pool && cpu->jit_link_word == n) {
-		uint8_t *hole = jit->write + (cpu->jit_link - (uintptr_t)jit->code);
-		x86_patch(hole, jit->write + (page->entry[n] - (uintptr_t)jit->code));
+		jit_link(jit, page, n, jit->write + (cpu->jit_link - (uintptr_t)jit->code));
 	}
 	cpu->jit_link = 0;
 }
@@ -179,7 +179,7 @@ void jit_run(struct cpu *cpu, struct jit_page *page)
 {
 	struct jit *jit = cpu->jit;
 	unsigned n = cpu->pc % GUEST_PAGE / 4;
-	if (page->entry[n] == (uint32_t)(uintptr_t)jit->stubs.untranslated) {
+	if (!jit_is_translated(jit, page, n)) {
 		if (!has_room(jit)) {
 			jit_drop_all(cpu);
 			return; /* the run loop comes again, with a new page */

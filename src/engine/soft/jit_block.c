@@ -9,8 +9,6 @@
 #include "engine/soft/decode.h"
 #include "engine/soft/jit_priv.h"
 
-enum { INSN_ROOM = 512 };
-
 /* ----- guest registers ----- */
 
 static const int8_t pinned[] = {
@@ -129,11 +127,11 @@ static const struct jit_emitter *emitter_of(const struct jit_block *t, enum a64_
 }
 
 /* From this instruction on, are NZCV written before anyone can look at them? */
-static bool flags_are_dead(const struct jit_block *t)
+static bool flags_are_dead(struct jit_block *t)
 {
 	enum { FAR = 8 };
 	for (unsigned n = t->n; n < PAGE_INSNS && n < t->n + FAR; n++) {
-		enum a64_op op = a64_decode(__atomic_load_n(&t->page->words[n], __ATOMIC_RELAXED));
+		enum a64_op op = a64_decode(jit_word(t, n));
 		unsigned properties = emitter_of(t, op)->properties;
 		if (!(properties & JIT_PURE) || (properties & JIT_READS)) {
 			return false;
@@ -175,6 +173,17 @@ enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond)
 	return conditions[cond];
 }
 
+/* ----- what the block depends on ----- */
+
+uint32_t jit_word(struct jit_block *t, unsigned n)
+{
+	assert(n - t->first < JIT_BLOCK_WORDS);
+	for (unsigned next = t->first + t->word_count; next <= n; next++) {
+		t->words[t->word_count++] = __atomic_load_n(&t->page->words[next], __ATOMIC_RELAXED);
+	}
+	return t->words[n - t->first];
+}
+
 /* ----- late paths ----- */
 
 static struct jit_late *new_late(struct jit_block *t)
@@ -204,7 +213,8 @@ static void emit_handler_call(struct jit_block *t, struct x86 *x, unsigned recor
 {
 	t->jit->records[record].stop = stop;
 	x86_mov_imm(x, RSI, (uintptr_t)&t->jit->records[record]);
-	x86_call(x, t->jit->stubs.handler);
+	jit_note(t, JIT_RECORD, x->at - 4, record - t->first_record);
+	jit_call_stub(t, t->jit->stubs.handler);
 }
 
 /* The late path for this instruction from the current state: the last one if it is the same, or a new one. */
@@ -259,22 +269,32 @@ void jit_leave(struct jit_block *t, unsigned n)
 	jit_flags_save(t);
 	jit_vregs_clean(t);
 	x86_mov_imm(&t->x, RCX, n * 4);
-	x86_jmp(&t->x, t->jit->stubs.exit_offset);
+	jit_jmp_stub(t, t->jit->stubs.exit_offset);
 	t->ended = true;
 }
 
-/* Leave for word @n of this page, and have the rel32 at @hole linked to it if nothing else was to do. */
-static void emit_link(struct jit_block *t, const uint8_t *hole, unsigned n)
+/*
+ * Leave for word @n of this page, and have the rel32 at @hole, which leads here, linked to it if nothing else was to do; at
+ * once if it was translated before.
+ */
+static void emit_link(struct jit_block *t, uint8_t *hole, unsigned n)
 {
 	struct x86 *x = &t->x;
-	x86_mov_imm(x, RCX, n * 4);
 	if (n == PAGE_INSNS) {
-		x86_jmp(x, t->jit->stubs.exit_offset);
+		x86_mov_imm(x, RCX, n * 4);
+		jit_jmp_stub(t, t->jit->stubs.exit_offset);
 		return;
 	}
+	jit_note(t, JIT_LINK, hole, n);
+	jit_note(t, JIT_LANDING, x->at, 0);
+	x86_mov_imm(x, RCX, n * 4);
 	x86_mov_imm(x, RSI, (uint64_t)(t->page - t->jit->pool));
-	x86_mov_imm(x, RDX, (uintptr_t)(hole + x->bias));
-	x86_jmp(x, t->jit->stubs.link);
+	jit_note(t, JIT_PAGE, x->at - 4, 0);
+	x86_lea_near(x, RDX, hole + x->bias);
+	jit_jmp_stub(t, t->jit->stubs.link);
+	if (jit_is_translated(t->jit, t->page, n)) {
+		jit_link(t->jit, t->page, n, hole);
+	}
 }
 
 static void emit_slow(struct jit_block *t, const struct jit_late *late)
@@ -357,7 +377,7 @@ static bool never_continues(enum a64_op op)
 
 void jit_insn(struct jit_block *t)
 {
-	t->raw = __atomic_load_n(&t->page->words[t->n], __ATOMIC_RELAXED);
+	t->raw = jit_word(t, t->n);
 	t->op = a64_decode(t->raw);
 	t->i = (struct insn){.raw = t->raw, .offset = (uint16_t)(t->n * 4)};
 	decode_insn(t->cpu, &t->i);
@@ -376,25 +396,25 @@ void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
 	struct jit *jit = cpu->jit;
 	static _Thread_local struct jit_block block;
 	struct jit_block *t = &block;
-	*t = (struct jit_block){
-		.x = {.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write},
-		.cpu = cpu,
-		.jit = jit,
-		.page = page,
-		.n = first,
-		.flags_saved = true,
-	};
+	memset(t, 0, offsetof(struct jit_block, groups));
+	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write};
+	t->x.floor = x86_here(&t->x);
+	t->cpu = cpu;
+	t->jit = jit;
+	t->page = page;
+	t->first = t->n = first;
+	t->first_record = (unsigned)jit->records_used;
+	t->flags_saved = true;
 	memset(t->vregs.guest, -1, sizeof(t->vregs.guest));
 	page->entry[first] = (uint32_t)(uintptr_t)x86_here(&t->x);
 	page->has_code = true;
 	const uint8_t *limit = t->x.at + JIT_BLOCK_ROOM / 2;
-	uint32_t untranslated = (uint32_t)(uintptr_t)jit->stubs.untranslated;
 	do {
 		if (!jit_group(t)) {
 			jit_insn(t);
 			t->n++;
 		}
-	} while (!t->ended && t->n < PAGE_INSNS && page->entry[t->n] == untranslated &&
+	} while (!t->ended && t->n < PAGE_INSNS && !jit_is_translated(jit, page, t->n) &&
 		 t->n - first < JIT_BLOCK_INSNS && t->x.at < limit);
 	if (!t->ended) {
 		jit_go(t, t->n);

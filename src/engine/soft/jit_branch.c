@@ -2,7 +2,7 @@
 /*
  * jit_branch.c - translate branches
  *
- * How it works: a jump inside the page leads to its target's code, or to a late path that has it linked once the target was
+ * How it works: a jump inside the page leads to a late path, which has it linked to its target's code once that was
  * translated.  All others look the target's page up in the exec table and jump through the page's entries.
  * Every way back (in the page) and out of the page tests cpu->pending, so no loop misses it.
  * Threads: the vCPU thread.
@@ -11,24 +11,10 @@
 
 enum { LINK = 30, COND_ALWAYS = 14 };
 
-static const uint8_t *entry_of(const struct jit_block *t, unsigned n)
-{
-	uint32_t entry = t->page->entry[n];
-	return entry == (uint32_t)(uintptr_t)t->jit->stubs.untranslated ? NULL : (const uint8_t *)(uintptr_t)entry;
-}
-
 /* Jump, if @cc (-1: always), to word @n of this page. */
 static void jump_local(struct jit_block *t, int cc, unsigned n)
 {
-	const uint8_t *entry = entry_of(t, n);
-	if (entry && cc < 0) {
-		x86_jmp(&t->x, entry);
-	} else if (entry) {
-		x86_jcc(&t->x, (enum x86_cc)cc, entry);
-	} else {
-		uint8_t *hole = cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc);
-		jit_link_later(t, hole, n);
-	}
+	jit_link_later(t, cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc), n);
 }
 
 /* RCX has the target's page, RSI a copy of it, RDX the slot of the exec table: on to its entry at offset RCX (or @offset). */
@@ -36,7 +22,7 @@ static void enter_page(struct jit_block *t, int offset)
 {
 	struct x86 *x = &t->x;
 	x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct exec_entry, tag)));
-	x86_jcc(x, CC_NE, t->jit->stubs.exit_pc);
+	jit_jcc_stub(t, CC_NE, t->jit->stubs.exit_pc);
 	x86_rm(x, X_MOV, true, RDX, x86_at(RDX, offsetof(struct exec_entry, page)));
 	x86_rm(x, X_STORE, true, RSI, JIT_CPU(block_pc));
 	if (offset >= 0) {
@@ -58,10 +44,10 @@ static void find_slot(struct x86 *x)
 	x86_rm(x, X_ADD, true, RDX, JIT_CPU(jit_exec));
 }
 
-static void test_pending(struct x86 *x, const uint8_t *leave)
+static void test_pending(struct jit_block *t, const uint8_t *leave)
 {
-	x86_alu_imm_mem(x, ALU_CMP, false, JIT_CPU(pending), 0);
-	x86_jcc(x, CC_NE, leave);
+	x86_alu_imm_mem(&t->x, ALU_CMP, false, JIT_CPU(pending), 0);
+	jit_jcc_stub(t, CC_NE, leave);
 }
 
 /* To the address in RCX. */
@@ -70,7 +56,7 @@ static void go_indirect(struct jit_block *t)
 	struct x86 *x = &t->x;
 	jit_flags_save(t);
 	jit_vregs_clean(t);
-	test_pending(x, t->jit->stubs.exit_pc);
+	test_pending(t, t->jit->stubs.exit_pc);
 	find_slot(x);
 	x86_mov(x, true, RSI, RCX);
 	x86_alu_imm(x, ALU_AND, true, RSI, ~0xffc);
@@ -86,7 +72,7 @@ static void go_far(struct jit_block *t, int64_t offset)
 	jit_vregs_clean(t);
 	x86_rm(x, X_MOV, true, RCX, JIT_CPU(block_pc));
 	x86_alu_imm(x, ALU_ADD, true, RCX, (int32_t)offset); /* +-128 MiB */
-	test_pending(x, t->jit->stubs.exit_pc);
+	test_pending(t, t->jit->stubs.exit_pc);
 	find_slot(x);
 	x86_mov(x, true, RSI, RCX);
 	x86_alu_imm(x, ALU_AND, true, RSI, ~0xffc);
@@ -117,7 +103,7 @@ static void go_displaced(struct jit_block *t)
 		if (offset <= t->i.offset) {
 			x86_alu_imm_mem(&t->x, ALU_CMP, false, JIT_CPU(pending), 0);
 			x86_mov_imm(&t->x, RCX, (uint64_t)offset);
-			x86_jcc(&t->x, CC_NE, t->jit->stubs.exit_offset);
+			jit_jcc_stub(t, CC_NE, t->jit->stubs.exit_offset);
 		}
 		jit_go(t, (unsigned)offset / 4);
 	}

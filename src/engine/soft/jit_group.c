@@ -68,13 +68,13 @@ static bool is_harmless(uint32_t raw, enum a64_op op, unsigned base, int32_t *mo
 }
 
 /* The group that starts at word @first: instructions in it, 0 if it is not worth it. */
-static unsigned find_group(const struct jit_block *t, struct jit_group *g)
+static unsigned find_group(struct jit_block *t, struct jit_group *g)
 {
 	unsigned accesses = 0, count = 0;
 	int32_t delta = 0, low = INT32_MAX, high = INT32_MIN;
 	enum jit_access access = 0;
 	for (unsigned k = 0; k < GROUP_INSNS && t->n + k < PAGE_INSNS; k++) {
-		uint32_t raw = __atomic_load_n(&t->page->words[t->n + k], __ATOMIC_RELAXED);
+		uint32_t raw = jit_word(t, t->n + k);
 		enum a64_op op = a64_decode(raw);
 		struct member m;
 		int32_t moves;

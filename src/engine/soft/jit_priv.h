@@ -78,8 +78,20 @@ enum jit_flags {
 enum {
 	JIT_BLOCK_INSNS = 128,
 	JIT_BLOCK_ROOM = 128 * 1024,
+	JIT_BLOCK_WORDS = JIT_BLOCK_INSNS + 32, /* that it may look at */
 	JIT_HOLES = 6, /* jumps to one slow path */
 	JIT_XMM = 16,
+	JIT_NOTES = 2048,
+	JIT_STUB_ROOM = 4096, /* all stubs */
+};
+
+/* What in a block's code depends on where code, records and pages lie. */
+enum jit_note_kind {
+	JIT_STUB,    /* rel32 to what lies @target bytes behind the start of all code (the stubs are the same in each run) */
+	JIT_LINK,    /* rel32 to word @target of the page; if that is not translated, to the landing in the next note */
+	JIT_LANDING, /* no field: a place in the block */
+	JIT_RECORD,  /* imm32, address of the block's record @target */
+	JIT_PAGE,    /* imm32, index of the page */
 };
 
 /* Which guest register is in which XMM register at some point; see jit_vreg.c. */
@@ -117,7 +129,8 @@ struct jit_block {
 	struct cpu *cpu;
 	struct jit *jit;
 	struct jit_page *page;
-	unsigned n; /* index of the instruction in the page */
+	unsigned first, n; /* index of the first instruction in the page, and of this one */
+	unsigned first_record;
 	uint32_t raw;
 	enum a64_op op;
 	struct insn i; /* its operands as decode_insn() reads them */
@@ -133,9 +146,13 @@ struct jit_block {
 	bool in_group; /* RSI is the host address of the group's base register as it was first */
 	int32_t group_delta;
 	unsigned group_count;
+	unsigned late_count, word_count, note_count;
+	bool is_bound; /* there were too many notes: the code can not be moved */
+	/* Not cleared for each block. */
 	struct jit_group groups[JIT_BLOCK_INSNS / 2];
-	unsigned late_count;
 	struct jit_late late[JIT_BLOCK_INSNS * 4];
+	uint32_t words[JIT_BLOCK_WORDS]; /* of the page, from @first on, as they were read */
+	uint32_t notes[JIT_NOTES];
 };
 
 typedef void (*jit_emit_fn)(struct jit_block *t);
@@ -153,6 +170,35 @@ struct jit_emitter {
 };
 
 extern const struct jit_emitter jit_emitters[A64_OPS];
+
+/*
+ * ----- code that can be moved (jit_place.c) -----
+ *
+ * Blocks are kept on disk and placed elsewhere in another run.  So a block's code depends on nothing but the words that
+ * jit_word() gave (never read page->words: they may have changed since), the CPU's features, the engine's configuration and
+ * the host's features; and all that depends on where something lies is noted: what leads out of the block by the functions here,
+ * addresses as immediates by jit_note().  x86_rel32() refuses what leads out.  A unit test translates blocks at two
+ * places and compares them.
+ */
+
+/* Word @n of the page, as the whole block sees it: @n is from the block's first on, at most 15 behind its last one. */
+uint32_t jit_word(struct jit_block *t, unsigned n);
+/* The 4 bytes at @field (writable view) are to be changed when the block is placed. */
+void jit_note(struct jit_block *t, enum jit_note_kind kind, const uint8_t *field, unsigned target);
+void jit_jmp_stub(struct jit_block *t, const uint8_t *stub);
+void jit_jcc_stub(struct jit_block *t, enum x86_cc cc, const uint8_t *stub);
+void jit_call_stub(struct jit_block *t, const uint8_t *stub);
+
+static inline bool jit_is_translated(const struct jit *jit, const struct jit_page *page, unsigned n)
+{
+	return page->entry[n] != (uint32_t)(uintptr_t)jit->stubs.untranslated;
+}
+
+/* Let the rel32 at @hole (writable view) lead to word @n of @page, which is translated. */
+static inline void jit_link(struct jit *jit, const struct jit_page *page, unsigned n, uint8_t *hole)
+{
+	x86_patch(hole, jit->write + (page->entry[n] - (uintptr_t)jit->code));
+}
 
 /* ----- places of guest state ----- */
 

@@ -20,6 +20,7 @@
 struct x86 {
 	uint8_t *at, *end;
 	intptr_t bias;
+	const uint8_t *floor; /* x86_rel32() leads to nothing below: where the code that moves as one begins */
 };
 
 enum { X86_ROOM = 16 }; /* no instruction is longer */
@@ -456,11 +457,17 @@ static inline void x86_vshift(struct x86 *x, unsigned op, unsigned to, unsigned 
 
 /* ----- flow ----- */
 
-static inline void x86_rel32(struct x86 *x, const uint8_t *target)
+static inline void x86_rel32_anywhere(struct x86 *x, const uint8_t *target)
 {
 	intptr_t distance = target - (x86_here(x) + 4);
 	assert(distance == (int32_t)distance);
 	x86_u32(x, (uint32_t)distance);
+}
+
+static inline void x86_rel32(struct x86 *x, const uint8_t *target)
+{
+	assert(target >= x->floor);
+	x86_rel32_anywhere(x, target);
 }
 
 static inline void x86_jmp(struct x86 *x, const uint8_t *target)
@@ -534,6 +541,14 @@ static inline void x86_patch(uint8_t *hole, const uint8_t *target)
 static inline void x86_land(struct x86 *x, uint8_t *hole)
 {
 	x86_patch(hole, x->at);
+}
+
+/* lea reg, [rip + ...]: the address of @target, which lies near. */
+static inline void x86_lea_near(struct x86 *x, unsigned reg, const uint8_t *target)
+{
+	x86_opcode(x, X_LEA, true, reg, 0, 0, false);
+	x86_byte(x, (reg & 7) << 3 | 5);
+	x86_rel32(x, target);
 }
 
 /* LAHF, SAHF, CMC, STC. */
