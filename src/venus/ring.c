@@ -2,8 +2,7 @@
 /*
  * ring.c - a command ring in memory shared with the guest, and the thread that executes it
  *
- * How it works: see ring.h.  The thread spins for twice as long as work took to come the last time, if that was not long;
- * then it naps, then it sleeps.
+ * How it works: see ring.h.  The thread spins while gaps between commands are short, then it naps, then it sleeps.
  * Threads: ring_main() is the ring's; everything else any other.
  */
 #include "venus/ring.h"
@@ -24,8 +23,9 @@
 #include <time.h>
 
 enum {
-	RING_SPIN_MIN_NS = 2 * 1000,
-	RING_SPIN_MAX_NS = 100 * 1000,
+	RING_SPIN_HARD_NS = 10 * 1000, /* polled without asking whether others need the CPU */
+	RING_SPIN_MIN_NS = 10 * 1000,
+	RING_SPIN_MAX_NS = 200 * 1000,
 	RING_NAP_MIN_NS = 5 * 1000,
 	RING_NAP_MAX_NS = 100 * 1000,
 	RING_IDLE_MIN_NS = 50 * 1000,
@@ -129,24 +129,35 @@ static void ring_relax(void)
 #endif
 }
 
-/* Poll for @spin_ns.  True if there is work or the ring is over. */
+/*
+ * Poll for @spin_ns, soon yielding between looks: where a core is free that costs nothing, else whoever needs the CPU has it.
+ * True if there is work or the ring is over.
+ */
 static bool ring_spin(struct ring *ring, uint64_t start)
 {
-	do {
+	uint64_t gone = 0;
+	while (!ring_is_over(ring) && gone < ring->spin_ns) {
 		for (int i = 0; i < 32; i++) {
 			if (ring_has_work(ring)) {
 				return true;
 			}
 			ring_relax();
 		}
-	} while (loop_now_ns() - start < ring->spin_ns && !ring_is_over(ring));
+		if (gone > RING_SPIN_HARD_NS) {
+			sched_yield();
+		}
+		gone = loop_now_ns() - start;
+	}
 	return ring_has_work(ring);
 }
 
-/* Work came after @gap_ns without any: be there next time, if that is worth it. */
+/*
+ * Work came after @gap_ns without any.  A guest that waits for it sleeps much longer once it has polled for some time itself, so
+ * after one short gap all short gaps are polled through; after each long one half as long.
+ */
 static void ring_adapt_spin(struct ring *ring, uint64_t gap_ns)
 {
-	uint64_t spin = gap_ns < RING_SPIN_MAX_NS / 2 ? gap_ns * 2 : ring->spin_ns / 2;
+	uint64_t spin = gap_ns < RING_SPIN_MAX_NS ? RING_SPIN_MAX_NS : ring->spin_ns / 2;
 	ring->spin_ns = spin > RING_SPIN_MIN_NS ? spin : RING_SPIN_MIN_NS;
 }
 
