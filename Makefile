@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN = build-asan
 ARM64 = build-arm64
 
-.PHONY: all arm64 demo test test-long bench-cpu setup setup-test install clean
+.PHONY: all arm64 demo test test-long bench-cpu bench-gpu setup setup-test install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -33,6 +33,12 @@ test-long: setup-test $(BUILD)/.with-tests
 bench-cpu: setup all
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
 	@python3 tests/perf/bench_cpu.py $(BUILD) --lines "$(LINES)" --rounds $(or $(ROUNDS),3) $(ARGS)
+
+# Vulkan through oriel-gpu and in the guest beside the host's own driver, in turn: LINES=group,group ROUNDS=n.
+bench-gpu: setup-test $(BUILD)/.with-tests
+	@ninja -C $(BUILD)
+	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
+	@python3 tests/perf/bench_gpu.py $(BUILD) --lines "$(LINES)" --rounds $(or $(ROUNDS),3) $(ARGS)
 
 setup:
 	@tools/setup

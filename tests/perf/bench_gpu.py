@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Vulkan through Oriel beside the same work on the host's driver itself, in turn.
+
+usage: bench_gpu.py BUILD [--lines start,sync,memory,record,pipeline,draw,scene,two] [--rounds N] [--no-guest]
+
+Each round runs vkbench natively, through `oriel-gpu --vtest` and in the guest, one after the other; medians of the rounds are shown.
+Ratios say how fast Oriel is: 1 is the host's own speed, 0.5 half of it.  Samples are kept in BUILD/bench/gpu.json.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "images"), str(ROOT / "tests/wire"), str(ROOT / "tests/guest"), str(ROOT / "tests")]
+import aptroot  # noqa: E402
+import guest as guest_image  # noqa: E402
+
+GROUPS = ("start", "sync", "memory", "record", "pipeline", "draw")
+RATES = ("/s", "k/s", "MB/s", "fps")
+SCENE_FRAMES = 60
+
+
+def parse(text):
+    """{name: (unit, value)} of vkbench's output."""
+    return {m.group(1): (m.group(2), float(m.group(3))) for m in re.finditer(r"^([a-z0-9A-Z-]+) (\S+) ([0-9.]+)\s*$", text, re.M)}
+
+
+def cpu_s(pid):
+    """CPU seconds of a process and its children that are alive."""
+    total = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(entry.name) == pid or int(fields[1]) == pid:
+                total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def children(pid):
+    """Processes that @pid started."""
+    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    return [int(p) for p in out.split()]
+
+
+def anonymous_mib(pid):
+    """Memory of a process that is neither a file's nor shared: without code and without blobs."""
+    return int(re.search(r"^RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) / 1024
+
+
+class Host:
+    """The host's own driver."""
+
+    name = "native"
+
+    def __init__(self, build):
+        self.bench, self.scene = build / "tests/perf/gpu/vkbench", build / "images/vkscene/vkscene"
+
+    def run(self, *command):
+        """Output of a program."""
+        return subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True, timeout=600).stdout
+
+    def lines(self, groups):
+        """What vkbench says, and the scene, and two programs at once."""
+        found = parse(self.run(self.bench, *[g for g in groups if g in GROUPS])) if set(groups) & set(GROUPS) else {}
+        if "scene" in groups:
+            found["vkscene"] = ("/s", json.loads(self.run(self.scene, "--frames", SCENE_FRAMES).splitlines()[-1])["fps"])
+        if "two" in groups:
+            outputs = []
+            threads = [threading.Thread(target=lambda: outputs.append(parse(self.run(self.bench, "draw")))) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            found["two-triangles"] = ("/s", sum(o["triangle-256x256"][1] for o in outputs))
+        return found
+
+
+class Vtest(Host):
+    """Mesa's Venus driver on this machine, served by oriel-gpu."""
+
+    name = "vtest"
+
+    def __init__(self, build):
+        super().__init__(build)
+        os.environ["ORIEL_BUILD"] = str(build)
+        import mesa  # noqa: PLC0415
+        import venus  # noqa: PLC0415
+        venus.BUILD, venus.SERVER = build, build / "oriel-gpu"
+        self.mesa, self.server = mesa.Mesa(), venus.Server()
+        self.server.__enter__()
+
+    def run(self, *command):
+        return self.mesa.run(self.server.path, *[str(c) for c in command], timeout=600)
+
+    def close(self):
+        self.server.__exit__(None, None, None)
+
+    def idle(self):
+        """(CPU milliseconds in a second, private MiB beyond the driver's own) of the server while a program does nothing."""
+        own = subprocess.Popen([str(self.bench), "hold"], stdout=subprocess.PIPE, text=True)
+        program = self.mesa.start(self.server.path, str(self.bench), "hold")
+        try:
+            for each in (own, program):
+                while not each.stdout.readline().startswith("device"):
+                    pass
+            time.sleep(1)
+            start = cpu_s(self.server.process.pid)
+            time.sleep(5)
+            used = (cpu_s(self.server.process.pid) - start) / 5 * 1000
+            return used, (max(map(anonymous_mib, children(self.server.process.pid))) - anonymous_mib(own.pid))
+        finally:
+            for each in (own, program):
+                each.kill()
+                each.communicate()
+
+
+def guest_lines(build, groups):
+    """The same in the guest; vkbench comes on a disk of its own, since the image is the demo's."""
+    import vm  # noqa: PLC0415
+    vm.BUILD, vm.ORIEL, vm.IMAGE = build, build / "oriel", build / "guest"
+    disk = build / "bench/vkbench.img"
+    program = build / "bench/vkbench"
+    disk.write_bytes(program.read_bytes() + bytes(-program.stat().st_size % 4096))
+    wanted = " ".join(g for g in groups if g in GROUPS)
+    script = "dd if=/dev/vdc of=/tmp/vkbench bs=4096 2>/dev/null; chmod +x /tmp/vkbench\n"
+    script += f"/tmp/vkbench {wanted}\n" if wanted else ""
+    script += f"/usr/lib/oriel/vkscene --frames {SCENE_FRAMES}\n" if "scene" in groups else ""
+    script += "/tmp/vkbench draw >/tmp/a & /tmp/vkbench draw >/tmp/b; wait; sed -n 's/triangle-256x256/two/p' /tmp/a /tmp/b\n" \
+        if "two" in groups else ""
+    result = vm.run("--cpus", "2", "--disk", f"{disk},ro", gpu="shared", memory="2G", script=script, limit_s=900)
+    console = result.console.replace("\r", "")
+    found = parse(console)
+    scene = re.search(r'^\{.*"fps":([0-9.]+)', console, re.M)
+    if scene:
+        found["vkscene"] = ("/s", float(scene.group(1)))
+    two = re.findall(r"^two /s ([0-9.]+)", console, re.M)
+    found.pop("two", None)
+    if len(two) == 2:
+        found["two-triangles"] = ("/s", sum(map(float, two)))
+    if not found:
+        raise SystemExit(f"bench_gpu: error: the guest measured nothing:\n{console[-800:]}")
+    return found
+
+
+def compile_for_guest(build):
+    """vkbench for arm64, linked against the loader in the guest's packages."""
+    apt = aptroot.AptRoot(guest_image.SUITE, guest_image.ARCH)
+    apt.update()
+    root = build / "bench/arm64"
+    if not (root / "done").exists():
+        aptroot.unpack(apt.download(["libvulkan1"], guest_image.EXCLUDE), root)
+        (root / "done").touch()
+    source, headers = ROOT / "tests/perf/gpu", build / "tests/perf/gpu"
+    guest_image.run("aarch64-linux-gnu-gcc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-I", source, "-I", headers, "-I", ROOT / "images/vkscene",
+                    "-idirafter", "/usr/include", *sorted(source.glob("*.c")), ROOT / "images/vkscene/gpu.c", "-L",
+                    root / "usr/lib/aarch64-linux-gnu", "-l:libvulkan.so.1", "-Wl,--unresolved-symbols=ignore-in-shared-libs",
+                    "-o", build / "bench/vkbench", what="compile vkbench for arm64")
+
+
+def ratio(unit, value, base):
+    """Speed against @base."""
+    return (value / base if unit in RATES else base / value) if value and base else 0
+
+
+def show(samples, machines):
+    """The table."""
+    names = list(dict.fromkeys(n for s in samples["native"] for n in s))
+    print(f"{'line':24}{'unit':>6}" + "".join(f"{m:>12}" for m in machines) + "".join(f"{m + ' x':>10}" for m in machines[1:])
+          + ("   guest/vtest" if "guest" in machines else ""))
+    for name in names:
+        middle = {m: statistics.median([s[name][1] for s in samples[m] if name in s] or [0]) for m in machines}
+        unit = samples["native"][0][name][0]
+        line = f"{name:24}{unit:>6}" + "".join(f"{middle[m]:12.2f}" for m in machines)
+        line += "".join(f"{ratio(unit, middle[m], middle['native']):10.2f}" for m in machines[1:])
+        if "guest" in machines and "vtest" in machines:
+            line += f"{ratio(unit, middle['guest'], middle['vtest']):14.2f}"
+        print(line)
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build", type=Path)
+    parser.add_argument("--lines", default="")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-guest", action="store_true")
+    options = parser.parse_args()
+    build = options.build.resolve()
+    groups = options.lines.split(",") if options.lines else [*GROUPS, "scene", "two"]
+    (build / "bench").mkdir(exist_ok=True)
+    host, vtest = Host(build), Vtest(build)
+    samples = {"native": [], "vtest": []}
+    try:
+        if not options.no_guest:
+            compile_for_guest(build)
+            samples["guest"] = []
+        for number in range(options.rounds):
+            print(f"  round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+            samples["native"].append(host.lines(groups))
+            samples["vtest"].append(vtest.lines(groups))
+            if "guest" in samples:
+                samples["guest"].append(guest_lines(build, groups))
+        idle, memory = vtest.idle()
+    finally:
+        vtest.close()
+    show(samples, list(samples))
+    print(f"idle server: {idle:.1f} ms of CPU time a second; {memory:.1f} MiB of a context beyond the driver's own memory and blobs")
+    (build / "bench/gpu.json").write_text(json.dumps(samples, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
