@@ -34,7 +34,8 @@ void board_press_power_key(struct board *board)
 	loop_timer_set(board->key_timer, loop_now_ns() + BOARD_KEY_PRESS_NS);
 }
 
-static int board_create_devices(struct board *board, const struct board_config *config)
+/* The board's own interrupt controller, unless the engine has one. */
+static int board_create_gic(struct board *board, const struct board_config *config)
 {
 	const struct gicv3_config gic_config = {
 		.vcpus = config->vcpus,
@@ -45,11 +46,26 @@ static int board_create_devices(struct board *board, const struct board_config *
 		.cpu_ops = config->cpu_ops,
 		.cpu_opaque = config->cpu_opaque,
 	};
-	board->gic = gicv3_create(&gic_config);
-	if (!board->gic) {
-		return -ENOMEM;
+	board->irq_chip = config->irq_chip;
+	if (!board->irq_chip) {
+		board->gic = gicv3_create(&gic_config);
+		if (!board->gic) {
+			return -ENOMEM;
+		}
+		board->irq_chip = gicv3_irq_chip(board->gic);
 	}
-	struct irq_chip *chip = gicv3_irq_chip(board->gic);
+	board->v2m = (struct gicv2m){board->irq_chip, BOARD_V2M_BASE, GICV3_FIRST_SPI + BOARD_SPI_MSI,
+				     BOARD_MSI_COUNT};
+	return 0;
+}
+
+static int board_create_devices(struct board *board, const struct board_config *config)
+{
+	int rc = board_create_gic(board, config);
+	if (rc < 0) {
+		return rc;
+	}
+	struct irq_chip *chip = board->irq_chip;
 	board->uart = pl011_create((struct irq_line){chip, BOARD_SPI_UART}, config->serial,
 				   config->serial_opaque);
 	board->rtc = pl031_create(config->loop, pl031_host_clock, (struct irq_line){chip, BOARD_SPI_RTC});
@@ -67,7 +83,7 @@ static int board_map_devices(struct board *board, unsigned vcpus)
 		const char *name;
 	} map[] = {
 		{BOARD_GICD_BASE, GICV3_DIST_BYTES, &gicv3_dist_ops, board->gic, "gicd"},
-		{BOARD_V2M_BASE, GICV3_V2M_BYTES, &gicv3_v2m_ops, board->gic, "gicv2m"},
+		{BOARD_V2M_BASE, GICV2M_BYTES, &gicv2m_ops, &board->v2m, "gicv2m"},
 		{BOARD_GICR_BASE, (uint64_t)vcpus * GICV3_REDIST_BYTES, &gicv3_redist_ops, board->gic, "gicr"},
 		{BOARD_UART_BASE, 0x1000, &pl011_ops, board->uart, "pl011"},
 		{BOARD_RTC_BASE, 0x1000, &pl031_ops, board->rtc, "pl031"},
@@ -75,6 +91,9 @@ static int board_map_devices(struct board *board, unsigned vcpus)
 		{BOARD_PCI_IO, BOARD_PCI_IO_LEN, &no_ports_ops, board, "pci-io"},
 	};
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+		if (!map[i].device) {
+			continue; /* the engine has the interrupt controller */
+		}
 		int rc = bus_add(board->bus, map[i].base, map[i].len, map[i].ops, map[i].device, map[i].name);
 		if (rc < 0) {
 			return rc;
@@ -86,7 +105,7 @@ static int board_map_devices(struct board *board, unsigned vcpus)
 static void board_unmap_devices(struct board *board)
 {
 	bus_remove(board->bus, BOARD_GICD_BASE, board->gic);
-	bus_remove(board->bus, BOARD_V2M_BASE, board->gic);
+	bus_remove(board->bus, BOARD_V2M_BASE, &board->v2m);
 	bus_remove(board->bus, BOARD_GICR_BASE, board->gic);
 	bus_remove(board->bus, BOARD_UART_BASE, board->uart);
 	bus_remove(board->bus, BOARD_RTC_BASE, board->rtc);
@@ -128,5 +147,7 @@ void board_reset(struct board *board)
 	pl011_reset(board->uart);
 	pl031_reset(board->rtc);
 	pl061_reset(board->gpio);
-	gicv3_reset(board->gic);
+	if (board->gic) {
+		gicv3_reset(board->gic);
+	}
 }

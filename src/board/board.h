@@ -11,6 +11,7 @@
 
 #include "base/loop.h"
 #include "bus/bus.h"
+#include "devices/gicv2m.h"
 #include "devices/gicv3.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
@@ -51,7 +52,8 @@ struct board_config {
 	unsigned vcpus;
 	struct bus *bus;   /* borrowed, outlives the board */
 	struct loop *loop; /* borrowed, outlives the board */
-	const struct gicv3_cpu_ops *cpu_ops;
+	struct irq_chip *irq_chip; /* the engine's interrupt controller, borrowed; NULL: the board has its own */
+	const struct gicv3_cpu_ops *cpu_ops; /* for its own */
 	void *cpu_opaque;
 	const struct pl011_backend *serial;
 	void *serial_opaque;
@@ -59,7 +61,9 @@ struct board_config {
 
 struct board {
 	struct bus *bus;
-	struct gicv3 *gic;
+	struct gicv3 *gic;	  /* NULL: the engine has one */
+	struct irq_chip *irq_chip; /* that one, or the engine's */
+	struct gicv2m v2m;
 	struct pl011 *uart;
 	struct pl031 *rtc;
 	struct pl061 *gpio;

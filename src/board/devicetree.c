@@ -155,7 +155,7 @@ static void write_gic(struct fdt_writer *w, unsigned vcpus)
 	w_begin_at(w, "v2m", BOARD_V2M_BASE);
 	w_string(w, "compatible", "arm,gic-v2m-frame");
 	w_flag(w, "msi-controller");
-	w_reg(w, BOARD_V2M_BASE, GICV3_V2M_BYTES);
+	w_reg(w, BOARD_V2M_BASE, GICV2M_BYTES);
 	w_cells(w, "phandle", PHANDLE_V2M);
 	w_end(w);
 	w_end(w);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "engine/kvm/probe.h"
 #include "vmm/broker.h"
 
 #include <fcntl.h>
@@ -66,16 +67,16 @@ static void doctor_host(void)
 	say("memory", "%lu MiB, %lu MiB available", memory_mib("MemTotal"), memory_mib("MemAvailable"));
 }
 
+static void say_text(const char *what, const char *text)
+{
+	say(what, "%s", text);
+}
+
 static void doctor_engines(void)
 {
 	puts("CPU engines (--engine)");
-	say("soft", "yes: the built-in interpreter, runs everywhere");
-#if defined(__aarch64__)
-	say("kvm", access("/dev/kvm", R_OK | W_OK) == 0 ? "present on this host, but this version has no KVM engine yet"
-							: "no /dev/kvm that this user may open");
-#else
-	say("kvm", "no: KVM of this architecture can not run Arm guests");
-#endif
+	say("soft", "yes: built in, runs everywhere");
+	kvm_report(say_text);
 }
 
 /* Starts `oriel-gpu --probe`; returns what it prints as JSON, or NULL.  The caller owns the reference. */

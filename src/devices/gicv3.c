@@ -5,6 +5,7 @@
  * How it works: see gicv3_priv.h.  Registers are in gicv3_mmio.c and gicv3_icc.c.
  * Threads: see gicv3.h.
  */
+#include "devices/gicv2m.h"
 #include "devices/gicv3_priv.h"
 
 #include <assert.h>
@@ -150,7 +151,7 @@ static void gicv3_send_msi(struct irq_chip *chip, uint64_t address, uint32_t dat
 	const struct gicv3_config *config = &gic->config;
 	uint64_t first = GICV3_FIRST_SPI + config->v2m_first_spi;
 	LOCKED(&gic->lock);
-	if (address != config->v2m_base + 0x40 || data < first || data - first >= config->v2m_spi_count) {
+	if (address != config->v2m_base + GICV2M_SETSPI || data < first || data - first >= config->v2m_spi_count) {
 		gic->counters.msis_dropped++;
 		return;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gicv3.h - Arm GICv3 interrupt controller with a GICv2m frame for MSIs, for engines without one of their own
+ * gicv3.h - Arm GICv3 interrupt controller that takes MSIs of a GICv2m frame, for engines without one of their own
  *
  * One security state (GICD_CTLR.DS = 1), affinity routing always on, system register CPU interface, 5 bits of priority,
  * no LPIs, no 1-of-N routing.  Group 1 interrupts drive the IRQ input of a vCPU, group 0 the FIQ input.
@@ -21,7 +21,6 @@ enum {
 	GICV3_FIRST_SPI = 32,
 	GICV3_DIST_BYTES = 0x10000,
 	GICV3_REDIST_BYTES = 0x20000, /* each vCPU */
-	GICV3_V2M_BYTES = 0x1000,
 };
 
 struct gicv3;
@@ -74,7 +73,6 @@ bool gicv3_icc_write(struct gicv3 *gic, unsigned vcpu, uint32_t reg, uint64_t va
 /* MMIO frames; the device argument of each is the struct gicv3. */
 extern const struct bus_ops gicv3_dist_ops;   /* GICV3_DIST_BYTES */
 extern const struct bus_ops gicv3_redist_ops; /* GICV3_REDIST_BYTES x vCPUs */
-extern const struct bus_ops gicv3_v2m_ops;    /* GICV3_V2M_BYTES */
 
 void gicv3_counters(struct gicv3 *gic, struct gicv3_counters *out);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gicv3_mmio.c - memory-mapped frames: distributor, redistributors, GICv2m
+ * gicv3_mmio.c - memory-mapped frames: distributor, redistributors
  *
  * How it works: registers from 0x80 to 0xcff are the same in the distributor (blocks 1 and up) and in a redistributor's second
  * frame (block 0), so they share one pair of functions.
@@ -21,8 +21,6 @@ enum {
 	GICR_TYPER_HIGH = 0x000c,
 	GICR_WAKER = 0x0014,
 	GICR_SGI_FRAME = 0x10000,
-	V2M_TYPER = 0x008,
-	V2M_SETSPI = 0x040,
 };
 
 /* Registers with one bit an interrupt, 0x80 bytes each. */
@@ -297,34 +295,3 @@ static void redist_write(void *device, uint64_t offset, unsigned size, uint64_t 
 }
 
 const struct bus_ops gicv3_redist_ops = {redist_read, redist_write};
-
-/* ----- GICv2m: one frame that turns writes into SPIs ----- */
-
-static uint32_t v2m_read_lane(void *device, uint64_t offset, uint32_t mask)
-{
-	const struct gicv3_config *config = &((struct gicv3 *)device)->config;
-	if (offset == V2M_TYPER) {
-		return (GICV3_FIRST_SPI + config->v2m_first_spi) << 16 | config->v2m_spi_count;
-	}
-	return 0;
-}
-
-static void v2m_write_lane(void *device, uint64_t offset, uint32_t mask, uint32_t value)
-{
-	struct gicv3 *gic = device;
-	if (offset == V2M_SETSPI && mask & 0xff) {
-		gic->chip.ops->send_msi(&gic->chip, gic->config.v2m_base + V2M_SETSPI, value, 0);
-	}
-}
-
-static uint64_t v2m_read(void *device, uint64_t offset, unsigned size)
-{
-	return lanes_read(device, offset, size, v2m_read_lane);
-}
-
-static void v2m_write(void *device, uint64_t offset, unsigned size, uint64_t value)
-{
-	lanes_write(device, offset, size, value, v2m_write_lane);
-}
-
-const struct bus_ops gicv3_v2m_ops = {v2m_read, v2m_write};

@@ -11,8 +11,11 @@
 #define ORIEL_ENGINE_ENGINE_H
 
 #include "base/error.h"
+#include "bus/irq.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct engine;
@@ -62,8 +65,10 @@ struct engine_host {
 	 * reset vCPUs that do not run (CPU_ON).
 	 */
 	void (*hypercall)(void *host, unsigned vcpu, uint64_t x[8]);
-	/* Level of one of the vCPU's own timers changed. */
+	/* Level of one of the vCPU's own timers changed.  For engines without their own interrupt controller. */
 	void (*timer_line)(void *host, unsigned vcpu, enum engine_ppi ppi, bool level);
+	/* The guest asked the engine's own firmware (struct engine: has_firmware) for power-off or @reset. */
+	void (*system_end)(void *host, unsigned vcpu, bool reset);
 };
 
 struct engine_config {
@@ -72,6 +77,7 @@ struct engine_config {
 	unsigned vcpus;
 	bool interp;	 /* soft: interpret only, never translate */
 	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
+	uint32_t psci_version; /* of has_firmware engines: major << 16 | minor */
 	bool pauth, bti; /* show FEAT_PAuth / FEAT_BTI to the guest; default off */
 };
 
@@ -83,10 +89,25 @@ enum engine_exit {
 
 struct engine_ops;
 
+/* Where the interrupt controller of an engine that has one shall be: a GICv3, MSIs as writes of INTIDs. */
+struct engine_gic_config {
+	uint64_t dist, redist; /* GPAs of the frames */
+	unsigned spis;	       /* multiple of 32 */
+	uint64_t msi_address;  /* GPA that messages are written to */
+	unsigned msi_first, msi_count; /* INTIDs of messages */
+};
+
 /* Base of every engine. */
 struct engine {
 	const struct engine_ops *ops;
+	/*
+	 * It answers PSCI itself: all vCPUs run from the start, and those that were reset with pc ENGINE_OFF sleep
+	 * until the guest starts them.
+	 */
+	bool has_firmware;
 };
+
+#define ENGINE_OFF UINT64_MAX
 
 struct engine_ops {
 	const char *name;
@@ -107,6 +128,12 @@ struct engine_ops {
 			       uint64_t *pstate);
 	bool (*vcpu_set_key)(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high);
 	bool (*vcpu_set_diversified)(struct engine_vcpu *vcpu, unsigned levels);
+	/* Optional, for engines with their own interrupt controller. */
+	struct irq_chip *(*gic_create)(struct engine *engine, const struct engine_gic_config *config,
+				       struct error *err);
+	void (*gic_reset)(struct engine *engine);
+	/* Optional: writes of a guest that only wake someone. */
+	void (*doorbell)(struct engine *engine, uint64_t gpa, int fd, bool on);
 };
 struct engine_vcpu {
 	struct engine *engine;
@@ -115,6 +142,19 @@ struct engine_vcpu {
 
 /* The built-in interpreter (src/engine/soft).  NULL and @err on failure. */
 struct engine *soft_engine_create(const struct engine_config *config, struct error *err) MUST_CHECK;
+
+#if defined(__aarch64__) && defined(__linux__)
+#define ENGINE_HAS_KVM 1
+/* Linux's KVM (src/engine/kvm).  NULL and @err on failure, which says what is missing. */
+struct engine *kvm_engine_create(const struct engine_config *config, struct error *err) MUST_CHECK;
+#else
+#define ENGINE_HAS_KVM 0
+static inline struct engine *MUST_CHECK kvm_engine_create(const struct engine_config *config, struct error *err)
+{
+	error_set(err, -EOPNOTSUPP, "KVM can not run Arm guests on a host of another architecture");
+	return NULL;
+}
+#endif
 
 /* Accepts NULL.  No vCPU may be running. */
 static inline void engine_destroy(struct engine *engine)
@@ -165,7 +205,37 @@ static inline struct engine_vcpu *MUST_CHECK engine_vcpu_create(struct engine *e
 	return engine->ops->vcpu_create(engine, index, mpidr, err);
 }
 
-/* Reset to EL1h, MMU off, DAIF masked, with @pc and x0 = @x0.  Only while that vCPU does not run. */
+/*
+ * The engine's interrupt controller, owned by it; before the first vCPU.  NULL without filling @err: the engine has none, the
+ * host_ops' ICC registers and timer lines are used.
+ */
+static inline struct irq_chip *MUST_CHECK engine_gic_create(struct engine *engine,
+							    const struct engine_gic_config *config,
+							    struct error *err)
+{
+	return engine->ops->gic_create ? engine->ops->gic_create(engine, config, err) : NULL;
+}
+
+/* System reset of the engine's interrupt controller, if it has one.  No vCPU may be running. */
+static inline void engine_gic_reset(struct engine *engine)
+{
+	if (engine->ops->gic_reset) {
+		engine->ops->gic_reset(engine);
+	}
+}
+
+/*
+ * @on: let writes of up to 8 bytes at @gpa signal the eventfd @fd (borrowed until off) without leaving the engine, where it can.
+ * Where not, they go on to mmio_write().  Any thread.
+ */
+static inline void engine_doorbell(struct engine *engine, uint64_t gpa, int fd, bool on)
+{
+	if (engine->ops->doorbell) {
+		engine->ops->doorbell(engine, gpa, fd, on);
+	}
+}
+
+/* Reset to EL1h, MMU off, DAIF masked, with @pc and x0 = @x0 (or off: ENGINE_OFF, has_firmware).  Only while that vCPU does not run. */
 static inline void engine_vcpu_reset(struct engine_vcpu *vcpu, uint64_t pc, uint64_t x0)
 {
 	vcpu->engine->ops->vcpu_reset(vcpu, pc, x0);

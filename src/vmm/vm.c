@@ -131,6 +131,7 @@ static int step_board(struct vm *vm, struct error *err)
 		.vcpus = vm->config->cpus,
 		.bus = vm->bus,
 		.loop = vm->control,
+		.irq_chip = vm->irq_chip,
 		.cpu_ops = &vm_gic_cpu_ops,
 		.cpu_opaque = vm,
 		.serial = &console_backend,
@@ -143,40 +144,11 @@ static int step_board(struct vm *vm, struct error *err)
 	return rc;
 }
 
-static int step_engine(struct vm *vm, struct error *err)
-{
-	const struct gmem_region *ram = gmem_region(vm->gmem, 0);
-	const struct engine_config config = {
-		.host_ops = &vm_engine_host,
-		.host = vm,
-		.vcpus = vm->config->cpus,
-		.interp = vm->config->soft_interp,
-		.isv_strict = vm->config->soft_isv_strict,
-		.pauth = vm->config->cpu == CONFIG_CPU_MAX,
-		.bti = vm->config->cpu == CONFIG_CPU_MAX,
-	};
-	if (vm->config->engine == CONFIG_ENGINE_KVM) {
-		return error_set(err, -ENOTSUP, "--engine kvm: this version has no KVM engine; use --engine soft");
-	}
-	vm->engine = soft_engine_create(&config, err);
-	if (!vm->engine) {
-		return -EINVAL;
-	}
-	int rc = engine_map_ram(vm->engine, ram->gpa, ram->len, ram->hva, false, err);
-	for (unsigned i = 0; rc == 0 && i < vm->config->cpus; i++) {
-		vm->cpu[i].vm = vm;
-		vm->cpu[i].index = i;
-		vm->cpu[i].vcpu = engine_vcpu_create(vm->engine, i, gicv3_affinity(i) | UINT64_C(1) << 31, err);
-		rc = vm->cpu[i].vcpu ? 0 : -EINVAL;
-	}
-	return rc;
-}
-
 static int step_pci(struct vm *vm, struct error *err)
 {
 	const struct pci_host_config config = {
 		.bus = vm->bus,
-		.irq = gicv3_irq_chip(vm->board.gic),
+		.irq = vm->board.irq_chip,
 		.ecam = {BOARD_PCI_ECAM, BOARD_PCI_ECAM_LEN},
 		.memory32 = {BOARD_PCI_MEM32, BOARD_PCI_MEM32_LEN},
 		.memory64 = {BOARD_PCI_MEM64, BOARD_PCI_MEM64_LEN},
@@ -206,8 +178,8 @@ static int step_timers(struct vm *vm, struct error *err)
 static int vm_assemble(struct vm *vm, struct error *err)
 {
 	static int (*const steps[])(struct vm *vm, struct error *err) = {
-		step_memory, vm_load,	      step_loops,      step_console,  step_board,
-		step_engine, step_pci,	      vm_create_disks, vm_create_rng, vm_create_hvc,
+		step_memory, vm_load,	      step_loops,      step_console,  vm_create_engine,
+		step_board,  step_pci,	      vm_create_disks, vm_create_rng, vm_create_hvc,
 		vm_create_display, vm_create_gpu, vm_create_net, vm_create_passthrough, step_timers,
 	};
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -264,8 +236,8 @@ void vm_destroy(struct vm *vm)
 	screenshot_destroy(vm->screenshot);
 	display_destroy(vm->display);
 	console_destroy(vm->console);
-	engine_destroy(vm->engine);
 	board_finish(&vm->board);
+	engine_destroy(vm->engine);
 	bus_destroy(vm->bus);
 	broker_unwatch(vm->broker);
 	loop_destroy(vm->device_loop);
@@ -314,6 +286,7 @@ static int vm_reboot(struct vm *vm, struct error *err)
 	atomic_fetch_add(&vm->resets, 1);
 	pci_host_reset(vm->pci);
 	board_reset(&vm->board);
+	engine_gic_reset(vm->engine);
 	return vm_load(vm, err);
 }
 

@@ -47,6 +47,11 @@ static void host_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool
 	gicv3_set_ppi(((struct vm *)host)->board.gic, vcpu, ppi, level);
 }
 
+static void host_system_end(void *host, unsigned vcpu, bool reset)
+{
+	vm_finish_with(host, reset ? VM_RESET : VM_POWERED_OFF);
+}
+
 const struct engine_host vm_engine_host = {
 	.mmio_read = host_mmio_read,
 	.mmio_write = host_mmio_write,
@@ -54,6 +59,7 @@ const struct engine_host vm_engine_host = {
 	.icc_write = host_icc_write,
 	.hypercall = host_hypercall,
 	.timer_line = host_timer_line,
+	.system_end = host_system_end,
 };
 
 static void gic_set_line(void *opaque, unsigned vcpu, enum engine_line line, bool level)
@@ -98,13 +104,8 @@ static enum psci_affinity power_affinity(void *opaque, unsigned target)
 	return vm->cpu[target].power;
 }
 
-static void power_system_end(void *opaque, unsigned vcpu, bool reset)
-{
-	struct vm *vm = opaque;
-	vm_finish_with(vm, reset ? VM_RESET : VM_POWERED_OFF);
-}
 
-const struct psci_ops vm_psci_ops = {power_cpu_on, power_cpu_off, power_affinity, power_system_end};
+const struct psci_ops vm_psci_ops = {power_cpu_on, power_cpu_off, power_affinity, host_system_end};
 
 static void vm_kick_all(struct vm *vm)
 {
@@ -149,7 +150,9 @@ static bool vm_cpu_park(struct vm_cpu *cpu)
 		cpu->running = true;
 	}
 	if (starts) {
-		gicv3_reset_cpu(vm->board.gic, cpu->index);
+		if (vm->board.gic) {
+			gicv3_reset_cpu(vm->board.gic, cpu->index);
+		}
 		engine_vcpu_reset(cpu->vcpu, cpu->entry, cpu->context);
 	}
 	return true;
@@ -215,9 +218,23 @@ void vm_cpus_pause(struct vm *vm)
 	}
 }
 
+/* An engine with firmware of its own starts and stops vCPUs itself: all of them are handed to it before one runs. */
+static void vm_cpus_hand_over_locked(struct vm *vm)
+{
+	if (vm->cpu[0].power != PSCI_AFFINITY_ON_PENDING || !vm->engine->has_firmware) {
+		return;
+	}
+	for (unsigned i = 0; i < vm->config->cpus; i++) {
+		struct vm_cpu *cpu = &vm->cpu[i];
+		engine_vcpu_reset(cpu->vcpu, i == 0 ? cpu->entry : ENGINE_OFF, cpu->context);
+		cpu->power = PSCI_AFFINITY_ON;
+	}
+}
+
 void vm_cpus_resume(struct vm *vm)
 {
 	LOCKED(&vm->lock);
+	vm_cpus_hand_over_locked(vm);
 	vm->paused = vm->has_end; /* asked to end meanwhile */
 	pthread_cond_broadcast(&vm->changed);
 }

@@ -57,6 +57,8 @@ struct vm {
 	struct console *console;
 	struct board board;
 	struct engine *engine;
+	struct irq_chip *irq_chip; /* of the engine; NULL: the board has its own */
+	char engine_why[512];	   /* why this engine was taken */
 	struct smccc smccc;
 	struct display *display;
 	struct screenshot *screenshot;
@@ -95,6 +97,11 @@ void vm_cpus_resume(struct vm *vm);
 void vm_cpus_finish(struct vm *vm);
 /* The VM is to end with @end, unless something more final was said before.  Any thread. */
 void vm_finish_with(struct vm *vm, enum vm_end end);
+
+/* ----- vm_engine.c ----- */
+
+/* Choose the engine (--engine), with RAM, interrupt controller and vCPUs. */
+int vm_create_engine(struct vm *vm, struct error *err) MUST_CHECK;
 
 /* ----- vm_devices.c: the devices of --disk, --net, --rng, --hvc, --gpu and --display ----- */
 

@@ -2,7 +2,7 @@
 /*
  * vm_stats.c - the counters of a VM as JSON
  *
- * Keys: name, run_s, resets, hypercalls {function id: calls, others}, interrupts {acks, sgis, msis, msis_dropped},
+ * Keys: name, engine, run_s, resets, hypercalls {function id: calls, others}, interrupts {acks, sgis, msis, msis_dropped},
  * gpu {driver, api_version, contexts [...], ...} if it has one.
  * Threads: after vm_run().
  */
@@ -12,9 +12,13 @@
 #include <errno.h>
 #include <jansson.h>
 
+/* Of the board's own interrupt controller: engines do not count for us. */
 static json_t *stats_of_interrupts(struct vm *vm)
 {
-	struct gicv3_counters c;
+	struct gicv3_counters c = {0};
+	if (!vm->board.gic) {
+		return json_object();
+	}
 	gicv3_counters(vm->board.gic, &c);
 	return json_pack("{s:I, s:I, s:I, s:I}", "acks", (json_int_t)c.acks, "sgis", (json_int_t)c.sgis, "msis",
 			 (json_int_t)c.msis, "msis_dropped", (json_int_t)c.msis_dropped);
@@ -64,8 +68,8 @@ static json_t *stats_of_gpu(struct vm *vm)
 int vm_write_stats(struct vm *vm, const char *path, struct error *err)
 {
 	double run_s = (double)(loop_now_ns() - vm->started_ns) / 1e9;
-	json_t *root = json_pack("{s:s, s:f, s:i, s:o, s:o}", "name",
-				 vm->config->name ? vm->config->name : "vm", "run_s", run_s, "resets",
+	json_t *root = json_pack("{s:s, s:s, s:f, s:i, s:o, s:o}", "name",
+				 vm->config->name ? vm->config->name : "vm", "engine", vm->engine->ops->name, "run_s", run_s, "resets",
 				 (int)atomic_load(&vm->resets), "interrupts", stats_of_interrupts(vm),
 				 "hypercalls", stats_of_hypercalls(vm));
 	if (root && vm->gpu) {

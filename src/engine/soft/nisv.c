@@ -131,7 +131,8 @@ static bool split(struct access *s)
 static bool is_the_fault(const struct access *s, uint64_t fault_gpa)
 {
 	for (unsigned n = 0; n < s->count; n++) {
-		if (fault_gpa - s->parts[n].gpa < s->parts[n].size) {
+		const struct part *part = &s->parts[n];
+		if (fault_gpa == NISV_ANY_GPA ? !part->host : fault_gpa - part->gpa < part->size) {
 			return true;
 		}
 	}

@@ -25,6 +25,9 @@ enum nisv_result {
 	NISV_UNDECODED, /* not understood: a synchronous external abort was taken */
 };
 
+/* The address that faulted is not known: any access that touches a device will do. */
+#define NISV_ANY_GPA UINT64_MAX
+
 /*
  * The load or store at @pc wanted the device at @fault_gpa (any byte of the access).  cpu->pc
  * becomes the next instruction's, or that of the exception's vector.

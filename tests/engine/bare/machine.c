@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/own.h"
 #include "board/smccc.h"
+#include "devices/gicv2m.h"
 #include "devices/gicv3.h"
 #include "engine/engine.h"
 
@@ -27,6 +28,7 @@ struct machine {
 	struct engine *engine;
 	struct engine_vcpu *vcpu;
 	struct gicv3 *gic; /* NULL without --gic */
+	struct gicv2m v2m;
 	struct smccc smccc;
 	uint8_t *ram;
 	char name[128], comments[8192];
@@ -72,7 +74,7 @@ static const struct frame *find_frame(const struct machine *m, uint64_t gpa)
 {
 	static const struct frame frames[] = {
 		{GICD, GICV3_DIST_BYTES, &gicv3_dist_ops},
-		{V2M, GICV3_V2M_BYTES, &gicv3_v2m_ops},
+		{V2M, GICV2M_BYTES, &gicv2m_ops},
 		{GICR, GICV3_REDIST_BYTES, &gicv3_redist_ops},
 	};
 	for (unsigned n = 0; m->gic && n < sizeof(frames) / sizeof(frames[0]); n++) {
@@ -81,6 +83,11 @@ static const struct frame *find_frame(const struct machine *m, uint64_t gpa)
 		}
 	}
 	return NULL;
+}
+
+static void *frame_device(struct machine *m, const struct frame *frame)
+{
+	return frame->ops == &gicv2m_ops ? (void *)&m->v2m : m->gic;
 }
 
 static void drive_line(struct machine *m, bool level)
@@ -98,7 +105,7 @@ static bool on_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint
 	struct machine *m = host;
 	const struct frame *frame = find_frame(m, gpa);
 	if (frame) {
-		*value = frame->ops->read(m->gic, gpa - frame->base, size);
+		*value = frame->ops->read(frame_device(m, frame), gpa - frame->base, size);
 		return true;
 	}
 	switch (gpa - DEVICE) {
@@ -121,7 +128,7 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 	struct error err = {0};
 	const struct frame *frame = find_frame(m, gpa);
 	if (frame) {
-		frame->ops->write(m->gic, gpa - frame->base, size, value);
+		frame->ops->write(frame_device(m, frame), gpa - frame->base, size, value);
 		return true;
 	}
 	switch (gpa - DEVICE) {
@@ -265,6 +272,7 @@ static int set_up(struct machine *m, const struct options *options, struct error
 		.vcpus = 1, .spis = 256, .v2m_base = V2M, .v2m_first_spi = MSI_SPI, .v2m_spi_count = 64,
 		.cpu_ops = &cpu_ops, .cpu_opaque = m};
 	m->gic = gicv3_create(&gic_config);
+	m->v2m = (struct gicv2m){m->gic ? gicv3_irq_chip(m->gic) : NULL, V2M, 32 + MSI_SPI, 64};
 	return m->gic ? 0 : error_set(err, -1, "interrupt controller");
 }
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.c - KVM behind engine.h, and what this host's KVM offers
+ *
+ * Threads: as engine.h says for each call.
+ */
+#include "base/log.h"
+#include "base/own.h"
+#include "engine/kvm/kvm.h"
+#include "engine/kvm/probe.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* What the engine can not do without. */
+static const struct {
+	int capability;
+	const char *what;
+} needed[] = {
+	{KVM_CAP_USER_MEMORY, "memory slots"},
+	{KVM_CAP_ONE_REG, "single registers"},
+	{KVM_CAP_ARM_PSCI_0_2, "PSCI"},
+	{KVM_CAP_DEVICE_CTRL, "devices in the kernel"},
+	{KVM_CAP_IRQFD, "interrupts by eventfd"},
+	{KVM_CAP_IMMEDIATE_EXIT, "immediate exits (Linux 4.13)"},
+};
+
+static int check(struct kvm_engine *engine, struct error *err)
+{
+	if (ioctl(engine->dev, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+		return error_set(err, -ENOTSUP, "this is no KVM that programs of today can use");
+	}
+	for (size_t n = 0; n < sizeof(needed) / sizeof(needed[0]); n++) {
+		if (ioctl(engine->dev, KVM_CHECK_EXTENSION, needed[n].capability) <= 0) {
+			return error_set(err, -ENOTSUP, "KVM of this kernel lacks %s",
+					 needed[n].what);
+		}
+	}
+	int bits = ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+	if (bits > 0 && bits < KVM_IPA_BITS) {
+		return error_set(
+			err, -ENOTSUP,
+			"KVM of this host has guest addresses of %d bits; the board needs %d", bits,
+			KVM_IPA_BITS);
+	}
+	return 0;
+}
+
+static int check_features(struct kvm_engine *engine, struct error *err)
+{
+	if (engine->config.pauth &&
+	    (ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_ADDRESS) <= 0 ||
+	     ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_GENERIC) <= 0)) {
+		return error_set(
+			err, -ENOTSUP,
+			"this host's CPU has no pointer authentication, which --cpu max shows");
+	}
+	return 0;
+}
+
+/* Calls that our firmware answers, not the kernel's; older kernels answer NOT_SUPPORTED to them. */
+static bool forward_calls(struct kvm_engine *engine)
+{
+	const struct kvm_smccc_filter filter = {.base = 0xc1000000,
+						.nr_functions = 0x10000,
+						.action = KVM_SMCCC_FILTER_FWD_TO_USER};
+	const struct kvm_device_attr attr = {.group = KVM_ARM_VM_SMCCC_CTRL,
+					     .attr = KVM_ARM_VM_SMCCC_FILTER,
+					     .addr = (uintptr_t)&filter};
+	return ioctl(engine->vm, KVM_SET_DEVICE_ATTR, &attr) == 0;
+}
+
+static bool ask_for_undescribed(struct kvm_engine *engine)
+{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_ARM_NISV_TO_USER};
+	return ioctl(engine->vm, KVM_ENABLE_CAP, &cap) == 0;
+}
+
+static int create_vm(struct kvm_engine *engine, struct error *err)
+{
+	engine->dev = kvm_open(err);
+	if (engine->dev < 0) {
+		return engine->dev;
+	}
+	int rc = check(engine, err);
+	rc = rc < 0 ? rc : check_features(engine, err);
+	if (rc < 0) {
+		return rc;
+	}
+	engine->vm = ioctl(engine->dev, KVM_CREATE_VM, 0ul); /* type 0: 40 bits of guest address */
+	if (engine->vm < 0) {
+		return error_errno(err, "KVM can not make a VM");
+	}
+	int len = ioctl(engine->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (len < (int)sizeof(struct kvm_run)) {
+		return error_set(err, -EINVAL, "KVM's vCPUs have no shared page");
+	}
+	engine->run_len = (size_t)len;
+	engine->has_nisv = ask_for_undescribed(engine);
+	engine->forwards = engine->config.pauth && forward_calls(engine);
+	return 0;
+}
+
+/* A signal that only makes system calls return. */
+static void nothing(int number)
+{
+}
+
+static int catch_kicks(struct error *err)
+{
+	struct sigaction action = {.sa_handler = nothing};
+	return sigaction(SIGUSR1, &action, NULL) < 0 ? error_errno(err, "signal for kicks") : 0;
+}
+
+static void kvm_set_line(struct engine_vcpu *vcpu, enum engine_line line, bool level)
+{
+	/* Its own interrupt controller drives the vCPU. */
+}
+
+/* The kernel has no such state to offer. */
+static bool kvm_set_diversified(struct engine_vcpu *vcpu, unsigned levels)
+{
+	return false;
+}
+
+static void kvm_destroy(struct engine *base)
+{
+	struct kvm_engine *engine = kvm_engine(base);
+	engine_destroy(engine->helper);
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		kvm_vcpu_destroy(engine->vcpus[n]);
+	}
+	kvm_gic_destroy(&engine->gic);
+	own_close(&engine->vm);
+	own_close(&engine->dev);
+	kvm_window_finish(&engine->window);
+	pthread_mutex_destroy(&engine->assist_lock);
+	free(engine);
+}
+
+static const struct engine_ops kvm_ops = {
+	.name = "KVM",
+	.destroy = kvm_destroy,
+	.map_ram = kvm_map_ram,
+	.window_place = kvm_window_place,
+	.window_map = kvm_window_map,
+	.window_unmap = kvm_window_unmap,
+	.vcpu_create = kvm_vcpu_create,
+	.vcpu_reset = kvm_vcpu_reset,
+	.run = kvm_vcpu_run,
+	.vcpu_kick = kvm_vcpu_kick,
+	.vcpu_set_line = kvm_set_line,
+	.vcpu_registers = kvm_vcpu_registers,
+	.vcpu_set_key = kvm_vcpu_set_key,
+	.vcpu_set_diversified = kvm_set_diversified,
+	.gic_create = kvm_gic_create,
+	.gic_reset = kvm_gic_reset,
+	.doorbell = kvm_doorbell,
+};
+
+struct engine *kvm_engine_create(const struct engine_config *config, struct error *err)
+{
+	if (!config->vcpus || config->vcpus > KVM_MOST_VCPUS) {
+		error_set(err, -EINVAL, "the KVM engine has 1 to %d CPUs, not %u", KVM_MOST_VCPUS,
+			  config->vcpus);
+		return NULL;
+	}
+	struct kvm_engine *engine = calloc(1, sizeof(*engine));
+	if (!engine) {
+		error_set(err, -ENOMEM, "no memory for the CPU engine");
+		return NULL;
+	}
+	engine->base = (struct engine){.ops = &kvm_ops, .has_firmware = true};
+	engine->config = *config;
+	engine->dev = engine->vm = engine->gic.fd = -1;
+	pthread_mutex_init(&engine->window.lock, NULL);
+	pthread_mutex_init(&engine->gic.lock, NULL);
+	pthread_mutex_init(&engine->assist_lock, NULL);
+	if (create_vm(engine, err) < 0 || catch_kicks(err) < 0) {
+		kvm_destroy(&engine->base);
+		return NULL;
+	}
+	return &engine->base;
+}

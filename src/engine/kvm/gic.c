@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gic.c - KVM's GICv3, as devices see an interrupt controller
+ *
+ * How it works: a line is one call into the kernel when its level changes.  A message is a write to
+ * an eventfd which the kernel turns into a pulse of the shared interrupt (GSI n is shared interrupt
+ * n, the kernel's default routing); it is made when the interrupt is first used. Threads: lines and
+ * messages from any thread.
+ */
+#include "base/log.h"
+#include "base/own.h"
+#include "engine/kvm/kvm.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { GICD_CTLR = 0, BLOCK_LINES = 32, REDIST_SGI = 0x10000 };
+
+static struct kvm_engine *engine_of(struct kvm_gic *gic)
+{
+	return (struct kvm_engine *)((char *)gic - offsetof(struct kvm_engine, gic));
+}
+
+static int set_attr(const struct kvm_gic *gic, uint32_t group, uint64_t attr, const void *value)
+{
+	const struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)value};
+	return ioctl(gic->fd, KVM_SET_DEVICE_ATTR, &a) < 0 ? -errno : 0;
+}
+
+/* ----- what devices do ----- */
+
+static void gic_set_line(struct irq_chip *chip, unsigned line, bool level)
+{
+	struct kvm_gic *gic = (struct kvm_gic *)chip;
+	atomic_ulong *word = &gic->levels[line / 64];
+	unsigned long bit = 1ul << line % 64;
+	unsigned long before = level ? atomic_fetch_or(word, bit) : atomic_fetch_and(word, ~bit);
+	if (!(before & bit) == !level) {
+		return;
+	}
+	const struct kvm_irq_level request = {
+		.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (KVM_FIRST_INTID + line),
+		.level = level};
+	if (ioctl(engine_of(gic)->vm, KVM_IRQ_LINE, &request) < 0) {
+		log_limited(LOG_WARN, "KVM: interrupt line %u: %s", line, strerror(errno));
+	}
+}
+
+/* The eventfd of message @n; -1 if there can be none. */
+static int bind_message(struct kvm_gic *gic, unsigned n)
+{
+	LOCKED(&gic->lock);
+	if (atomic_load(&gic->msi[n])) {
+		return atomic_load(&gic->msi[n]) - 1;
+	}
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	const struct kvm_irqfd bind = {.fd = (uint32_t)fd,
+				       .gsi = gic->config.msi_first - KVM_FIRST_INTID + n};
+	if (fd < 0 || ioctl(engine_of(gic)->vm, KVM_IRQFD, &bind) < 0) {
+		log_limited(LOG_WARN, "KVM: message interrupt %u: %s", n, strerror(errno));
+		own_close(&fd);
+		return -1;
+	}
+	atomic_store(&gic->msi[n], fd + 1);
+	return fd;
+}
+
+static void gic_send_msi(struct irq_chip *chip, uint64_t address, uint32_t data,
+			 uint16_t requester_id)
+{
+	struct kvm_gic *gic = (struct kvm_gic *)chip;
+	const struct engine_gic_config *config = &gic->config;
+	unsigned n = data - config->msi_first;
+	if (address != config->msi_address || data < config->msi_first || n >= config->msi_count) {
+		atomic_fetch_add(&gic->msis_dropped, 1);
+		return;
+	}
+	int fd = atomic_load(&gic->msi[n]) - 1;
+	fd = fd < 0 ? bind_message(gic, n) : fd;
+	if (fd >= 0) {
+		(void)!write(fd, &(uint64_t){1}, sizeof(uint64_t));
+	}
+}
+
+/* ----- life ----- */
+
+static int place_frames(struct kvm_gic *gic, unsigned vcpus)
+{
+	/* count | base | index, Linux Documentation/virt/kvm/devices/arm-vgic-v3.rst */
+	uint64_t region = (uint64_t)vcpus << 52 | gic->config.redist;
+	uint32_t lines = KVM_FIRST_INTID + gic->config.spis;
+	int rc = set_attr(gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &lines);
+	if (rc == 0) {
+		rc = set_attr(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
+			      &gic->config.dist);
+	}
+	if (rc == 0) {
+		rc = set_attr(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
+			      &region);
+	}
+	return rc;
+}
+
+struct irq_chip *kvm_gic_create(struct engine *base, const struct engine_gic_config *config,
+				struct error *err)
+{
+	static const struct irq_chip_ops ops = {gic_set_line, gic_send_msi};
+	struct kvm_engine *engine = kvm_engine(base);
+	struct kvm_gic *gic = &engine->gic;
+	struct kvm_create_device create = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+	gic->chip.ops = &ops;
+	gic->config = *config;
+	if (config->msi_count > KVM_MOST_MSIS || config->spis > 64 * 16) {
+		error_set(err, -EINVAL, "KVM: too many interrupts");
+		return NULL;
+	}
+	if (ioctl(engine->vm, KVM_CREATE_DEVICE, &create) < 0) {
+		error_errno(err, "KVM has no GICv3 on this host, which the board needs");
+		return NULL;
+	}
+	gic->fd = (int)create.fd;
+	int rc = place_frames(gic, engine->config.vcpus);
+	if (rc < 0) {
+		error_set(err, rc, "KVM: can not place the GICv3: %s", strerror(-rc));
+		return NULL;
+	}
+	return &gic->chip;
+}
+
+int kvm_gic_start(struct kvm_engine *engine, struct error *err)
+{
+	int rc =
+		set_attr(&engine->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+	return rc < 0 ? error_set(err, rc, "KVM: can not start the GICv3: %s", strerror(-rc)) : 0;
+}
+
+void kvm_gic_destroy(struct kvm_gic *gic)
+{
+	for (unsigned n = 0; n < KVM_MOST_MSIS; n++) {
+		int fd = atomic_load(&gic->msi[n]) - 1;
+		own_close(&fd);
+	}
+	own_close(&gic->fd);
+	pthread_mutex_destroy(&gic->lock);
+}
+
+/* ----- reset ----- */
+
+static void put(const struct kvm_gic *gic, uint32_t group, uint64_t attr, uint32_t value)
+{
+	(void)set_attr(gic, group, attr, &value);
+}
+
+/* The 32 interrupts of one block: off, not pending, not active, priority 0, level. */
+static void reset_block(const struct kvm_gic *gic, uint32_t group, uint64_t frame, unsigned block)
+{
+	put(gic, group, frame + 0x180 + block * 4, UINT32_MAX); /* ICENABLER */
+	put(gic, group, frame + 0x200 + block * 4, 0); /* ISPENDR: sets all bits as written */
+	put(gic, group, frame + 0x380 + block * 4, UINT32_MAX); /* ICACTIVER */
+	put(gic, group, frame + 0x080 + block * 4, 0);		/* IGROUPR */
+	for (unsigned n = 0; n < 8; n++) {
+		put(gic, group, frame + 0x400 + block * 32 + n * 4, 0); /* IPRIORITYR */
+	}
+	for (unsigned n = block ? 0 : 1; n < 2; n++) {
+		put(gic, group, frame + 0xc00 + block * 8 + n * 4, 0); /* ICFGR */
+	}
+}
+
+static void reset_cpu(const struct kvm_gic *gic, uint64_t mpidr)
+{
+	static const uint32_t regs[] = {
+		ENGINE_SYSREG(3, 0, 4, 6, 0),	/* ICC_PMR_EL1 */
+		ENGINE_SYSREG(3, 0, 12, 8, 3),	/* ICC_BPR0_EL1 */
+		ENGINE_SYSREG(3, 0, 12, 8, 4),	/* ICC_AP0R0_EL1 */
+		ENGINE_SYSREG(3, 0, 12, 9, 0),	/* ICC_AP1R0_EL1 */
+		ENGINE_SYSREG(3, 0, 12, 12, 3), /* ICC_BPR1_EL1 */
+		ENGINE_SYSREG(3, 0, 12, 12, 6), /* ICC_IGRPEN0_EL1 */
+		ENGINE_SYSREG(3, 0, 12, 12, 7), /* ICC_IGRPEN1_EL1 */
+	};
+	const uint64_t zero = 0;
+	for (size_t n = 0; n < sizeof(regs) / sizeof(regs[0]); n++) {
+		(void)set_attr(gic, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, mpidr << 32 | regs[n], &zero);
+	}
+	reset_block(gic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, mpidr << 32 | REDIST_SGI, 0);
+}
+
+void kvm_gic_reset(struct engine *base)
+{
+	struct kvm_engine *engine = kvm_engine(base);
+	const struct kvm_gic *gic = &engine->gic;
+	put(gic, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_CTLR, 0);
+	for (unsigned block = 1; block <= gic->config.spis / BLOCK_LINES; block++) {
+		reset_block(gic, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, block);
+	}
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		/* Aff3 to Aff0 in 32 bits; vCPU n's affinity is as the board made it, and as KVM
+		 * does */
+		reset_cpu(gic, (uint64_t)(n / 16) << 8 | n % 16);
+	}
+}

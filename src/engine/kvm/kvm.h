@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm.h - the KVM engine's objects (arm64 Linux hosts)
+ *
+ * How it works: KVM has the CPUs, the interrupt controller, the timers and PSCI; what leaves it are
+ * accesses to devices, the end of the system, and what it can not describe.  See docs/engines.md.
+ * Threads: fields of a vCPU belong to its thread unless marked.
+ */
+#ifndef ORIEL_ENGINE_KVM_KVM_H
+#define ORIEL_ENGINE_KVM_KVM_H
+
+#include "engine/engine.h"
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+	KVM_MOST_VCPUS = 64,
+	KVM_MOST_MSIS = 512,
+	KVM_FIRST_INTID = 32, /* of shared interrupts */
+	KVM_IPA_BITS = 40,    /* what the board's memory map needs */
+};
+
+/* Newer than the oldest kernel headers that we build with. */
+#ifndef KVM_ARM_VM_SMCCC_CTRL
+#define KVM_ARM_VM_SMCCC_CTRL	0
+#define KVM_ARM_VM_SMCCC_FILTER 0
+enum { KVM_SMCCC_FILTER_FWD_TO_USER = 2 };
+struct kvm_smccc_filter {
+	uint32_t base, nr_functions;
+	uint8_t action, pad[15];
+};
+#endif
+
+/* Counters of what left the kernel. */
+struct kvm_exits {
+	atomic_ulong mmio_reads, mmio_writes, undescribed, faults, calls, signals;
+};
+
+struct kvm_vcpu {
+	struct engine_vcpu base;
+	struct kvm_engine *engine;
+	int fd;
+	struct kvm_run *run; /* shared with the kernel */
+	struct kvm_vcpu_init init;
+	struct kvm_exits exits;
+
+	pthread_mutex_t lock; /* guards the two below */
+	bool running;
+	pthread_t thread;
+	atomic_bool kicked; /* any thread */
+};
+
+/* The GPU window: one reserved range behind one memory slot; only mapped pages can be accessed. */
+struct kvm_window {
+	pthread_mutex_t lock; /* guards all below */
+	uint64_t gpa, len;    /* ~0: nowhere; 0: none */
+	uint8_t *hva;
+};
+
+struct kvm_gic {
+	struct irq_chip chip;
+	int fd; /* -1: none */
+	struct engine_gic_config config;
+	atomic_ulong levels[16];       /* of the lines, a bit each; any thread */
+	pthread_mutex_t lock;	       /* guards making of the descriptors below */
+	atomic_int msi[KVM_MOST_MSIS]; /* eventfd bound to the interrupt, plus one; 0: none yet */
+	atomic_ulong msis_dropped;
+};
+
+struct kvm_engine {
+	struct engine base;
+	struct engine_config config;
+	int dev, vm; /* /dev/kvm, the VM */
+	size_t run_len;
+	unsigned slots;
+	struct kvm_gic gic;
+	struct kvm_window window;
+	struct kvm_vcpu *vcpus[KVM_MOST_VCPUS];
+	unsigned vcpu_count;
+	bool has_nisv; /* undescribed accesses come out */
+	bool forwards; /* vendor calls come out */
+
+	pthread_mutex_t assist_lock; /* guards the helper's state */
+	struct engine *helper; /* a built-in engine with the same memory, made when first needed */
+	struct engine_vcpu *helpers[KVM_MOST_VCPUS];
+	struct {
+		uint64_t gpa, len;
+		void *hva;
+	} ram[8];
+	unsigned rams;
+};
+
+static inline struct kvm_engine *kvm_engine(struct engine *engine)
+{
+	return (struct kvm_engine *)engine; /* base is the first member */
+}
+
+static inline struct kvm_vcpu *kvm_vcpu(struct engine_vcpu *vcpu)
+{
+	return (struct kvm_vcpu *)vcpu;
+}
+
+/* ----- vcpu.c ----- */
+
+struct engine_vcpu *kvm_vcpu_create(struct engine *engine, unsigned index, uint64_t mpidr,
+				    struct error *err);
+/* Accepts NULL. */
+void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
+void kvm_vcpu_reset(struct engine_vcpu *vcpu, uint64_t pc, uint64_t x0);
+enum engine_exit kvm_vcpu_run(struct engine_vcpu *vcpu);
+void kvm_vcpu_kick(struct engine_vcpu *vcpu);
+void kvm_vcpu_registers(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp, uint64_t *pc,
+			uint64_t *pstate);
+bool kvm_vcpu_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high);
+/* 0 or negative errno; @id as KVM_GET_ONE_REG wants it, @to as large as it says. */
+int kvm_get(const struct kvm_vcpu *vcpu, uint64_t id, void *to);
+int kvm_set(const struct kvm_vcpu *vcpu, uint64_t id, const void *from);
+/* A field of struct kvm_regs: 64 bits, at the byte offset @at. */
+uint64_t kvm_core_id(size_t at);
+/* A system register; @reg is ENGINE_SYSREG(). */
+uint64_t kvm_sysreg_id(uint32_t reg);
+
+/* ----- exits.c: what a vCPU left the kernel for ----- */
+
+/* After KVM_RUN returned 0.  False: the engine can not go on, reported. */
+bool kvm_handle_exit(struct kvm_vcpu *vcpu) MUST_CHECK;
+/* After KVM_RUN failed with @error other than EINTR. */
+bool kvm_handle_failure(struct kvm_vcpu *vcpu, int error) MUST_CHECK;
+
+/* ----- assist.c: accesses done by hand, with the built-in engine's help ----- */
+
+/* @fault_gpa: what the kernel says, or ~0 for any address in the GPU window.  False: not done; @why
+ * says what. */
+bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why) MUST_CHECK;
+
+/* ----- gic.c ----- */
+
+struct irq_chip *kvm_gic_create(struct engine *engine, const struct engine_gic_config *config,
+				struct error *err);
+/* All vCPUs exist now. */
+int kvm_gic_start(struct kvm_engine *engine, struct error *err) MUST_CHECK;
+void kvm_gic_reset(struct engine *engine);
+void kvm_gic_destroy(struct kvm_gic *gic);
+
+/* ----- memory.c ----- */
+
+int kvm_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
+		struct error *err);
+int kvm_window_place(struct engine *engine, uint64_t gpa, uint64_t len, struct error *err);
+int kvm_window_map(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
+		   struct error *err);
+void kvm_window_unmap(struct engine *engine, uint64_t offset, uint64_t len);
+/* True if [gpa, gpa + size) is in the window now. */
+bool kvm_window_has(struct kvm_engine *engine, uint64_t gpa, unsigned size);
+void kvm_window_finish(struct kvm_window *window);
+void kvm_doorbell(struct engine *engine, uint64_t gpa, int fd, bool on);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm_engine.c - which CPU engine runs the VM, and what it is given
+ *
+ * Threads: the caller's of vm_create().
+ */
+#include "base/log.h"
+#include "vmm/vm_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static struct engine *create_soft(struct vm *vm, const char *why, struct error *err)
+{
+	const struct vm_config *c = vm->config;
+	const struct engine_config config = {
+		.host_ops = &vm_engine_host,
+		.host = vm,
+		.vcpus = c->cpus,
+		.interp = c->soft_interp,
+		.isv_strict = c->soft_isv_strict,
+		.pauth = c->cpu == CONFIG_CPU_MAX,
+		.bti = c->cpu == CONFIG_CPU_MAX,
+	};
+	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);
+	return soft_engine_create(&config, err);
+}
+
+static struct engine *create_kvm(struct vm *vm, const char *why, struct error *err)
+{
+	const struct vm_config *c = vm->config;
+	const struct engine_config config = {
+		.host_ops = &vm_engine_host,
+		.host = vm,
+		.vcpus = c->cpus,
+		.psci_version = c->psci_version,
+		.pauth = c->cpu == CONFIG_CPU_MAX,
+		.bti = c->cpu == CONFIG_CPU_MAX,
+	};
+	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);
+	return kvm_engine_create(&config, err);
+}
+
+/* KVM where it can run the guest. */
+static struct engine *create_best(struct vm *vm, struct error *err)
+{
+	struct error reason = {0};
+	struct engine *engine = create_kvm(vm, "this host's KVM can run the guest", &reason);
+	if (engine) {
+		return engine;
+	}
+	if (ENGINE_HAS_KVM) {
+		log_warn("the built-in CPU engine is taken, which is slower than KVM: %s",
+			 reason.text);
+	}
+	return create_soft(vm, reason.text, err);
+}
+
+static struct engine *create(struct vm *vm, struct error *err)
+{
+	switch (vm->config->engine) {
+	case CONFIG_ENGINE_SOFT: return create_soft(vm, "--engine soft", err);
+	case CONFIG_ENGINE_KVM: return create_kvm(vm, "--engine kvm", err);
+	case CONFIG_ENGINE_AUTO: break;
+	}
+	return create_best(vm, err);
+}
+
+static int create_gic(struct vm *vm, struct error *err)
+{
+	const struct engine_gic_config config = {
+		.dist = BOARD_GICD_BASE,
+		.redist = BOARD_GICR_BASE,
+		.spis = BOARD_SPI_COUNT,
+		.msi_address = BOARD_V2M_BASE + GICV2M_SETSPI,
+		.msi_first = GICV3_FIRST_SPI + BOARD_SPI_MSI,
+		.msi_count = BOARD_MSI_COUNT,
+	};
+	struct error why = {0};
+	vm->irq_chip = engine_gic_create(vm->engine, &config, &why);
+	return why.text[0] ? error_set(err, -EINVAL, "%s", why.text) : 0;
+}
+
+int vm_create_engine(struct vm *vm, struct error *err)
+{
+	const struct gmem_region *ram = gmem_region(vm->gmem, 0);
+	vm->engine = create(vm, err);
+	if (!vm->engine) {
+		return -EINVAL;
+	}
+	log_info("CPU engine: %s (%s)", vm->engine->ops->name, vm->engine_why);
+	int rc = engine_map_ram(vm->engine, ram->gpa, ram->len, ram->hva, false, err);
+	if (rc == 0) {
+		rc = create_gic(vm, err);
+	}
+	for (unsigned i = 0; rc == 0 && i < vm->config->cpus; i++) {
+		vm->cpu[i].vm = vm;
+		vm->cpu[i].index = i;
+		vm->cpu[i].vcpu = engine_vcpu_create(vm->engine, i,
+						     gicv3_affinity(i) | UINT64_C(1) << 31, err);
+		rc = vm->cpu[i].vcpu ? 0 : -EINVAL;
+	}
+	return rc;
+}
