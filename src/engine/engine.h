@@ -71,6 +71,14 @@ struct engine_host {
 	void (*system_end)(void *host, unsigned vcpu, bool reset);
 };
 
+/* What the CPU shows to the guest.  docs/cpu-engine.md says which features each model has. */
+enum engine_cpu_model {
+	ENGINE_CPU_DEFAULT,  /* what makes guests fast */
+	ENGINE_CPU_MAX,	     /* everything that is there, pointer authentication and BTI too */
+	ENGINE_CPU_BASELINE, /* Armv8.0 and what Debian needs; the same in every version */
+	ENGINE_CPU_HOST,     /* what this host runs best */
+};
+
 struct engine_config {
 	const struct engine_host *host_ops;
 	void *host;
@@ -78,7 +86,7 @@ struct engine_config {
 	bool interp;	 /* soft: interpret only, never translate */
 	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
 	uint32_t psci_version; /* of has_firmware engines: major << 16 | minor */
-	bool pauth, bti; /* show FEAT_PAuth / FEAT_BTI to the guest; default off */
+	enum engine_cpu_model cpu;
 };
 
 /* Why engine_run() returned. */

@@ -174,8 +174,8 @@ static int set_engine(struct vm_config *c, const char *value, struct error *err)
 
 static int set_cpu(struct vm_config *c, const char *value, struct error *err)
 {
-	int word = parse_word(value, (const char *const[]){"default", "max", NULL}, "--cpu", err);
-	c->cpu = word < 0 ? c->cpu : (enum config_cpu)word;
+	int word = parse_word(value, (const char *const[]){"default", "max", "baseline", "host", NULL}, "--cpu", err);
+	c->cpu = word < 0 ? c->cpu : (enum engine_cpu_model)word;
 	return word < 0 ? word : 0;
 }
 
@@ -321,7 +321,7 @@ static const struct option_row rows[] = {
 	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
 	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
 	 HELP_INDENT "(no translation), isv=strict (report accesses as hardware does)", set_engine},
-	{"cpu", "default|max", "CPU model; max also shows pointer authentication and BTI", set_cpu},
+	{"cpu", "default|max|baseline|host", "CPU model: fast; all features; Armv8.0; what this host runs best", set_cpu},
 	{"psci", "1.1|1.0", "version of the power calls that the guest sees (default 1.1)", set_psci},
 	{"gpu", "shared|2d|none", "shared: the host's Vulkan driver; 2d: a display alone (default shared)", set_gpu},
 	{"gpu-memory", "SIZE", "limit for the guest's GPU memory (default: as guest RAM)", set_gpu_memory},

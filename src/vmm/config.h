@@ -10,6 +10,7 @@
 #define ORIEL_VMM_CONFIG_H
 
 #include "base/error.h"
+#include "engine/engine.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +23,6 @@ enum config_gpu { CONFIG_GPU_NONE, CONFIG_GPU_2D, CONFIG_GPU_SHARED };
 enum config_net { CONFIG_NET_NONE, CONFIG_NET_USER };
 enum config_console { CONFIG_CONSOLE_STDIO, CONFIG_CONSOLE_NONE, CONFIG_CONSOLE_FILE };
 enum config_display { CONFIG_DISPLAY_NONE, CONFIG_DISPLAY_PNG };
-enum config_cpu { CONFIG_CPU_DEFAULT, CONFIG_CPU_MAX };
 enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_SOFT, CONFIG_ENGINE_KVM };
 
 struct config_disk {
@@ -56,7 +56,7 @@ struct vm_config {
 	enum config_engine engine;
 	bool soft_interp;     /* --engine soft,interp: no translation */
 	bool soft_isv_strict; /* --engine soft,isv=strict: syndromes as hardware gives them */
-	enum config_cpu cpu;
+	enum engine_cpu_model cpu;
 	uint32_t psci_version; /* of the firmware calls: major << 16 | minor */
 	enum config_gpu gpu;
 	uint64_t gpu_memory_bytes; /* host memory of all contexts, and the window's size; 0: as guest RAM */

@@ -203,7 +203,7 @@ struct vm *vm_create(const struct vm_config *config, struct broker *broker, stru
 	vm->started_ns = loop_now_ns();
 	vm->paused = true;
 	const struct psci psci = {&vm_psci_ops, vm, config->cpus, config->psci_version};
-	smccc_init(&vm->smccc, &psci, config->cpu == CONFIG_CPU_MAX);
+	smccc_init(&vm->smccc, &psci, config->cpu == ENGINE_CPU_MAX);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->changed, NULL);
 	if (vm_assemble(vm, err) < 0) {

@@ -19,8 +19,7 @@ static struct engine *create_soft(struct vm *vm, const char *why, struct error *
 		.vcpus = c->cpus,
 		.interp = c->soft_interp,
 		.isv_strict = c->soft_isv_strict,
-		.pauth = c->cpu == CONFIG_CPU_MAX,
-		.bti = c->cpu == CONFIG_CPU_MAX,
+		.cpu = c->cpu,
 	};
 	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);
 	return soft_engine_create(&config, err);
@@ -34,8 +33,7 @@ static struct engine *create_kvm(struct vm *vm, const char *why, struct error *e
 		.host = vm,
 		.vcpus = c->cpus,
 		.psci_version = c->psci_version,
-		.pauth = c->cpu == CONFIG_CPU_MAX,
-		.bti = c->cpu == CONFIG_CPU_MAX,
+		.cpu = c->cpu,
 	};
 	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);
 	return kvm_engine_create(&config, err);

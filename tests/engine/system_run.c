@@ -188,8 +188,7 @@ struct system_machine *system_machine_create(bool interpreter, bool features, un
 				       .host = m,
 				       .vcpus = 1,
 				       .interp = interpreter,
-				       .pauth = features,
-				       .bti = features};
+				       .cpu = features ? ENGINE_CPU_MAX : ENGINE_CPU_DEFAULT};
 	m->ram = mmap(NULL, SYSTEM_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		      -1, 0);
 	m->engine = m->ram == MAP_FAILED ? NULL : soft_engine_create(&config, &err);

@@ -166,7 +166,7 @@ static struct bench *bench_create(void)
 					     .vcpus = 1,
 					     .interp = true,
 					     .isv_strict = true,
-					     .pauth = true};
+					     .cpu = ENGINE_CPU_MAX};
 	b->random = 0x9e3779b97f4a7c15;
 	b->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	b->engine = soft_engine_create(&config, &err);

@@ -227,6 +227,18 @@ def test_reset_keeps_disks_and_gives_fresh_devices():
         assert stats["resets"] == 2, stats
 
 
+def test_cpu_models_show_their_features():
+    for model, shown, hidden in (("baseline", "aes crc32", "atomics fphp paca bti"), ("max", "atomics paca bti flagm", "sve")):
+        result = vm.run("--cpu", model, script="""
+            sed -n 's/^Features.*: /features: /p' /proc/cpuinfo
+            echo text | sha256sum
+        """)
+        assert result.status == 0, result.errors
+        features = result.told(r"^features: (.*)$").group(1).split()
+        assert not set(shown.split()) - set(features), (model, features)
+        assert not set(hidden.split()) & set(features), (model, features)
+
+
 def test_four_cpus_work_at_once():
     result = vm.run("--cpus", "4", script="""
         echo cpus $(nproc)

@@ -67,7 +67,7 @@ static void every_option_is_understood(void **state)
 	assert_false(p.config.reboot);
 	assert_int_equal(p.config.boot_timeout_s, 9);
 	assert_int_equal(p.config.display_height, 480);
-	assert_int_equal(p.config.cpu, CONFIG_CPU_MAX);
+	assert_int_equal(p.config.cpu, ENGINE_CPU_MAX);
 	assert_int_equal(p.config.psci_version, 0x10000);
 	config_finish(&p.config);
 }

@@ -52,7 +52,7 @@ static int check(struct kvm_engine *engine, struct error *err)
 
 static int check_features(struct kvm_engine *engine, struct error *err)
 {
-	if (engine->config.pauth &&
+	if (engine->config.cpu == ENGINE_CPU_MAX &&
 	    (ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_ADDRESS) <= 0 ||
 	     ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_GENERIC) <= 0)) {
 		return error_set(
@@ -101,7 +101,7 @@ static int create_vm(struct kvm_engine *engine, struct error *err)
 	}
 	engine->run_len = (size_t)len;
 	engine->has_nisv = ask_for_undescribed(engine);
-	engine->forwards = engine->config.pauth && forward_calls(engine);
+	engine->forwards = engine->config.cpu == ENGINE_CPU_MAX && forward_calls(engine);
 	return 0;
 }
 

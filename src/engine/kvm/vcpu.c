@@ -99,8 +99,8 @@ static int choose_features(struct kvm_vcpu *vcpu)
 		return -errno;
 	}
 	set_feature(&vcpu->init, KVM_ARM_VCPU_PSCI_0_2, true);
-	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_ADDRESS, engine->config.pauth);
-	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_GENERIC, engine->config.pauth);
+	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_ADDRESS, engine->config.cpu == ENGINE_CPU_MAX);
+	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_GENERIC, engine->config.cpu == ENGINE_CPU_MAX);
 	return 0;
 }
 

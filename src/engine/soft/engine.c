@@ -97,7 +97,7 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 			return NULL;
 		}
 	}
-	sysreg_identify(&vcpu->sys, engine->config.pauth, engine->config.bti, mpidr);
+	sysreg_identify(&vcpu->sys, engine->config.cpu, mpidr);
 	LOCKED(&engine->timer_thread.lock);
 	engine->vcpus[engine->vcpu_count++] = vcpu;
 	return &vcpu->base;
@@ -170,13 +170,13 @@ static bool soft_vcpu_set_key(struct engine_vcpu *base, enum engine_key key, uin
 	uint64_t *to = key == ENGINE_KEY_DIVERSIFIER ? sys->diversifier : sys->apkey[keys[key]];
 	to[0] = low;
 	to[1] = high;
-	return soft_engine(base->engine)->config.pauth;
+	return soft_engine(base->engine)->config.cpu == ENGINE_CPU_MAX;
 }
 
 static bool soft_vcpu_set_diversified(struct engine_vcpu *base, unsigned levels)
 {
 	soft_vcpu(base)->sys.diversified = levels;
-	return soft_engine(base->engine)->config.pauth;
+	return soft_engine(base->engine)->config.cpu == ENGINE_CPU_MAX;
 }
 
 static void soft_destroy(struct engine *base)

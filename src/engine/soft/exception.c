@@ -177,7 +177,7 @@ void exception_return(struct cpu *cpu, const struct insn *i, uint64_t target)
 	bool legal = is_legal(spsr);
 	bool was_stepped = step_enabled(cpu, cpu->el, cpu->daif);
 	cpu->nzcv = spsr & 0xf0000000;
-	cpu->pan = spsr & SPSR_PAN;
+	cpu->pan = (spsr & SPSR_PAN) && (cpu->sys->mmfr1 >> 20 & 0xf);
 	cpu->daif = spsr & DAIF_ALL;
 	cpu->il = (spsr & SPSR_IL) || !legal;
 	cpu->btype = cpu->sys->pfr1 & 0xf ? spsr >> SPSR_BTYPE_SHIFT & 3 : 0; /* FEAT_BTI */

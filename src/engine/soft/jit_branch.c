@@ -7,6 +7,7 @@
  * Every way back (in the page) and out of the page tests cpu->pending, so no loop misses it.
  * Threads: the vCPU thread.
  */
+#include "engine/soft/decode.h"
 #include "engine/soft/jit_priv.h"
 
 enum { LINK = 30, COND_ALWAYS = 14 };
@@ -185,7 +186,7 @@ void jit_branch_bit(struct jit_block *t)
 
 void jit_branch_reg(struct jit_block *t)
 {
-	if (t->cpu->vcpu->engine->config.bti && t->op != A64_RET) {
+	if (decode_has_feature(t->cpu, A64_FEATURE_BTI) && t->op != A64_RET) {
 		jit_call_handler(t); /* sets PSTATE.BTYPE; leaves by the run loop, which checks it */
 		t->ended = true;
 		return;

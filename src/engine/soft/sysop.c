@@ -220,15 +220,18 @@ struct sysop {
 	insn_fn fn;
 	uint8_t rm;
 	uint8_t imm;
+	uint8_t need; /* enum sysreg_need */
 };
 
 /* The forms of one TLBI: local, inner and outer shareable; @local, @inner and @outer are CRm. */
 #define TLBI(op2, fn, imm)                                                                         \
-	{SYSOP(0, 8, 7, op2), fn, 0, imm}, {SYSOP(0, 8, 3, op2), fn, 1, imm},                      \
-		{SYSOP(0, 8, 1, op2), fn, 1, imm}
+	{SYSOP(0, 8, 7, op2), fn, 0, imm, NEED_NOTHING},                                           \
+		{SYSOP(0, 8, 3, op2), fn, 1, imm, NEED_NOTHING},                                   \
+		{SYSOP(0, 8, 1, op2), fn, 1, imm, NEED_TLBI_OS}
 #define TLBI_RANGE(op2, imm)                                                                       \
-	{SYSOP(0, 8, 6, op2), op_tlbi_range, 0, imm}, {SYSOP(0, 8, 2, op2), op_tlbi_range, 1, imm}, \
-		{SYSOP(0, 8, 5, op2), op_tlbi_range, 1, imm}
+	{SYSOP(0, 8, 6, op2), op_tlbi_range, 0, imm, NEED_TLBI_RANGE},                             \
+		{SYSOP(0, 8, 2, op2), op_tlbi_range, 1, imm, NEED_TLBI_RANGE},                     \
+		{SYSOP(0, 8, 5, op2), op_tlbi_range, 1, imm, NEED_TLBI_RANGE}
 
 static const struct sysop sysops[] = {
 	{SYSOP(0, 7, 1, 0), op_ic_all, 1, 0},	  /* IC IALLUIS */
@@ -241,14 +244,14 @@ static const struct sysop sysops[] = {
 	{SYSOP(3, 7, 4, 1), op_dc_zva, 0, 0},
 	{SYSOP(3, 7, 10, 1), op_dc, 0, 0}, /* DC CVAC */
 	{SYSOP(3, 7, 11, 1), op_dc, 0, 0}, /* DC CVAU */
-	{SYSOP(3, 7, 12, 1), op_dc, 0, 0}, /* DC CVAP */
+	{SYSOP(3, 7, 12, 1), op_dc, 0, 0, NEED_CVAP}, /* DC CVAP */
 	{SYSOP(3, 7, 14, 1), op_dc, 0, 0}, /* DC CIVAC */
 	{SYSOP(0, 7, 8, 0), op_at, 0, 0},  /* AT S1E1R */
 	{SYSOP(0, 7, 8, 1), op_at, 1, 0},
 	{SYSOP(0, 7, 8, 2), op_at, 2, 0},
 	{SYSOP(0, 7, 8, 3), op_at, 3, 0},
-	{SYSOP(0, 7, 9, 0), op_at, 4, 0}, /* AT S1E1RP */
-	{SYSOP(0, 7, 9, 1), op_at, 5, 0},
+	{SYSOP(0, 7, 9, 0), op_at, 4, 0, NEED_PAN2}, /* AT S1E1RP */
+	{SYSOP(0, 7, 9, 1), op_at, 5, 0, NEED_PAN2},
 	TLBI(0, op_tlbi_all, 0),
 	TLBI(1, op_tlbi_va, 0),
 	TLBI(2, op_tlbi_asid, 0),
@@ -261,14 +264,14 @@ static const struct sysop sysops[] = {
 	TLBI_RANGE(7, 1),
 };
 
-void sysop_decode(struct insn *i)
+void sysop_decode(struct cpu *cpu, struct insn *i)
 {
 	i->fn = op_undefined;
 	if (i->raw >> 21 & 1) {
 		return; /* SYSL: none exist */
 	}
 	for (size_t n = 0; n < sizeof(sysops) / sizeof(sysops[0]); n++) {
-		if (sysops[n].number == (i->raw >> 5 & 0x3fff)) {
+		if (sysops[n].number == (i->raw >> 5 & 0x3fff) && sysreg_has(cpu->sys, sysops[n].need)) {
 			i->fn = sysops[n].fn;
 			i->rm = sysops[n].rm;
 			i->imm = sysops[n].imm;

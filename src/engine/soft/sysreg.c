@@ -27,6 +27,7 @@ struct info {
 	uint32_t number;
 	uint8_t access;
 	bool plain;	 /* no function: storage */
+	uint8_t need;	 /* enum sysreg_need */
 	uint16_t offset; /* in struct sysregs */
 	uint64_t mask;	 /* bits that can be written */
 	uint64_t (*read)(struct cpu *cpu);
@@ -74,13 +75,20 @@ static void look_at_lines(struct cpu *cpu)
 	 SCTLR_TSCXT)
 #define SCTLR_PAUTH (SCTLR_ENIA | SCTLR_ENIB | SCTLR_ENDA | SCTLR_ENDB)
 
+/* SPAN and TSCXT are RES1 where their features are not. */
+static uint64_t sctlr_res1(const struct sysregs *sys)
+{
+	return SCTLR_RES1 | (sysreg_has(sys, NEED_PAN) ? 0 : SCTLR_SPAN) |
+	       (sysreg_has(sys, NEED_SCXTNUM) ? 0 : SCTLR_TSCXT);
+}
+
 static void write_sctlr(struct cpu *cpu, uint64_t value)
 {
 	struct sysregs *sys = cpu->sys;
 	uint64_t old = sys->sctlr, mask = SCTLR_RW;
 	mask |= sys->isar1 & 0xff0 ? SCTLR_PAUTH : 0;
 	mask |= sys->pfr1 & 0xf ? SCTLR_BT0 | SCTLR_BT1 : 0;
-	sys->sctlr = (value & mask) | SCTLR_RES1;
+	sys->sctlr = (value & mask) | sctlr_res1(sys);
 	if ((old ^ sys->sctlr) & (SCTLR_M | SCTLR_A | SCTLR_WXN)) {
 		mmu_flush_all(cpu);
 	}
@@ -105,12 +113,16 @@ static void write_ttbr1(struct cpu *cpu, uint64_t value)
 }
 
 /* All but RES0, HWU and fields of features that do not exist. */
-#define TCR_RW UINT64_C(0x018007f7ffffffbf)
+#define TCR_RW	   UINT64_C(0x01800077ffffffbf)
+#define TCR_HAFDBS (UINT64_C(3) << 39)
+#define TCR_HPDS   (UINT64_C(3) << 41)
 
 static void write_tcr(struct cpu *cpu, uint64_t value)
 {
 	struct sysregs *sys = cpu->sys;
 	uint64_t mask = TCR_RW | (sys->isar1 & 0xff0 ? TCR_TBID0 | TCR_TBID1 : 0);
+	mask |= sys->mmfr1 & 0xf ? TCR_HAFDBS : 0;
+	mask |= sys->mmfr1 >> 12 & 0xf ? TCR_HPDS : 0;
 	bool changed = sys->tcr != (value & mask);
 	sys->tcr = value & mask;
 	if (changed) {
@@ -390,7 +402,7 @@ static const struct info infos[] = {
 	STORED(REG(3, 0, 4, 0, 1), RW1, elr),
 	CALLED(REG(3, 0, 4, 2, 0), RW1, read_spsel, write_spsel),
 	CALLED(REG(3, 0, 4, 2, 2), R1, read_current_el, NULL),
-	CALLED(REG(3, 0, 4, 2, 3), RW1, read_pan, write_pan),
+	{.number = REG(3, 0, 4, 2, 3), .access = RW1, .need = NEED_PAN, .read = read_pan, .write = write_pan},
 	CALLED(REG(3, 3, 4, 2, 0), RW1 | RW0, read_nzcv, write_nzcv),
 	GATED(REG(3, 3, 4, 2, 1), RW1 | RW0, read_daif, write_daif, uma_allows),
 	CALLED(REG(3, 3, 4, 4, 0), RW1 | RW0, read_fpcr, write_fpcr),
@@ -409,16 +421,19 @@ static const struct info infos[] = {
 	STORED(REG(3, 0, 13, 0, 4), RW1, tpidr_el1),
 	STORED(REG(3, 3, 13, 0, 2), RW1 | RW0, tpidr_el0),
 	STORED(REG(3, 3, 13, 0, 3), RW1 | R0, tpidrro_el0),
-	STORED(REG(3, 0, 13, 0, 7), RW1, scxtnum_el1),
-	{.number = REG(3, 3, 13, 0, 7), .access = RW1 | RW0, .offset = offsetof(struct sysregs, scxtnum_el0),
+	{.number = REG(3, 0, 13, 0, 7), .access = RW1, .plain = true, .need = NEED_SCXTNUM,
+	 .offset = offsetof(struct sysregs, scxtnum_el1), .mask = UINT64_MAX},
+	{.number = REG(3, 3, 13, 0, 7), .access = RW1 | RW0, .need = NEED_SCXTNUM, .offset = offsetof(struct sysregs, scxtnum_el0),
 	 .mask = UINT64_MAX, .allowed = tscxt_allows},
 
 	MASKED(REG(3, 0, 14, 1, 0), RW1, cntkctl, 0x203ff),
 	GATED(REG(3, 3, 14, 0, 0), R1 | R0, read_cntfrq, NULL, counters_allowed),
 	GATED(REG(3, 3, 14, 0, 1), R1 | R0, timer_count, NULL, pct_allowed),
 	GATED(REG(3, 3, 14, 0, 2), R1 | R0, timer_count, NULL, vct_allowed),
-	GATED(REG(3, 3, 14, 0, 5), R1 | R0, timer_count, NULL, pct_allowed), /* CNTPCTSS */
-	GATED(REG(3, 3, 14, 0, 6), R1 | R0, timer_count, NULL, vct_allowed), /* CNTVCTSS */
+	{.number = REG(3, 3, 14, 0, 5), .access = R1 | R0, .need = NEED_COUNTERS_SS, .read = timer_count,
+	 .allowed = pct_allowed}, /* CNTPCTSS */
+	{.number = REG(3, 3, 14, 0, 6), .access = R1 | R0, .need = NEED_COUNTERS_SS, .read = timer_count,
+	 .allowed = vct_allowed}, /* CNTVCTSS */
 	GATED(REG(3, 3, 14, 2, 0), RW1 | RW0, read_cntp_tval, write_cntp_tval, ptimer_allowed),
 	GATED(REG(3, 3, 14, 2, 1), RW1 | RW0, read_cntp_ctl, write_cntp_ctl, ptimer_allowed),
 	GATED(REG(3, 3, 14, 2, 2), RW1 | RW0, read_cntp_cval, write_cntp_cval, ptimer_allowed),
@@ -478,6 +493,9 @@ static const struct info *find(const struct cpu *cpu, uint32_t number)
 	const struct info *info = find_in(infos, sizeof(infos) / sizeof(infos[0]), number);
 	if (!info && cpu->sys->isar1 & 0xff0) {
 		info = find_in(key_infos, sizeof(key_infos) / sizeof(key_infos[0]), number);
+	}
+	if (info && !sysreg_has(cpu->sys, info->need)) {
+		info = NULL;
 	}
 	if (!info && number >= REG(3, 0, 0, 1, 0) && number <= REG(3, 0, 0, 7, 7)) {
 		return &id_space;
@@ -702,7 +720,7 @@ static void op_msr_spsel(struct cpu *cpu, const struct insn *i)
 	NEXT(cpu, i);
 }
 
-static void decode_immediate(struct insn *i)
+static void decode_immediate(struct cpu *cpu, struct insn *i)
 {
 	uint32_t raw = i->raw;
 	unsigned op1 = raw >> 16 & 7, op2 = raw >> 5 & 7;
@@ -713,7 +731,7 @@ static void decode_immediate(struct insn *i)
 	}
 	switch (op1 << 3 | op2) {
 	case 0 << 3 | 4:
-		i->fn = op_msr_pan;
+		i->fn = sysreg_has(cpu->sys, NEED_PAN) ? op_msr_pan : op_undefined;
 		break;
 	case 0 << 3 | 5:
 		i->fn = op_msr_spsel;
@@ -768,10 +786,10 @@ void sysreg_decode(struct cpu *cpu, struct insn *i)
 	i->rd = sysreg_rt(raw, read);
 	switch (raw >> 19 & 3) {
 	case 0:
-		decode_immediate(i);
+		decode_immediate(cpu, i);
 		break;
 	case 1:
-		sysop_decode(i);
+		sysop_decode(cpu, i);
 		break;
 	default:
 		decode_register(cpu, i, read);

@@ -70,8 +70,8 @@ void sysreg_decode(struct cpu *cpu, struct insn *i);
 enum sysreg_plain { SYSREG_NOT_PLAIN, SYSREG_PLAIN_EL1, SYSREG_PLAIN_ANY };
 enum sysreg_plain sysreg_plain(const struct insn *i);
 
-/* Fill the identification registers.  @pauth, @bti: as in struct engine_config. */
-void sysreg_identify(struct sysregs *sys, bool pauth, bool bti, uint64_t mpidr);
+/* Fill the identification registers, which are 0 before. */
+void sysreg_identify(struct sysregs *sys, enum engine_cpu_model model, uint64_t mpidr);
 /* Architectural reset of everything but identification. */
 void sysreg_reset(struct cpu *cpu);
 /* Trap a system register access or instruction to EL1 with EC 0x18. */

@@ -7,7 +7,7 @@
 #ifndef ORIEL_ENGINE_SOFT_SYSREG_PRIV_H
 #define ORIEL_ENGINE_SOFT_SYSREG_PRIV_H
 
-#include "engine/soft/cpu.h"
+#include "engine/soft/sysreg.h"
 
 /* op1, CRn, CRm, op2 of a SYS instruction as one number. */
 #define SYSOP(op1, crn, crm, op2) ((op1) << 11 | (crn) << 7 | (crm) << 3 | (op2))
@@ -23,7 +23,34 @@ static inline uint8_t sysreg_rt(uint32_t raw, bool written)
 	return rt != 31 ? rt : written ? CPU_SINK : CPU_ZR;
 }
 
+/* A feature that registers and SYS instructions belong to. */
+enum sysreg_need {
+	NEED_NOTHING,
+	NEED_PAN,
+	NEED_PAN2,
+	NEED_SCXTNUM,
+	NEED_COUNTERS_SS,
+	NEED_CVAP,
+	NEED_TLBI_OS,
+	NEED_TLBI_RANGE
+};
+
+static inline bool sysreg_has(const struct sysregs *sys, enum sysreg_need need)
+{
+	switch (need) {
+	case NEED_NOTHING: return true;
+	case NEED_PAN: return (sys->mmfr1 >> 20 & 0xf) >= 1;
+	case NEED_PAN2: return (sys->mmfr1 >> 20 & 0xf) >= 2;
+	case NEED_SCXTNUM: return (sys->pfr0 >> 56 & 0xf) >= 2;
+	case NEED_COUNTERS_SS: return (sys->mmfr0 >> 60 & 0xf) >= 1;
+	case NEED_CVAP: return (sys->isar1 & 0xf) >= 1;
+	case NEED_TLBI_OS: return (sys->isar0 >> 56 & 0xf) >= 1;
+	case NEED_TLBI_RANGE: return (sys->isar0 >> 56 & 0xf) >= 2;
+	}
+	return false;
+}
+
 /* Choose the handler of a SYS instruction (op0 = 1). */
-void sysop_decode(struct insn *i);
+void sysop_decode(struct cpu *cpu, struct insn *i);
 
 #endif

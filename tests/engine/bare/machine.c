@@ -252,7 +252,7 @@ static void *watch(void *opaque)
 static int set_up(struct machine *m, const struct options *options, struct error *err)
 {
 	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1, .isv_strict = options->strict,
-				       .pauth = options->features, .bti = options->features};
+				       .cpu = options->features ? ENGINE_CPU_MAX : ENGINE_CPU_DEFAULT};
 	m->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	m->window_fd = memfd_create("window", MFD_CLOEXEC);
 	if (m->ram == MAP_FAILED || m->window_fd < 0 || ftruncate(m->window_fd, 4096)) {
