@@ -35,7 +35,7 @@ static void sum_imm_flags(struct jit_block *t, bool sub, int32_t imm)
 	bool wide = is_wide(t);
 	jit_flags_clobber(t);
 	if (sub && t->i.rd == CPU_SINK) {
-		int own = jit_pinned(t->i.rn);
+		int own = jit_pinned(t, t->i.rn);
 		if (own >= 0 && imm == 0) {
 			x86_rr(&t->x, X_TEST, wide, (unsigned)own, (unsigned)own); /* as CMP: no borrow, no overflow */
 		} else if (own >= 0) {
@@ -46,7 +46,7 @@ static void sum_imm_flags(struct jit_block *t, bool sub, int32_t imm)
 		jit_flags_set(t, JIT_FLAGS_SUB);
 		return;
 	}
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	jit_load(t, t->i.rn, to, wide);
 	x86_alu_imm(&t->x, sub ? ALU_SUB : ALU_ADD, wide, to, imm);
 	jit_write(t, t->i.rd, to);
@@ -61,7 +61,7 @@ void jit_add_sub_imm(struct jit_block *t)
 		sum_imm_flags(t, sub, imm);
 		return;
 	}
-	unsigned from = jit_read(t, t->i.rn, RCX), to = jit_target(t->i.rd, RCX);
+	unsigned from = jit_read(t, t->i.rn, RCX), to = jit_target(t, t->i.rd, RCX);
 	if (imm) {
 		x86_rm(&t->x, X_LEA, wide, to, x86_at(from, sub ? -imm : imm));
 	} else {
@@ -73,7 +73,7 @@ void jit_add_sub_imm(struct jit_block *t)
 void jit_address(struct jit_block *t)
 {
 	int64_t imm = (int64_t)t->i.imm;
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	x86_rm(&t->x, X_MOV, true, RCX, JIT_CPU(block_pc));
 	if (fits(imm)) {
 		x86_rm(&t->x, X_LEA, true, to, x86_at(RCX, (int32_t)imm));
@@ -97,7 +97,7 @@ static void load_shifted(struct jit_block *t, unsigned n, unsigned kind, unsigne
 /* rd = rn +- RDX. */
 static void sum_with_rdx(struct jit_block *t, bool sub, bool flags, bool wide)
 {
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	if (!sub && !flags) {
 		unsigned from = jit_read(t, t->i.rn, RCX);
 		x86_rm(&t->x, X_LEA, wide, to, x86_indexed(from, RDX, 0, 0));
@@ -117,7 +117,7 @@ static void sum_with_rdx(struct jit_block *t, bool sub, bool flags, bool wide)
 /* rd = rn +- rm. */
 static void sum_plain(struct jit_block *t, bool sub, bool flags, bool wide)
 {
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	if (!sub && !flags) {
 		unsigned b = jit_read(t, t->i.rm, RDX), a = jit_read(t, t->i.rn, RCX);
 		x86_rm(&t->x, X_LEA, wide, to, x86_indexed(a, b, 0, 0));
@@ -155,7 +155,7 @@ void jit_add_sub_reg(struct jit_block *t)
 		return;
 	}
 	if (!sub && !flags && kind == 0 && amount <= 3) {
-		unsigned b = jit_read(t, t->i.rm, RDX), a = jit_read(t, t->i.rn, RCX), to = jit_target(t->i.rd, RCX);
+		unsigned b = jit_read(t, t->i.rm, RDX), a = jit_read(t, t->i.rn, RCX), to = jit_target(t, t->i.rd, RCX);
 		x86_rm(&t->x, X_LEA, wide, to, x86_indexed(a, b, amount, 0));
 		jit_write(t, t->i.rd, to);
 		return;
@@ -213,7 +213,7 @@ static const enum x86_alu logic_alus[] = {ALU_AND, ALU_OR, ALU_XOR, ALU_AND};
 
 static void move_imm(struct jit_block *t, unsigned n, uint64_t imm)
 {
-	unsigned to = jit_target(n, RCX);
+	unsigned to = jit_target(t, n, RCX);
 	x86_mov_imm(&t->x, to, imm);
 	jit_write(t, n, to);
 }
@@ -227,7 +227,7 @@ void jit_logic_imm(struct jit_block *t)
 		move_imm(t, t->i.rd, t->i.imm);
 		return;
 	}
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	if (logic == LOGIC_AND && (imm == 0xff || imm == 0xffff || imm == UINT32_MAX)) {
 		unsigned from = jit_read(t, t->i.rn, RCX);
 		if (imm == UINT32_MAX) {
@@ -239,7 +239,7 @@ void jit_logic_imm(struct jit_block *t)
 		return;
 	}
 	jit_flags_clobber(t);
-	int own = jit_pinned(t->i.rn);
+	int own = jit_pinned(t, t->i.rn);
 	if (logic == LOGIC_ANDS && t->i.rd == CPU_SINK && own >= 0 && fits(imm)) {
 		x86_test_imm(&t->x, wide, (unsigned)own, (uint32_t)imm);
 		jit_flags_set(t, JIT_FLAGS_LOGIC);
@@ -261,7 +261,7 @@ void jit_logic_imm(struct jit_block *t)
 
 static void move_register(struct jit_block *t, bool wide)
 {
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	jit_load(t, t->i.rm, to, wide);
 	jit_write(t, t->i.rd, to);
 }
@@ -278,7 +278,7 @@ void jit_logic_reg(struct jit_block *t)
 	jit_flags_clobber(t);
 	if (!amount && !invert) {
 		bool overlaps = t->i.rd == t->i.rm && t->i.rd != t->i.rn;
-		unsigned to = jit_target(t->i.rd, RCX);
+		unsigned to = jit_target(t, t->i.rd, RCX);
 		unsigned a = overlaps ? t->i.rm : t->i.rn, b = overlaps ? t->i.rn : t->i.rm;
 		jit_load(t, a, to, wide);
 		jit_op(t, logic_ops[logic], wide, to, b);
@@ -305,7 +305,7 @@ void jit_mov_wide(struct jit_block *t)
 		move_imm(t, t->i.rd, t->i.imm);
 		return;
 	}
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	if (t->i.rd == CPU_SINK) {
 		return;
 	}

@@ -56,7 +56,7 @@ static void load_host(struct jit_block *t, unsigned to)
 void jit_load_acquire(struct jit_block *t)
 {
 	locate(t, JIT_READ);
-	unsigned to = jit_target(t->i.rd, RDX);
+	unsigned to = jit_target(t, t->i.rd, RDX);
 	load_host(t, to);
 	jit_write(t, t->i.rd, to);
 }

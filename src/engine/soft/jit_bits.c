@@ -18,7 +18,7 @@ static void move_field(struct jit_block *t, bool is_signed)
 	bool wide = is_wide(t);
 	unsigned width = wide ? 64 : 32, immr = A64_immr(t->raw), imms = A64_imms(t->raw);
 	unsigned left = width - 1 - imms, right = imms >= immr ? left + immr : left - (width - immr);
-	unsigned to = jit_target(t->i.rd, RCX);
+	unsigned to = jit_target(t, t->i.rd, RCX);
 	unsigned bits = imms + 1;
 	if (immr == 0 && (bits == 8 || bits == 16 || bits == 32)) { /* SXTB and so on: no flags change */
 		unsigned from = jit_read(t, t->i.rn, RCX);
@@ -60,7 +60,7 @@ static void insert_field(struct jit_block *t)
 	jit_load(t, t->i.rn, RCX, wide);
 	x86_shift_imm(x, SH_SHL, wide, RCX, width - 1 - imms);
 	x86_shift_imm(x, SH_SHR, wide, RCX, width - bits - at);
-	unsigned to = jit_target(t->i.rd, RSI);
+	unsigned to = jit_target(t, t->i.rd, RSI);
 	jit_load(t, t->i.rd == CPU_SINK ? CPU_ZR : t->i.rd, to == RSI ? RSI : to, wide);
 	if (wide && (int64_t)~mask != (int32_t)~mask) {
 		x86_mov_imm(x, RDX, ~mask);
@@ -87,7 +87,7 @@ void jit_extract(struct jit_block *t)
 	bool wide = is_wide(t);
 	unsigned width = wide ? 64 : 32, amount = A64_imms(t->raw);
 	if (t->i.rn == t->i.rm && amount) {
-		unsigned from = jit_read(t, t->i.rn, RCX), to = jit_target(t->i.rd, RCX);
+		unsigned from = jit_read(t, t->i.rn, RCX), to = jit_target(t, t->i.rd, RCX);
 		x86_rorx(x, wide, to, from, amount);
 		jit_write(t, t->i.rd, to);
 		return;
@@ -196,7 +196,7 @@ void jit_shift_reg(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
 	bool wide = is_wide(t);
-	unsigned kind = t->raw >> 10 & 3, to = jit_target(t->i.rd, RDX);
+	unsigned kind = t->raw >> 10 & 3, to = jit_target(t, t->i.rd, RDX);
 	static const unsigned shifts[] = {V_SHLX, V_SHRX, V_SARX};
 	if (kind == 3) {
 		jit_flags_clobber(t);

@@ -11,19 +11,19 @@
 
 /* ----- guest registers ----- */
 
-static const int8_t pinned[] = {
+static const int8_t homes[CPU_SP + 1] = {
 	[0] = RBX, [1] = RDI, [2] = R8, [3] = R9, [4] = R10, [19] = R12, [20] = R13, [21] = R14,
 	[22] = R15, [CPU_SP] = R11,
 };
 
-int jit_pinned(unsigned n)
+int jit_home(unsigned n)
 {
-	return n <= CPU_SP && pinned[n] ? pinned[n] : -1;
+	return n <= CPU_SP && homes[n] ? homes[n] : -1;
 }
 
 void jit_load(struct jit_block *t, unsigned n, unsigned to, bool wide)
 {
-	int own = jit_pinned(n);
+	int own = jit_pinned(t, n);
 	if (n == CPU_ZR) {
 		x86_mov_imm(&t->x, to, 0);
 	} else if (own >= 0) {
@@ -35,7 +35,7 @@ void jit_load(struct jit_block *t, unsigned n, unsigned to, bool wide)
 
 unsigned jit_read(struct jit_block *t, unsigned n, unsigned temp)
 {
-	int own = jit_pinned(n);
+	int own = jit_pinned(t, n);
 	if (own >= 0) {
 		return (unsigned)own;
 	}
@@ -43,14 +43,14 @@ unsigned jit_read(struct jit_block *t, unsigned n, unsigned temp)
 	return temp;
 }
 
-unsigned jit_target(unsigned n, unsigned temp)
+unsigned jit_target(const struct jit_block *t, unsigned n, unsigned temp)
 {
-	return jit_pinned(n) >= 0 ? (unsigned)jit_pinned(n) : temp;
+	return jit_pinned(t, n) >= 0 ? (unsigned)jit_pinned(t, n) : temp;
 }
 
 void jit_write(struct jit_block *t, unsigned n, unsigned from)
 {
-	int own = jit_pinned(n);
+	int own = jit_pinned(t, n);
 	if (n == CPU_SINK) {
 		return;
 	}
@@ -66,7 +66,7 @@ void jit_write(struct jit_block *t, unsigned n, unsigned from)
 
 void jit_op(struct jit_block *t, unsigned op, bool wide, unsigned reg, unsigned n)
 {
-	int own = jit_pinned(n);
+	int own = jit_pinned(t, n);
 	if (own >= 0) {
 		x86_rr(&t->x, op, wide, reg, (unsigned)own);
 	} else {
@@ -116,7 +116,7 @@ void jit_flags_save(struct jit_block *t)
 	}
 }
 
-static const struct jit_emitter *emitter_of(const struct jit_block *t, enum a64_op op)
+const struct jit_emitter *jit_emitter_of(const struct jit_block *t, enum a64_op op)
 {
 	static const struct jit_emitter none = {NULL, 0};
 	const struct a64_info *info = &a64_infos[op];
@@ -132,7 +132,7 @@ static bool flags_are_dead(struct jit_block *t)
 	enum { FAR = 8 };
 	for (unsigned n = t->n; n < PAGE_INSNS && n < t->n + FAR; n++) {
 		enum a64_op op = a64_decode(jit_word(t, n));
-		unsigned properties = emitter_of(t, op)->properties;
+		unsigned properties = jit_emitter_of(t, op)->properties;
 		if (!(properties & JIT_PURE) || (properties & JIT_READS)) {
 			return false;
 		}
@@ -259,7 +259,9 @@ void jit_call_handler(struct jit_block *t)
 {
 	jit_flags_save(t);
 	jit_vregs_flush(t);
+	jit_give_registers(t);
 	emit_handler_call(t, &t->x, new_record(t));
+	jit_take_registers(t);
 	t->flags = JIT_FLAGS_NONE;
 	t->sp_aligned = t->fp_checked = t->fp_plain = t->fp_fast = false;
 }
@@ -268,6 +270,7 @@ void jit_leave(struct jit_block *t, unsigned n)
 {
 	jit_flags_save(t);
 	jit_vregs_clean(t);
+	jit_give_registers(t);
 	x86_mov_imm(&t->x, RCX, n * 4);
 	jit_jmp_stub(t, t->jit->stubs.exit_offset);
 	t->ended = true;
@@ -301,13 +304,29 @@ static void emit_slow(struct jit_block *t, const struct jit_late *late)
 {
 	struct x86 *x = &t->x;
 	jit_vregs_store(x, &late->before);
+	jit_give_registers(t);
 	emit_handler_call(t, x, late->record);
 	if (late->kind == LATE_NEXT) {
 		uint8_t *hole = x86_jmp_later(x);
 		emit_link(t, hole, late->target);
 	} else {
+		jit_take_registers(t);
 		jit_vregs_reload(x, &late->after);
 		x86_jmp(x, late->resume);
+	}
+}
+
+/* A seldom taken way out of a block that exchanged registers. */
+static void emit_way_out(struct jit_block *t, const struct jit_late *late)
+{
+	jit_vregs_store(&t->x, &late->before);
+	t->flags_saved = true;
+	jit_vregs_forget(t);
+	t->i.offset = GUEST_PAGE - 4; /* all ways are back */
+	if (late->kind == LATE_BRANCH) {
+		jit_go_distance(t, late->distance);
+	} else {
+		jit_leave(t, late->target);
 	}
 }
 
@@ -320,6 +339,8 @@ static void emit_late(struct jit_block *t)
 		}
 		if (late->kind == LATE_LINK) {
 			emit_link(t, late->holes[0], late->target);
+		} else if (late->kind == LATE_BRANCH || late->kind == LATE_LEAVE) {
+			emit_way_out(t, late);
 		} else if (late->kind == LATE_GROUP) {
 			jit_group_alone(t, &t->groups[late->group]); /* adds late paths */
 			x86_jmp(&t->x, late->resume);
@@ -327,6 +348,24 @@ static void emit_late(struct jit_block *t)
 			emit_slow(t, late);
 		}
 	}
+}
+
+struct jit_late *jit_late_branch(struct jit_block *t, int64_t distance)
+{
+	struct jit_late *late = new_late(t);
+	late->kind = LATE_BRANCH;
+	late->before = t->vregs;
+	late->distance = distance;
+	return late;
+}
+
+struct jit_late *jit_late_leave(struct jit_block *t, unsigned n)
+{
+	struct jit_late *late = new_late(t);
+	late->kind = LATE_LEAVE;
+	late->before = t->vregs;
+	late->target = n;
+	return late;
 }
 
 struct jit_late *jit_late_group(struct jit_block *t, const struct jit_group *g)
@@ -381,7 +420,7 @@ void jit_insn(struct jit_block *t)
 	t->op = a64_decode(t->raw);
 	t->i = (struct insn){.raw = t->raw, .offset = (uint16_t)(t->n * 4)};
 	decode_insn(t->cpu, &t->i);
-	const struct jit_emitter *emitter = emitter_of(t, t->op);
+	const struct jit_emitter *emitter = jit_emitter_of(t, t->op);
 	if (emitter->emit) {
 		emitter->emit(t);
 		jit_slow_end(t);
@@ -391,11 +430,9 @@ void jit_insn(struct jit_block *t)
 	}
 }
 
-void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
+static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *page, unsigned first)
 {
 	struct jit *jit = cpu->jit;
-	static _Thread_local struct jit_block block;
-	struct jit_block *t = &block;
 	memset(t, 0, offsetof(struct jit_block, groups));
 	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write};
 	t->x.floor = x86_here(&t->x);
@@ -405,21 +442,47 @@ void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
 	t->first = t->n = first;
 	t->first_record = (unsigned)jit->records_used;
 	t->flags_saved = true;
-	memset(t->vregs.guest, -1, sizeof(t->vregs.guest));
+	jit_vregs_forget(t);
+	for (unsigned n = 0; n < sizeof(t->map); n++) {
+		t->map[n] = (int8_t)jit_home(n);
+	}
+	jit_choose_region(t);
 	page->entry[first] = (uint32_t)(uintptr_t)x86_here(&t->x);
 	page->has_code = true;
+	jit_take_registers(t);
+}
+
+/* Is there more to translate? */
+static bool goes_on(struct jit_block *t, const uint8_t *limit)
+{
+	uint32_t untranslated = (uint32_t)(uintptr_t)t->jit->stubs.untranslated;
+	if (t->is_region) {
+		while (t->ended && t->n <= t->last && !jit_label_at(t, t->n)) {
+			t->n++; /* nothing leads here */
+		}
+		return t->n <= t->last;
+	}
+	return !t->ended && t->n < PAGE_INSNS && t->page->entry[t->n] == untranslated &&
+	       t->n - t->first < JIT_BLOCK_INSNS && t->x.at < limit;
+}
+
+void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
+{
+	static _Thread_local struct jit_block block;
+	struct jit_block *t = &block;
+	start_block(t, cpu, page, first);
 	const uint8_t *limit = t->x.at + JIT_BLOCK_ROOM / 2;
 	do {
+		jit_place_label(t);
 		if (!jit_group(t)) {
 			jit_insn(t);
 			t->n++;
 		}
-	} while (!t->ended && t->n < PAGE_INSNS && !jit_is_translated(jit, page, t->n) &&
-		 t->n - first < JIT_BLOCK_INSNS && t->x.at < limit);
+	} while (goes_on(t, limit));
 	if (!t->ended) {
 		jit_go(t, t->n);
 	}
 	emit_late(t);
-	assert((size_t)(t->x.at - jit->at) < JIT_BLOCK_ROOM);
-	jit->at = t->x.at;
+	assert((size_t)(t->x.at - cpu->jit->at) < JIT_BLOCK_ROOM);
+	cpu->jit->at = t->x.at;
 }

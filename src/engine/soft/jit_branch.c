@@ -57,6 +57,7 @@ static void go_indirect(struct jit_block *t)
 	struct x86 *x = &t->x;
 	jit_flags_save(t);
 	jit_vregs_clean(t);
+	jit_give_registers(t);
 	test_pending(t, t->jit->stubs.exit_pc);
 	find_slot(x);
 	x86_mov(x, true, RSI, RCX);
@@ -65,12 +66,13 @@ static void go_indirect(struct jit_block *t)
 	t->ended = true;
 }
 
-/* To the instruction at @offset bytes from this page's start, outside of it. */
+/* To the instruction at @offset bytes from this page's start, through the exec table. */
 static void go_far(struct jit_block *t, int64_t offset)
 {
 	struct x86 *x = &t->x;
 	jit_flags_save(t);
 	jit_vregs_clean(t);
+	jit_give_registers(t);
 	x86_rm(x, X_MOV, true, RCX, JIT_CPU(block_pc));
 	x86_alu_imm(x, ALU_ADD, true, RCX, (int32_t)offset); /* +-128 MiB */
 	test_pending(t, t->jit->stubs.exit_pc);
@@ -89,26 +91,64 @@ void jit_go(struct jit_block *t, unsigned n)
 	}
 	jit_flags_save(t);
 	jit_vregs_clean(t);
+	jit_give_registers(t);
 	jump_local(t, -1, n);
 	t->ended = true;
 }
 
-/* Branch by the instruction's displacement; what follows in the block is another path. */
+/* A loop has come around: someone may want to interrupt it. */
+static void test_pending_at(struct jit_block *t, unsigned n)
+{
+	x86_alu_imm_mem(&t->x, ALU_CMP, false, JIT_CPU(pending), 0);
+	jit_late_hole(jit_late_leave(t, n), x86_jcc_later(&t->x, CC_NE));
+}
+
+/* Jump to a label of the region, if @cc (-1: always). */
+static void jump_label(struct jit_block *t, int cc, struct jit_label *label)
+{
+	if (label->code && cc < 0) {
+		x86_jmp(&t->x, label->code);
+	} else if (label->code) {
+		x86_jcc(&t->x, (enum x86_cc)cc, label->code);
+	} else {
+		uint8_t *hole = cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc);
+		int32_t back = label->hole ? (int32_t)(hole - label->hole) : 0;
+		memcpy(hole, &back, sizeof(back));
+		label->hole = hole;
+	}
+}
+
+void jit_go_distance(struct jit_block *t, int64_t distance)
+{
+	if ((uint64_t)distance >= GUEST_PAGE) {
+		go_far(t, distance);
+	} else {
+		if (distance <= t->i.offset) {
+			test_pending_at(t, (unsigned)distance / 4);
+		}
+		jit_go(t, (unsigned)distance / 4);
+	}
+}
+
+static struct jit_label *label_of(struct jit_block *t, int64_t distance)
+{
+	return (uint64_t)distance < GUEST_PAGE ? jit_label_at(t, (unsigned)distance / 4) : NULL;
+}
+
+/* Branch by the instruction's displacement.  Flags are saved, vregs clean. */
 static void go_displaced(struct jit_block *t)
 {
-	int64_t offset = t->i.offset + (int64_t)t->i.imm;
-	bool ended = t->ended;
-	if ((uint64_t)offset >= GUEST_PAGE) {
-		go_far(t, offset);
-	} else {
-		if (offset <= t->i.offset) {
-			x86_alu_imm_mem(&t->x, ALU_CMP, false, JIT_CPU(pending), 0);
-			x86_mov_imm(&t->x, RCX, (uint64_t)offset);
-			jit_jcc_stub(t, CC_NE, t->jit->stubs.exit_offset);
+	int64_t distance = t->i.offset + (int64_t)t->i.imm;
+	struct jit_label *label = label_of(t, distance);
+	if (label) {
+		if (distance <= t->i.offset) {
+			test_pending_at(t, (unsigned)distance / 4);
 		}
-		jit_go(t, (unsigned)offset / 4);
+		jump_label(t, -1, label);
+	} else {
+		jit_go_distance(t, distance);
 	}
-	t->ended = ended;
+	t->ended = true;
 }
 
 void jit_branch(struct jit_block *t)
@@ -121,22 +161,28 @@ void jit_branch(struct jit_block *t)
 	jit_flags_save(t);
 	jit_vregs_clean(t);
 	go_displaced(t);
-	t->ended = true;
 }
 
-/* Branch if @cc holds.  Flags are saved, vregs clean. */
+/* Branch if @cc holds; else the block goes on.  Flags are saved, vregs clean. */
 static void go_if(struct jit_block *t, enum x86_cc cc)
 {
-	int64_t offset = t->i.offset + (int64_t)t->i.imm;
-	if (offset > t->i.offset && offset < GUEST_PAGE) {
-		jump_local(t, (int)cc, (unsigned)offset / 4);
-		return;
+	int64_t distance = t->i.offset + (int64_t)t->i.imm;
+	struct jit_label *label = label_of(t, distance);
+	bool forward = distance > t->i.offset;
+	if (label && forward) {
+		jump_label(t, (int)cc, label);
+	} else if (forward && distance < GUEST_PAGE && !t->exchange_count) {
+		jump_local(t, (int)cc, (unsigned)distance / 4);
+	} else if (t->is_region && !label) {
+		jit_late_hole(jit_late_branch(t, distance), x86_jcc_later(&t->x, cc));
+	} else {
+		enum jit_flags flags = t->flags;
+		uint8_t *other = x86_jcc_later(&t->x, cc ^ 1);
+		go_displaced(t);
+		x86_land(&t->x, other);
+		t->flags = flags;
+		t->ended = false;
 	}
-	enum jit_flags flags = t->flags;
-	uint8_t *other = x86_jcc_later(&t->x, cc ^ 1);
-	go_displaced(t);
-	x86_land(&t->x, other);
-	t->flags = flags;
 }
 
 void jit_branch_cond(struct jit_block *t)
@@ -146,7 +192,6 @@ void jit_branch_cond(struct jit_block *t)
 	jit_vregs_clean(t);
 	if (cond >= COND_ALWAYS) {
 		go_displaced(t);
-		t->ended = true;
 		return;
 	}
 	go_if(t, jit_flags_test(t, cond));
@@ -159,7 +204,7 @@ void jit_branch_zero(struct jit_block *t)
 	jit_flags_save(t);
 	t->flags = JIT_FLAGS_NONE;
 	jit_vregs_clean(t);
-	int own = jit_pinned(t->i.rd);
+	int own = jit_pinned(t, t->i.rd);
 	if (own >= 0) {
 		x86_rr(&t->x, X_TEST, wide, (unsigned)own, (unsigned)own);
 	} else {

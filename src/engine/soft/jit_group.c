@@ -74,6 +74,9 @@ static unsigned find_group(struct jit_block *t, struct jit_group *g)
 	int32_t delta = 0, low = INT32_MAX, high = INT32_MIN;
 	enum jit_access access = 0;
 	for (unsigned k = 0; k < GROUP_INSNS && t->n + k < PAGE_INSNS; k++) {
+		if (k > 0 && jit_label_at(t, t->n + k)) {
+			break;
+		}
 		uint32_t raw = jit_word(t, t->n + k);
 		enum a64_op op = a64_decode(raw);
 		struct member m;
@@ -134,7 +137,7 @@ bool jit_group(struct jit_block *t)
 	g.vregs = t->vregs;
 	struct jit_late *late = jit_late_group(t, &g);
 	if (g.base == CPU_SP && !t->sp_aligned) {
-		x86_test_imm(x, false, (unsigned)jit_pinned(CPU_SP), 15);
+		x86_test_imm(x, false, (unsigned)jit_pinned(t, CPU_SP), 15);
 		jit_late_hole(late, x86_jcc_later(x, CC_NE));
 		t->sp_aligned = true;
 	}

@@ -11,7 +11,7 @@
 void jit_check_sp(struct jit_block *t)
 {
 	if (t->i.rn == CPU_SP && !t->sp_aligned) {
-		x86_test_imm(&t->x, false, (unsigned)jit_pinned(CPU_SP), 15);
+		x86_test_imm(&t->x, false, (unsigned)jit_pinned(t, CPU_SP), 15);
 		jit_slow(t, x86_jcc_later(&t->x, CC_NE));
 		t->sp_aligned = true;
 	}
@@ -70,7 +70,7 @@ static void load(struct jit_block *t, unsigned n, unsigned log2, bool is_signed,
 {
 	static const unsigned plain[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV};
 	static const unsigned extended[] = {X_MOVSX8, X_MOVSX16, X_MOVSXD, X_MOV};
-	unsigned to = jit_target(n, RDX);
+	unsigned to = jit_target(t, n, RDX);
 	x86_rm(&t->x, is_signed ? extended[log2] : plain[log2], is_signed ? wide : log2 == 3, to, m);
 	jit_write(t, n, to);
 }
@@ -84,7 +84,7 @@ static void store(struct jit_block *t, unsigned n, unsigned log2, struct x86_mem
 
 void jit_write_base(struct jit_block *t, int32_t imm)
 {
-	int own = jit_pinned(t->i.rn);
+	int own = jit_pinned(t, t->i.rn);
 	if (own >= 0) {
 		x86_rm(&t->x, X_LEA, true, (unsigned)own, x86_at((unsigned)own, imm));
 		t->sp_aligned &= t->i.rn != CPU_SP || !(imm & 15);

@@ -81,6 +81,7 @@ enum {
 	JIT_BLOCK_WORDS = JIT_BLOCK_INSNS + 32, /* that it may look at */
 	JIT_HOLES = 6, /* jumps to one slow path */
 	JIT_XMM = 16,
+	JIT_EXCHANGES = 9, /* all but SP */
 	JIT_NOTES = 2048,
 	JIT_STUB_ROOM = 4096, /* all stubs */
 };
@@ -114,14 +115,27 @@ struct jit_group {
 
 /* A path out of line: emitted behind the block. */
 struct jit_late {
-	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP } kind;
+	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP, LATE_BRANCH, LATE_LEAVE } kind;
 	uint8_t *holes[JIT_HOLES];
 	unsigned hole_count;
 	const uint8_t *resume; /* slow, group: where the code goes on (executable view) */
 	unsigned record;       /* slow, next */
 	struct jit_vregs before, after; /* slow, next: at the holes; slow: where it goes on */
-	unsigned target;       /* next, link: word */
+	unsigned target;       /* next, link, leave: word */
+	int64_t distance;      /* branch: from the page's start, in bytes */
 	unsigned group;	       /* index in the block's groups */
+};
+
+/* A word of a region that others of it branch to. */
+struct jit_label {
+	bool used;
+	const uint8_t *code; /* executable view; NULL: not placed yet */
+	uint8_t *hole;	     /* the last jump that waits for it; its rel32 is the distance to the one before, or 0 */
+};
+
+/* Guest register @in lives in host register @host inside the block, @out in its slot. */
+struct jit_exchange {
+	uint8_t out, in, host;
 };
 
 struct jit_block {
@@ -130,6 +144,11 @@ struct jit_block {
 	struct jit *jit;
 	struct jit_page *page;
 	unsigned first, n; /* index of the first instruction in the page, and of this one */
+	unsigned last;	   /* of a region only */
+	bool is_region;	   /* a loop from first to last (jit_region.c) */
+	int8_t map[CPU_SINK + 1]; /* host registers of guest registers in this block; -1: in the slot */
+	unsigned exchange_count;
+	struct jit_exchange exchanges[JIT_EXCHANGES];
 	unsigned first_record;
 	uint32_t raw;
 	enum a64_op op;
@@ -153,6 +172,7 @@ struct jit_block {
 	struct jit_late late[JIT_BLOCK_INSNS * 4];
 	uint32_t words[JIT_BLOCK_WORDS]; /* of the page, from @first on, as they were read */
 	uint32_t notes[JIT_NOTES];
+	struct jit_label labels[JIT_BLOCK_INSNS];
 };
 
 typedef void (*jit_emit_fn)(struct jit_block *t);
@@ -212,14 +232,20 @@ static inline struct x86_mem jit_slot(unsigned n)
 	return x86_at(RBP, ((int)n - 16) * 8);
 }
 
-/* Host register of guest register @n, or -1: it lives in its slot. */
-int jit_pinned(unsigned n);
+/* Host register of guest register @n between blocks, or -1: it lives in its slot. */
+int jit_home(unsigned n);
+/* The same in this block. */
+static inline int jit_pinned(const struct jit_block *t, unsigned n)
+{
+	return t->map[n];
+}
+
 /* A host register with the value of guest register @n (as struct insn numbers them): its own, or @temp loaded from the slot. */
 unsigned jit_read(struct jit_block *t, unsigned n, unsigned temp);
 /* Load guest register @n into host register @to. */
 void jit_load(struct jit_block *t, unsigned n, unsigned to, bool wide);
 /* The host register to compute guest register @n in: its own or @temp; jit_write() must follow. */
-unsigned jit_target(unsigned n, unsigned temp);
+unsigned jit_target(const struct jit_block *t, unsigned n, unsigned temp);
 /* Guest register @n gets host register @from (all 64 bits).  Nothing to do if it is its own. */
 void jit_write(struct jit_block *t, unsigned n, unsigned from);
 /* @op of host register @reg with guest register @n, wherever it is.  Leaves no register changed but @reg. */
@@ -253,12 +279,34 @@ void jit_go(struct jit_block *t, unsigned n);
 /* End the block: leave to the run loop with the address of word @n of this page. */
 void jit_leave(struct jit_block *t, unsigned n);
 
+/* ----- what a block covers (jit_region.c) ----- */
+
+const struct jit_emitter *jit_emitter_of(const struct jit_block *t, enum a64_op op);
+/* Where the direct branch @raw, at word @n, leads; false: it is none, or leaves the page. */
+bool jit_branch_target(uint32_t raw, enum a64_op op, unsigned n, unsigned *target);
+/* Fill in last, is_region, labels and exchanges for the block that starts at t->first. */
+void jit_choose_region(struct jit_block *t);
+/* Exchange registers, or exchange them back: on every way in and out of the block.  Nothing else changes, flags neither. */
+void jit_take_registers(struct jit_block *t);
+void jit_give_registers(struct jit_block *t);
+/* The label at word @n, or NULL. */
+struct jit_label *jit_label_at(struct jit_block *t, unsigned n);
+/* If t->n is a label: it is here. */
+void jit_place_label(struct jit_block *t);
+/* A late path that branches to @distance bytes from the page's start, or leaves for word @n. */
+struct jit_late *jit_late_branch(struct jit_block *t, int64_t distance);
+struct jit_late *jit_late_leave(struct jit_block *t, unsigned n);
+/* Go to @distance bytes from the page's start, from a late path. */
+void jit_go_distance(struct jit_block *t, int64_t distance);
+
 /* ----- SIMD&FP registers (jit_vreg.c) ----- */
 
 enum { JIT_XMM_TEMP0 = 13, JIT_XMM_TEMP1, JIT_XMM_TEMP2 }; /* free inside an instruction */
 
 /* Forget what XMM registers hold, after storing what changed. */
 void jit_vregs_flush(struct jit_block *t);
+/* Forget them without storing. */
+void jit_vregs_forget(struct jit_block *t);
 /* Store what changed; it stays known. */
 void jit_vregs_clean(struct jit_block *t);
 /* Store for @vregs, or load again, out of line. */

@@ -15,8 +15,8 @@ static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
 static void store_state(struct x86 *x)
 {
 	for (unsigned n = 0; n <= CPU_SP; n++) {
-		if (jit_pinned(n) >= 0) {
-			x86_rm(x, X_STORE, true, (unsigned)jit_pinned(n), jit_slot(n));
+		if (jit_home(n) >= 0) {
+			x86_rm(x, X_STORE, true, (unsigned)jit_home(n), jit_slot(n));
 		}
 	}
 	x86_mov_imm(x, RDX, FLAG_BITS);
@@ -29,8 +29,8 @@ static void store_state(struct x86 *x)
 static void load_state(struct x86 *x)
 {
 	for (unsigned n = 0; n <= CPU_SP; n++) {
-		if (jit_pinned(n) >= 0) {
-			x86_rm(x, X_MOV, true, (unsigned)jit_pinned(n), jit_slot(n));
+		if (jit_home(n) >= 0) {
+			x86_rm(x, X_MOV, true, (unsigned)jit_home(n), jit_slot(n));
 		}
 	}
 	x86_rm(x, X_MOV, false, RCX, JIT_CPU(nzcv));

@@ -44,7 +44,7 @@ static void only_el1_with_own_sp(struct jit_block *t)
 static void move_register(struct jit_block *t, struct x86_mem m, bool read, bool wide)
 {
 	if (read) {
-		unsigned to = jit_target(t->i.rd, RDX);
+		unsigned to = jit_target(t, t->i.rd, RDX);
 		x86_rm(&t->x, X_MOV, wide, to, m);
 		jit_write(t, t->i.rd, to);
 	} else {

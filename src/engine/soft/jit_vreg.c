@@ -68,10 +68,16 @@ void jit_vregs_clean(struct jit_block *t)
 	t->vregs.dirty = 0;
 }
 
+void jit_vregs_forget(struct jit_block *t)
+{
+	t->vregs.dirty = 0;
+	memset(t->vregs.guest, -1, sizeof(t->vregs.guest));
+}
+
 void jit_vregs_flush(struct jit_block *t)
 {
 	jit_vregs_clean(t);
-	memset(t->vregs.guest, -1, sizeof(t->vregs.guest));
+	jit_vregs_forget(t);
 }
 
 static int find(const struct jit_block *t, unsigned n)

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jit_region.c - choose what a block covers and which guest registers it keeps in host registers
+ *
+ * How it works: a block that starts at the head of a loop becomes a region: all words up to the last branch back to its head,
+ * with the branches among them as plain jumps.  Everywhere else, ten guest registers are always in host registers; a region, or a
+ * long block, that uses others more often borrows host registers for those: it exchanges them where it is entered
+ * and back wherever it is left.
+ * Invariants: at a label of a region NZCV is in EAX and no V register is in an XMM register.
+ * Threads: the vCPU thread.
+ */
+#include "engine/soft/decode.h"
+#include "engine/soft/jit_priv.h"
+
+enum {
+	REGION_INSNS = 96, /* of a loop, at most */
+	LONG_BLOCK = 10,   /* from here on it may pay to exchange registers */
+	GAIN = 6,	   /* uses more, for an exchange in a block that is no loop */
+	LOOP_GAIN = 1,
+};
+
+bool jit_branch_target(uint32_t raw, enum a64_op op, unsigned n, unsigned *target)
+{
+	int64_t distance;
+	switch ((enum a64_format)a64_infos[op].format) {
+	case A64_FORMAT_branch26: distance = a64_sign(A64_imm26(raw), 26); break;
+	case A64_FORMAT_branch_cond:
+	case A64_FORMAT_branch_cb: distance = a64_sign(A64_imm19(raw), 19); break;
+	case A64_FORMAT_branch_tb: distance = a64_sign(A64_imm14(raw), 14); break;
+	default: return false;
+	}
+	distance += n;
+	*target = (unsigned)distance;
+	return distance >= 0 && distance < PAGE_INSNS;
+}
+
+/* Which of the fields Rd, Rn, Rm, Ra name general registers, a bit each. */
+static unsigned register_fields(uint32_t raw, enum a64_op op)
+{
+	enum { D = 1, N = 2, M = 4, A = 8 };
+	switch ((enum a64_format)a64_infos[op].format) {
+	case A64_FORMAT_adr:
+	case A64_FORMAT_adrp:
+	case A64_FORMAT_mov_wide:
+	case A64_FORMAT_branch_cb:
+	case A64_FORMAT_branch_tb:
+	case A64_FORMAT_ldr_lit: return D;
+	case A64_FORMAT_rri_sp:
+	case A64_FORMAT_rri_sp_flags:
+	case A64_FORMAT_log_imm:
+	case A64_FORMAT_log_imm_flags:
+	case A64_FORMAT_bitfield:
+	case A64_FORMAT_rr:
+	case A64_FORMAT_ldst_ui:
+	case A64_FORMAT_ldst_wb:
+	case A64_FORMAT_ldst_ur: return D | N;
+	case A64_FORMAT_log_reg:
+	case A64_FORMAT_addsub_reg:
+	case A64_FORMAT_addsub_ext:
+	case A64_FORMAT_addsub_ext_flags:
+	case A64_FORMAT_extr:
+	case A64_FORMAT_csel:
+	case A64_FORMAT_rrr:
+	case A64_FORMAT_ldst_reg:
+	case A64_FORMAT_excl: return D | N | M;
+	case A64_FORMAT_rrrr: return D | N | M | A;
+	case A64_FORMAT_ccmp_reg: return N | M;
+	case A64_FORMAT_ccmp_imm:
+	case A64_FORMAT_branch_reg: return N;
+	case A64_FORMAT_pair:
+	case A64_FORMAT_pair_wb: return D | N | A; /* Rt2 is where Ra is */
+	default: return raw >> 26 & 1 ? N : 0;	   /* SIMD&FP: loads and stores have a base */
+	}
+}
+
+static void count_registers(uint32_t raw, enum a64_op op, unsigned counts[32])
+{
+	unsigned fields = register_fields(raw, op);
+	static const unsigned at[] = {0, 5, 16, 10};
+	for (unsigned f = 0; f < 4; f++) {
+		if (fields >> f & 1) {
+			counts[raw >> at[f] & 31]++;
+		}
+	}
+}
+
+/* The last branch back to @first, if the words between can be a region; else @first. */
+static unsigned find_loop(struct jit_block *t, unsigned first)
+{
+	unsigned last = first;
+	for (unsigned n = first; n < PAGE_INSNS && n < first + REGION_INSNS; n++) {
+		uint32_t raw = jit_word(t, n);
+		enum a64_op op = a64_decode(raw);
+		unsigned target;
+		if (op == A64_BL || op == A64_BLR || !jit_emitter_of(t, op)->emit) {
+			break;
+		}
+		if (jit_branch_target(raw, op, n, &target) && target == first) {
+			last = n;
+		}
+	}
+	return last;
+}
+
+static void note_labels(struct jit_block *t)
+{
+	memset(t->labels, 0, (t->last - t->first + 1) * sizeof(t->labels[0]));
+	for (unsigned n = t->first; n <= t->last; n++) {
+		uint32_t raw = jit_word(t, n);
+		unsigned target;
+		if (jit_branch_target(raw, a64_decode(raw), n, &target) && target >= t->first && target <= t->last) {
+			t->labels[target - t->first].used = true;
+		}
+	}
+}
+
+static bool always_branches(enum a64_op op)
+{
+	return op == A64_B || op == A64_BL || op == A64_BR || op == A64_BLR || op == A64_RET;
+}
+
+/* Registers that the words from t->first on use, to @last or, if that is 0, to the end of the block; how many words. */
+static unsigned count_uses(struct jit_block *t, unsigned last, unsigned counts[32])
+{
+	unsigned n = t->first;
+	for (; n < PAGE_INSNS && (last ? n <= last : n < t->first + JIT_BLOCK_INSNS); n++) {
+		uint32_t raw = jit_word(t, n);
+		enum a64_op op = a64_decode(raw);
+		count_registers(raw, op, counts);
+		if (!last && (always_branches(op) || !jit_emitter_of(t, op)->emit)) {
+			break;
+		}
+	}
+	return n - t->first;
+}
+
+/* Borrow the host register of the least used guest register for the most used one that has none, while that pays. */
+static void exchange_registers(struct jit_block *t, const unsigned counts[32], unsigned gain)
+{
+	while (t->exchange_count < JIT_EXCHANGES) {
+		int best = -1, worst = -1;
+		for (unsigned n = 0; n < CPU_SP; n++) {
+			if (t->map[n] < 0 && (best < 0 || counts[n] > counts[best])) {
+				best = (int)n;
+			} else if (t->map[n] >= 0 && (worst < 0 || counts[n] < counts[worst])) {
+				worst = (int)n;
+			}
+		}
+		if (counts[best] < counts[worst] + gain) {
+			return;
+		}
+		t->exchanges[t->exchange_count++] = (struct jit_exchange){
+			.out = (uint8_t)worst, .in = (uint8_t)best, .host = (uint8_t)t->map[worst]};
+		t->map[best] = t->map[worst];
+		t->map[worst] = -1;
+	}
+}
+
+void jit_choose_region(struct jit_block *t)
+{
+	unsigned counts[32] = {0};
+	t->last = find_loop(t, t->first);
+	t->is_region = t->last != t->first;
+	unsigned length = count_uses(t, t->is_region ? t->last : 0, counts);
+	if (t->is_region) {
+		note_labels(t);
+		exchange_registers(t, counts, LOOP_GAIN);
+	} else if (length >= LONG_BLOCK) {
+		exchange_registers(t, counts, GAIN);
+	}
+}
+
+void jit_take_registers(struct jit_block *t)
+{
+	for (unsigned n = 0; n < t->exchange_count; n++) {
+		const struct jit_exchange *e = &t->exchanges[n];
+		x86_rm(&t->x, X_STORE, true, e->host, jit_slot(e->out));
+		x86_rm(&t->x, X_MOV, true, e->host, jit_slot(e->in));
+	}
+}
+
+void jit_give_registers(struct jit_block *t)
+{
+	for (unsigned n = t->exchange_count; n-- > 0;) {
+		const struct jit_exchange *e = &t->exchanges[n];
+		x86_rm(&t->x, X_STORE, true, e->host, jit_slot(e->in));
+		x86_rm(&t->x, X_MOV, true, e->host, jit_slot(e->out));
+	}
+}
+
+struct jit_label *jit_label_at(struct jit_block *t, unsigned n)
+{
+	struct jit_label *label = t->is_region && n >= t->first && n <= t->last ? &t->labels[n - t->first] : NULL;
+	return label && label->used ? label : NULL;
+}
+
+void jit_place_label(struct jit_block *t)
+{
+	struct jit_label *label = jit_label_at(t, t->n);
+	if (!label) {
+		return;
+	}
+	if (!t->ended) {
+		jit_flags_save(t);
+		jit_vregs_flush(t);
+	}
+	t->flags = JIT_FLAGS_NONE;
+	t->flags_saved = true;
+	jit_vregs_forget(t);
+	t->ended = t->sp_aligned = t->fp_checked = t->fp_plain = t->fp_fast = false;
+	label->code = x86_here(&t->x);
+	for (int32_t back; label->hole; label->hole = back ? label->hole - back : NULL) {
+		memcpy(&back, label->hole, sizeof(back));
+		x86_land(&t->x, label->hole);
+	}
+}
