@@ -65,6 +65,7 @@ enum sysreg_plain sysreg_plain(const struct insn *i)
 static void run_translated(struct test *test, const struct diff_case *c, struct diff_state *result)
 {
 	struct cpu *cpu = flat_load(test->flat, c);
+	jit_fill_constants(&cpu->jit_constants);
 	cpu->vcpu = &test->vcpu;
 	cpu->jit = test->jit;
 	cpu->jit_exec = test->exec;
@@ -220,7 +221,7 @@ int main(int argc, char **argv)
 	}
 	test.vcpu.engine = &test.engine;
 	test.flat = flat_create();
-	test.jit = test.flat ? jit_create(NULL, 1) : NULL;
+	test.jit = test.flat ? jit_create(&test.vcpu.cpu, 1) : NULL;
 	if (!test.jit || test.rows.count == 0) {
 		printf("FAIL: the comparison could not run\n");
 		return 1;

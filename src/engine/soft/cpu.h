@@ -18,6 +18,7 @@
 
 #include "engine/engine.h"
 #include "engine/soft/fp.h"
+#include "engine/soft/jit_constants.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -96,6 +97,8 @@ struct cpu {
 	struct jit *jit;
 	uint64_t jit_link;
 	uint32_t jit_link_page, jit_link_word;
+
+	_Alignas(16) struct jit_constants jit_constants;
 
 	struct sysregs *sys;   /* soft/sysreg.h */
 	struct mmu *mmu;       /* soft/mmu.h */

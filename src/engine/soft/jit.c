@@ -72,6 +72,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned share)
 		return NULL;
 	}
 	jit->at = jit->write;
+	jit_fill_constants(&cpu->jit_constants);
 	jit_emit_stubs(jit);
 	jit->start = jit->at;
 	assert(jit->start - jit->write < JIT_STUB_ROOM);

@@ -2,10 +2,11 @@
 /*
  * simd.h - what the handlers of FP and Advanced SIMD instructions share
  *
- * How it works: names end in an element size: b, h, s, d (1, 2, 4, 8 bytes).  For each there are scalar types u_ s_ (and x_, wide
- * enough for any sum or doubled product of two elements), vector types vu_ vs_, and saturation.  Macros make one handler
- * a size out of an expression.  Rows of gen/a64/simd.tbl that have bit 28 ("sc") cover the scalar and the vector form.
- * Invariants: no address of a local leaves an inlined function (cpu.h); a handler writes all 128 bits of its
+ * How it works: names end in an element size: b, h, s, d (1, 2, 4, 8 bytes).  For each there are
+ * scalar types u_ s_ (and x_, wide enough for any sum or doubled product of two elements), vector
+ * types vu_ vs_, and saturation.  Macros make one handler a size out of an expression.  Rows of
+ * gen/a64/simd.tbl that have bit 28 ("sc") cover the scalar and the vector form. Invariants: no
+ * address of a local leaves an inlined function (cpu.h); a handler writes all 128 bits of its
  * destination, after it has read its sources (they may be the same register).
  * Threads: the vCPU thread.
  */
@@ -76,14 +77,16 @@ SOFT_INLINE unsigned simd_half(uint32_t w, unsigned log2)
 	return (w >> 28 & 5) == 4 ? 8u >> log2 : 0;
 }
 
-/* Write a result computed on all 128 bits; the upper half becomes 0 for 64-bit vectors and for d scalars. */
+/* Write a result computed on all 128 bits; the upper half becomes 0 for 64-bit vectors and for d
+ * scalars. */
 SOFT_INLINE void simd_put(struct cpu *cpu, uint32_t w, vu_d value)
 {
 	vu_d mask = {~0ull, -(uint64_t)((w >> 28 & 5) == 4)};
 	VREG(vu_d, A64_Rd(w)) = value & mask;
 }
 
-/* Write a narrowed 64-bit result to the half that Q selects: the lower half with zeros above, or the upper half alone. */
+/* Write a narrowed 64-bit result to the half that Q selects: the lower half with zeros above, or
+ * the upper half alone. */
 SOFT_INLINE void simd_put_half(struct cpu *cpu, uint32_t w, uint64_t value)
 {
 	union vreg *d = &cpu->v[A64_Rd(w)];
@@ -149,6 +152,37 @@ SOFT_INLINE unsigned simd_imm_right(uint32_t w, unsigned bits)
 SOFT_INLINE unsigned simd_imm_left(uint32_t w, unsigned bits)
 {
 	return (w >> 16 & 0x7f) - bits;
+}
+
+/* AdvSIMDExpandImm (Arm ARM J1.1), without the inversion of MVNI and BIC. */
+SOFT_INLINE uint64_t simd_expand_imm(uint32_t w)
+{
+	unsigned cmode = A64_cmode(w);
+	uint64_t imm = A64_imm_abc(w) << 5 | A64_imm_defgh(w);
+	switch (cmode >> 1) {
+	case 0:
+	case 1:
+	case 2:
+	case 3: return (imm << (cmode >> 1) * 8) * 0x0000000100000001;
+	case 4: return imm * 0x0001000100010001;
+	case 5: return imm * 0x0100010001000100;
+	case 6: return (cmode & 1 ? imm << 16 | 0xffff : imm << 8 | 0xff) * 0x0000000100000001;
+	default: break;
+	}
+	if (cmode == 14) {
+		if (!(w >> 29 & 1)) {
+			return imm * 0x0101010101010101;
+		}
+		/* Each bit becomes a byte. */
+		uint64_t bits = (imm & 0x7f) * 0x0002040810204081 & 0x0101010101010101;
+		return (bits | (imm & 0x80) << 49) * 0xff;
+	}
+	uint64_t sign = imm >> 7, high = imm >> 6 & 1, rest = imm & 0x3f;
+	if (w >> 29 & 1) {
+		return sign << 63 | (high ? 0x3fcull << 52 : 0x400ull << 52) | rest << 48;
+	}
+	return (sign << 31 | (high ? 0x3e000000ull : 0x40000000ull) | rest << 19) *
+	       0x0000000100000001;
 }
 
 #endif

@@ -225,41 +225,11 @@ SIMD_OP(TBX)
 	NEXT(cpu, i);
 }
 
-/* AdvSIMDExpandImm (Arm ARM J1.1). */
-SOFT_INLINE uint64_t expand_imm(uint32_t w)
-{
-	unsigned cmode = A64_cmode(w);
-	uint64_t imm = A64_imm_abc(w) << 5 | A64_imm_defgh(w);
-	switch (cmode >> 1) {
-	case 0:
-	case 1:
-	case 2:
-	case 3: return (imm << (cmode >> 1) * 8) * 0x0000000100000001;
-	case 4: return imm * 0x0001000100010001;
-	case 5: return imm * 0x0100010001000100;
-	case 6: return (cmode & 1 ? imm << 16 | 0xffff : imm << 8 | 0xff) * 0x0000000100000001;
-	default: break;
-	}
-	if (cmode == 14) {
-		if (!(w >> 29 & 1)) {
-			return imm * 0x0101010101010101;
-		}
-		/* Each bit becomes a byte. */
-		uint64_t bits = (imm & 0x7f) * 0x0002040810204081 & 0x0101010101010101;
-		return (bits | (imm & 0x80) << 49) * 0xff;
-	}
-	uint64_t sign = imm >> 7, high = imm >> 6 & 1, rest = imm & 0x3f;
-	if (w >> 29 & 1) {
-		return sign << 63 | (high ? 0x3fcull << 52 : 0x400ull << 52) | rest << 48;
-	}
-	return (sign << 31 | (high ? 0x3e000000ull : 0x40000000ull) | rest << 19) * 0x0000000100000001;
-}
-
 SIMD_OP(MOVI_imm)
 {
 	SIMD_ENTER(cpu, i)
 	uint32_t w = i->raw;
-	uint64_t v = expand_imm(w);
+	uint64_t v = simd_expand_imm(w);
 	if (A64_op29(w) && A64_cmode(w) < 14) {
 		v = ~v; /* MVNI */
 	}
@@ -270,7 +240,7 @@ SIMD_OP(MOVI_imm)
 SIMD_OP(ORR_v_imm)
 {
 	SIMD_ENTER(cpu, i)
-	uint64_t v = expand_imm(i->raw);
+	uint64_t v = simd_expand_imm(i->raw);
 	simd_put(cpu, i->raw, VREG(vu_d, A64_Rd(i->raw)) | (vu_d){v, v});
 	NEXT(cpu, i);
 }
@@ -278,7 +248,7 @@ SIMD_OP(ORR_v_imm)
 SIMD_OP(BIC_v_imm)
 {
 	SIMD_ENTER(cpu, i)
-	uint64_t v = expand_imm(i->raw);
+	uint64_t v = simd_expand_imm(i->raw);
 	simd_put(cpu, i->raw, VREG(vu_d, A64_Rd(i->raw)) & ~(vu_d){v, v});
 	NEXT(cpu, i);
 }

@@ -3,8 +3,8 @@
  * x86.h - an assembler for x86-64: instructions as bytes
  *
  * How it works: an operation is a number, X86(map, prefix, opcode) as the manuals write it; its operands choose among a few forms
- * (register and register, register and memory, VEX with three operands).  Memory is [base + displacement],
- * [base + index * scale + displacement] or, below 2 GiB, an address.  Nothing is checked here but the room: the caller makes sure that X86_ROOM bytes are left.
+ * (register and register, register and memory, VEX with three operands).  Memory is always [base + displacement] or
+ * [base + index * scale + displacement].  Nothing is checked here but the room: the caller makes sure that X86_ROOM bytes are left.
  * Source: Intel SDM volume 2, chapters 2.1 to 2.3 (formats) and the pages of the instructions.
  * Threads: pure apart from *x.
  */
@@ -69,14 +69,6 @@ static inline struct x86_mem x86_at(unsigned base, int32_t disp)
 	return (struct x86_mem){.base = (uint8_t)base, .index = RSP, .disp = disp};
 }
 
-enum { X86_NO_BASE = 0x15 };
-
-/* [address], below 2 GiB. */
-static inline struct x86_mem x86_absolute(uintptr_t address)
-{
-	return (struct x86_mem){.base = X86_NO_BASE, .index = RSP, .disp = (int32_t)address};
-}
-
 static inline struct x86_mem x86_indexed(unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
 	return (struct x86_mem){(uint8_t)base, (uint8_t)index, (uint8_t)scale, disp};
@@ -107,12 +99,6 @@ static inline const uint8_t *x86_here(const struct x86 *x)
 
 static inline void x86_modrm_mem(struct x86 *x, unsigned reg, struct x86_mem m)
 {
-	if (m.base == X86_NO_BASE) {
-		x86_byte(x, (reg & 7) << 3 | RSP);
-		x86_byte(x, RSP << 3 | RBP);
-		x86_u32(x, (uint32_t)m.disp);
-		return;
-	}
 	bool short_disp = m.disp == (int8_t)m.disp, none = !m.disp && (m.base & 7) != RBP;
 	unsigned mod = none ? 0 : short_disp ? 1 : 2;
 	bool sib = m.index != RSP || (m.base & 7) == RSP;
@@ -132,7 +118,7 @@ static inline void x86_opcode(struct x86 *x, unsigned op, bool wide, unsigned re
 			      bool byte_reg)
 {
 	static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
-	unsigned rex = (unsigned)wide << 3 | (reg & 8) >> 1 | (index & 8) >> 2 | (rm & 8) >> 3; /* X86_NO_BASE has bit 3 clear */
+	unsigned rex = (unsigned)wide << 3 | (reg & 8) >> 1 | (index & 8) >> 2 | (rm & 8) >> 3;
 	if (op >> 8 & 3) {
 		x86_byte(x, prefixes[op >> 8 & 3]);
 	}
@@ -294,7 +280,6 @@ static inline void x86_vex(struct x86 *x, unsigned op, bool wide, unsigned reg, 
 			   unsigned rm, bool l)
 {
 	unsigned map = op >> 12 & 3, prefix = op >> 8 & 3;
-	rm &= 15;
 	if (map == 1 && !wide && rm < 8 && index < 8) {
 		x86_byte(x, 0xc5);
 		x86_byte(x, (reg < 8) << 7 | (~vvvv & 15) << 3 | (unsigned)l << 2 | prefix);
@@ -394,7 +379,7 @@ enum {
 	V_PMOVSXBW = X86(2, 1, 0x20), V_PMOVSXWD = X86(2, 1, 0x23), V_PMOVSXDQ = X86(2, 1, 0x25),
 	V_PMOVZXBW = X86(2, 1, 0x30), V_PMOVZXWD = X86(2, 1, 0x33), V_PMOVZXDQ = X86(2, 1, 0x35),
 	V_PHADDW = X86(2, 1, 0x01), V_PHADDD = X86(2, 1, 0x02), V_PHMINPOSUW = X86(2, 1, 0x41),
-	V_PBLENDVB = X86(3, 1, 0x4c), /* the mask's number in the upper half of the immediate */
+	V_PBLENDVB = X86(3, 1, 0x4c), V_BLENDVPS = X86(3, 1, 0x4a), /* the mask's number in the upper half of the immediate */
 
 	/* floating point */
 	V_ADDSS = X86(1, 2, 0x58), V_ADDSD = X86(1, 3, 0x58), V_ADDPS = X86(1, 0, 0x58), V_ADDPD = X86(1, 1, 0x58),
