@@ -111,6 +111,8 @@ struct system_visit {
 /* System registers as every visit starts with them. */
 struct system_control {
 	uint64_t vbar, mair, tcr, ttbr0[2], ttbr1, cpacr, sctlr, mdscr;
+	/* Breakpoints and watchpoints, with mdscr. */
+	uint64_t bvr[2], bcr[2], wvr[2], wcr[2];
 };
 
 struct system_program {

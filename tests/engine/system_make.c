@@ -203,6 +203,44 @@ static void make_control(struct system_program *p, struct random *random)
 	c->sctlr = system_sctlr_random(random);
 }
 
+/* A word that can be left out without a loop that never ends. */
+static unsigned random_word_to_stop_at(const struct system_program *p, struct random *random)
+{
+	for (;;) {
+		unsigned n = random_below(random, p->words);
+		enum a64_op op = a64_decode(p->code[n]);
+		bool steers =
+			(a64_infos[op].flags & A64_ENDS) || op == A64_ADR || op == A64_MSR_reg;
+		if (!steers && (p->code[n] & 31) != SYSTEM_LOOP_X) {
+			return n;
+		}
+	}
+}
+
+/* Breakpoints in the code, watchpoints where most accesses go. */
+static void make_debug(struct system_program *p, struct random *random)
+{
+	struct system_control *c = &p->control;
+	if (!one_in(random, 12)) {
+		return;
+	}
+	c->mdscr = 1 << 15 | (one_in(random, 2) ? 1 << 13 : 0);
+	for (unsigned n = 0; n < 2; n++) {
+		uint64_t window = one_in(random, 2) ? SYSTEM_HIGH : SYSTEM_LOW;
+		unsigned slot = one_in(random, 2) ? SLOT_CODE_EL0 : SLOT_CODE_EL1;
+		c->bvr[n] = window + slot * SYSTEM_PAGE +
+			    (p->code_offset + random_word_to_stop_at(p, random)) * 4;
+		c->bcr[n] = (random_next(random) & 7) | 0xf << 5;
+		slot = one_in(random, 2) ? SLOT_EL0 : SLOT_EL1;
+		c->wvr[n] =
+			window + (slot + 2) * SYSTEM_PAGE - 128 + (random_below(random, 256) & ~3u);
+		c->wcr[n] = random_next(random) & 0x1fff;
+		if (one_in(random, 4)) {
+			c->wcr[n] |= 0xff << 5 | (3 + random_below(random, 5)) << 24;
+		}
+	}
+}
+
 static void shuffle(struct random *random, unsigned *pages, unsigned count, unsigned first)
 {
 	for (unsigned n = 0; n < count; n++) {
@@ -249,6 +287,7 @@ void system_make(struct system_program *p, const struct row_set *set, uint64_t s
 	}
 	p->code_offset = random_below(&random, SYSTEM_PAGE / 4);
 	system_make_code(p, set, &random);
+	make_debug(p, &random);
 	make_visits(p, &random);
 }
 

@@ -238,6 +238,12 @@ static void start_with_control(struct system_machine *m, const struct system_pro
 			      control->ttbr1, control->cpacr, control->sctlr, control->mdscr};
 	struct cpu *cpu = cpu_of(m);
 	memcpy(cpu->x, x, sizeof(x));
+	for (unsigned n = 0; n < 2; n++) { /* MSR MDSCR_EL1 has them looked at */
+		cpu->sys->dbgbvr[n] = control->bvr[n];
+		cpu->sys->dbgbcr[n] = control->bcr[n];
+		cpu->sys->dbgwvr[n] = control->wvr[n];
+		cpu->sys->dbgwcr[n] = control->wcr[n];
+	}
 	cpu->pc = SYSTEM_VA(SYSTEM_VECTORS) + CONTROL_OFFSET;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "engine/soft/exception.h"
 
+#include "engine/soft/debug.h"
 #include "engine/soft/soft.h"
 
 #define ESR_IL (UINT64_C(1) << 25)
@@ -166,7 +167,7 @@ bool exception_step_enabled(const struct cpu *cpu)
 
 void exception_update_step(struct cpu *cpu)
 {
-	if (step_enabled(cpu, cpu->el, cpu->daif)) {
+	if (step_enabled(cpu, cpu->el, cpu->daif) || debug_is_active(cpu)) {
 		atomic_fetch_or(&cpu->pending, RUN_STEP); /* the run loop clears it */
 	}
 }

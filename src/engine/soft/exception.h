@@ -51,7 +51,7 @@ void exception_take(struct cpu *cpu, unsigned ec, uint32_t iss, uint64_t elr, bo
 /* Take IRQ (or FIQ) at cpu->pc.  The caller has checked the masks. */
 void exception_take_interrupt(struct cpu *cpu, bool fiq);
 
-/* MDSCR_EL1, the OS lock, PSTATE.D or the EL changed: is software step active now? */
+/* MDSCR_EL1, the OS lock, PSTATE.D or the EL changed: have the run loop look if software step or breakpoints are active now. */
 void exception_update_step(struct cpu *cpu);
 bool exception_step_enabled(const struct cpu *cpu);
 

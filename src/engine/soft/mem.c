@@ -8,6 +8,7 @@
  */
 #include "engine/soft/mem.h"
 
+#include "engine/soft/debug.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/nisv.h"
@@ -39,6 +40,18 @@ SOFT_COLD bool mem_sp_fault(struct cpu *cpu, const struct insn *i)
 	return true;
 }
 
+/* True: a watchpoint matched, and its exception was taken. */
+static bool is_watched(struct cpu *cpu, const struct insn *i, const struct part *part, bool write,
+		       enum mmu_regime regime)
+{
+	uint64_t far;
+	if (!debug_has_watchpoint(cpu, part->va, part->size, write, regime, &far)) {
+		return false;
+	}
+	exception_take(cpu, EC_WATCHPOINT_EL0, MMU_FAULT_DEBUG | (write ? ISS_WNR : 0), insn_pc(cpu, i), true, far);
+	return true;
+}
+
 /* Translate one part.  @write: MMU_WRITE rights are needed.  On false the abort was taken. */
 static bool resolve(struct cpu *cpu, const struct insn *i, struct part *part, bool write, bool misaligned,
 		    unsigned flags)
@@ -48,6 +61,10 @@ static bool resolve(struct cpu *cpu, const struct insn *i, struct part *part, bo
 	int fault = mmu_walk(cpu, part->va, regime, write ? MMU_WRITE : MMU_READ, misaligned, true, &page);
 	if (fault != MMU_OK) {
 		return data_abort(cpu, i, part->va, fault, write);
+	}
+	bool withheld = debug_withholds(cpu, regime);
+	if (withheld && is_watched(cpu, i, part, write, regime)) {
+		return false;
 	}
 	part->gpa = page.pa;
 	part->host = NULL;
@@ -59,7 +76,7 @@ static bool resolve(struct cpu *cpu, const struct insn *i, struct part *part, bo
 	}
 	part->host = hva;
 	/* Device memory and SCTLR_EL1.A need each access looked at for alignment. */
-	if (!page.device && !(cpu->sys->sctlr & SCTLR_A)) {
+	if (!page.device && !(cpu->sys->sctlr & SCTLR_A) && !withheld) {
 		mmu_fill_data(mmu_space(cpu, regime), part->va, &page, hva, kind != MEMORY_ROM);
 	}
 	return true;

@@ -32,6 +32,7 @@ enum mmu_fault {
 	MMU_FAULT_EXTERNAL = 0x10,
 	MMU_FAULT_WALK = 0x14, /* L: external abort on the walk */
 	MMU_FAULT_ALIGNMENT = 0x21,
+	MMU_FAULT_DEBUG = 0x22, /* step, breakpoint, watchpoint */
 	MMU_FAULT_EXCLUSIVE = 0x35, /* exclusive or atomic access where there is no memory */
 };
 

@@ -10,6 +10,7 @@
  */
 #include "engine/soft/run.h"
 
+#include "engine/soft/debug.h"
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/jit.h"
@@ -210,11 +211,12 @@ static void stop_here(struct cpu *cpu, const struct insn *i)
 	cpu->pc = insn_pc(cpu, i);
 }
 
-/* Software step (Arm ARM D2.12): run a copy of one instruction that has nothing behind it. */
+/* Software step (Arm ARM D2.12) and breakpoints: run a copy of one instruction that has nothing behind it. */
 static void step_one(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = &vcpu->cpu;
-	if (!exception_step_enabled(cpu)) {
+	bool steps = exception_step_enabled(cpu);
+	if (!steps && !debug_is_active(cpu)) {
 		atomic_fetch_and(&cpu->pending, ~(unsigned)RUN_STEP);
 		const struct insn *next = find(cpu);
 		if (next) {
@@ -222,13 +224,19 @@ static void step_one(struct soft_vcpu *vcpu)
 		}
 		return;
 	}
-	if (!cpu->ss) {
+	if (steps && !cpu->ss) {
 		/* ISV is clear: no syndrome about the stepped instruction is kept. */
-		exception_take(cpu, EC_STEP_EL0, 0x22, cpu->pc, false, 0);
+		exception_take(cpu, EC_STEP_EL0, MMU_FAULT_DEBUG, cpu->pc, false, 0);
 		return;
 	}
+	uint8_t btype = cpu->btype;
 	const struct insn *i = find(cpu);
 	if (!i) {
+		return;
+	}
+	if (debug_has_breakpoint(cpu, cpu->pc)) {
+		cpu->btype = btype;
+		exception_take(cpu, EC_BREAKPOINT_EL0, MMU_FAULT_DEBUG, cpu->pc, false, 0);
 		return;
 	}
 	code_decode(cpu, i);
@@ -237,7 +245,7 @@ static void step_one(struct soft_vcpu *vcpu)
 	decode_insn(cpu, &vcpu->step[0]); /* it alone, if it was decoded with the next one */
 	vcpu->step[1] = (struct insn){.fn = stop_here, .offset = i->offset + 4};
 	call(cpu, vcpu->step);
-	if (cpu->el == el && exception_step_enabled(cpu)) {
+	if (steps && cpu->el == el && exception_step_enabled(cpu)) {
 		cpu->ss = false;
 	}
 }

@@ -19,7 +19,7 @@ enum run_pending {
 	RUN_TIMER = 1 << 2,    /* a generic timer's deadline has passed or was changed */
 	RUN_WFI = 1 << 3,      /* sleep until an interrupt */
 	RUN_WORK = 1 << 4,     /* another thread asks for TLB or code invalidation */
-	RUN_STEP = 1 << 5,     /* software step is active: one instruction a time */
+	RUN_STEP = 1 << 5,     /* software step or breakpoints are active: one instruction a time */
 };
 
 enum {

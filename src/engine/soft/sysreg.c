@@ -9,6 +9,7 @@
  */
 #include "engine/soft/sysreg.h"
 
+#include "engine/soft/debug.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/sysreg_priv.h"
@@ -263,14 +264,51 @@ static void write_nothing(struct cpu *cpu, uint64_t value)
 static void write_mdscr(struct cpu *cpu, uint64_t value)
 {
 	cpu->sys->mdscr = value & 0xf001;
-	exception_update_step(cpu);
+	debug_update(cpu);
 }
 
 static void write_oslar(struct cpu *cpu, uint64_t value)
 {
 	cpu->sys->oslar_locked = value & 1;
-	exception_update_step(cpu);
+	debug_update(cpu);
 }
+
+static void write_osdlr(struct cpu *cpu, uint64_t value)
+{
+	cpu->sys->osdlr = value & 1;
+	debug_update(cpu);
+}
+
+/* E, PMC, BAS (all of it: A64 has no shorter instructions), HMC, SSC, LBN, BT; only context breakpoints have all types. */
+static void write_dbgbcr(struct cpu *cpu, unsigned n, uint64_t value)
+{
+	uint64_t types = n < SYSREG_BREAKPOINTS - SYSREG_CONTEXTS ? 1 << 20 : 0xf << 20;
+	cpu->sys->dbgbcr[n] = (value & (0xfe007 | types)) | 0xf << 5;
+	debug_update(cpu);
+}
+
+/* E, PAC, LSC, BAS, HMC, SSC, LBN, WT, MASK */
+static void write_dbgwcr(struct cpu *cpu, unsigned n, uint64_t value)
+{
+	cpu->sys->dbgwcr[n] = value & 0x1f1fffff;
+	debug_update(cpu);
+}
+
+#define DEBUG_CONTROL(kind, n)                                                                                         \
+	static void write_##kind##n(struct cpu *cpu, uint64_t value)                                                   \
+	{                                                                                                              \
+		write_##kind(cpu, n, value);                                                                           \
+	}
+DEBUG_CONTROL(dbgbcr, 0)
+DEBUG_CONTROL(dbgbcr, 1)
+DEBUG_CONTROL(dbgbcr, 2)
+DEBUG_CONTROL(dbgbcr, 3)
+DEBUG_CONTROL(dbgbcr, 4)
+DEBUG_CONTROL(dbgbcr, 5)
+DEBUG_CONTROL(dbgwcr, 0)
+DEBUG_CONTROL(dbgwcr, 1)
+DEBUG_CONTROL(dbgwcr, 2)
+DEBUG_CONTROL(dbgwcr, 3)
 
 static uint64_t read_oslsr(struct cpu *cpu)
 {
@@ -369,6 +407,12 @@ TIMER_REGISTERS(cntp, TIMER_PHYSICAL)
 	{.number = reg, .access = who, .read = reader, .write = writer}
 #define GATED(reg, who, reader, writer, gate)                                                      \
 	{.number = reg, .access = who, .read = reader, .write = writer, .allowed = gate}
+/* Value and control.  The value of a context breakpoint may be any number. */
+#define BVR_BITS(n) (n < SYSREG_BREAKPOINTS - SYSREG_CONTEXTS ? ~UINT64_C(3) : UINT64_MAX)
+#define BREAKPOINT(n)                                                                                                  \
+	MASKED(REG(2, 0, 0, n, 4), RW1, dbgbvr[n], BVR_BITS(n)), SET(REG(2, 0, 0, n, 5), RW1, dbgbcr[n], write_dbgbcr##n)
+#define WATCHPOINT(n)                                                                                                  \
+	MASKED(REG(2, 0, 0, n, 6), RW1, dbgwvr[n], ~UINT64_C(3)), SET(REG(2, 0, 0, n, 7), RW1, dbgwcr[n], write_dbgwcr##n)
 #define KEY(n, reg_lo, reg_hi) STORED(reg_lo, RW1, apkey[n][0]), STORED(reg_hi, RW1, apkey[n][1])
 
 static const struct info infos[] = {
@@ -446,18 +490,12 @@ static const struct info infos[] = {
 	SET(REG(2, 0, 0, 2, 2), RW1, mdscr, write_mdscr),
 	MASKED(REG(2, 0, 0, 3, 2), RW1, osdtrtx, UINT32_MAX),
 	MASKED(REG(2, 0, 0, 6, 2), RW1, oseccr, UINT32_MAX),
-	STORED(REG(2, 0, 0, 0, 4), RW1, dbgbvr[0]),
-	STORED(REG(2, 0, 0, 0, 5), RW1, dbgbcr[0]),
-	STORED(REG(2, 0, 0, 0, 6), RW1, dbgwvr[0]),
-	STORED(REG(2, 0, 0, 0, 7), RW1, dbgwcr[0]),
-	STORED(REG(2, 0, 0, 1, 4), RW1, dbgbvr[1]),
-	STORED(REG(2, 0, 0, 1, 5), RW1, dbgbcr[1]),
-	STORED(REG(2, 0, 0, 1, 6), RW1, dbgwvr[1]),
-	STORED(REG(2, 0, 0, 1, 7), RW1, dbgwcr[1]),
+	BREAKPOINT(0), BREAKPOINT(1), BREAKPOINT(2), BREAKPOINT(3), BREAKPOINT(4), BREAKPOINT(5),
+	WATCHPOINT(0), WATCHPOINT(1), WATCHPOINT(2), WATCHPOINT(3),
 	CALLED(REG(2, 0, 1, 0, 0), R1, read_zero, NULL), /* MDRAR */
 	CALLED(REG(2, 0, 1, 0, 4), W1, NULL, write_oslar),
 	CALLED(REG(2, 0, 1, 1, 4), R1, read_oslsr, NULL),
-	MASKED(REG(2, 0, 1, 3, 4), RW1, osdlr, 1),
+	SET(REG(2, 0, 1, 3, 4), RW1, osdlr, write_osdlr),
 	CALLED(REG(2, 0, 1, 4, 4), RW1, read_zero, write_nothing), /* DBGPRCR */
 	CALLED(REG(2, 0, 7, 8, 6), RW1, read_dbgclaimset, write_dbgclaimset),
 	SET(REG(2, 0, 7, 9, 6), RW1, dbgclaim, write_dbgclaimclr),

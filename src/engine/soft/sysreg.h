@@ -36,7 +36,8 @@
 #define TCR_TBID0 (UINT64_C(1) << 51)
 #define TCR_TBID1 (UINT64_C(1) << 52)
 
-enum { SYSREG_BREAKPOINTS = 2, SYSREG_WATCHPOINTS = 2 };
+/* As ID_AA64DFR0_EL1 says; the last SYSREG_CONTEXTS breakpoints can match a context. */
+enum { SYSREG_BREAKPOINTS = 6, SYSREG_WATCHPOINTS = 4, SYSREG_CONTEXTS = 1 };
 
 /* Keys of FEAT_PAuth, as indexes of sysregs.apkey. */
 enum sysreg_key { KEY_IA, KEY_IB, KEY_DA, KEY_DB, KEY_GA, KEY_COUNT };

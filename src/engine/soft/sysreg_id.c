@@ -44,6 +44,7 @@ static const struct field fields[] = {
 	FIELD(dfr0, 0, 6, 6, 6),  /* Armv8 debug, and no PMU */
 	FIELD(dfr0, 12, SYSREG_BREAKPOINTS - 1, SYSREG_BREAKPOINTS - 1, SYSREG_BREAKPOINTS - 1),
 	FIELD(dfr0, 20, SYSREG_WATCHPOINTS - 1, SYSREG_WATCHPOINTS - 1, SYSREG_WATCHPOINTS - 1),
+	FIELD(dfr0, 28, SYSREG_CONTEXTS - 1, SYSREG_CONTEXTS - 1, SYSREG_CONTEXTS - 1),
 	FIELD(isar0, 4, 2, 2, 2),  /* AES, PMULL */
 	FIELD(isar0, 8, 1, 1, 1),  /* SHA1 */
 	FIELD(isar0, 12, 1, 2, 2), /* SHA256, SHA512 */
