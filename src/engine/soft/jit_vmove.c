@@ -132,7 +132,7 @@ void jit_simd_to_general(struct jit_block *t)
 			       (index + 1) << log2 <= 4	  ? 4
 			       : (index + 1) << log2 <= 8 ? 8
 							  : 16);
-	unsigned to = extract(t, jit_target(rd, RDX), n, log2, index);
+	unsigned to = extract(t, jit_target(t, rd, RDX), n, log2, index);
 	if (t->op == A64_SMOV) {
 		x86_rr(&t->x, extends[log2], A64_Q(t->raw), to, to);
 	}
@@ -178,7 +178,7 @@ void jit_simd_ins_elem(struct jit_block *t)
 /* FMOV between general registers and V registers. */
 void jit_fmov_to_general(struct jit_block *t)
 {
-	unsigned rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw), to = jit_target(rd, RDX);
+	unsigned rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw), to = jit_target(t, rd, RDX);
 	unsigned log2 = t->op == A64_FMOV_to_h ? 1 : t->op == A64_FMOV_to_w ? 2 : 3;
 	bool top = t->op == A64_FMOV_to_x_top;
 	jit_fp_enter(t);
