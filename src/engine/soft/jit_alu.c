@@ -392,7 +392,7 @@ void jit_compare_cond(struct jit_block *t)
 		return;
 	}
 	jit_flags_save(t);
-	uint32_t otherwise = (nzcv & 1) | (nzcv & 2 ? 0 : 0x100) | (nzcv & 4) << 12 | (nzcv & 8) << 12;
+	uint32_t otherwise = jit_flags_word(nzcv);
 	x86_mov_imm(x, RDX, otherwise);
 	x86_rr(x, X_TEST, false, RSI, RSI);
 	t->flags = JIT_FLAGS_NONE;

@@ -262,6 +262,12 @@ void jit_flags_clobber(struct jit_block *t);
 /* Make the host's flags those of the guest, and return the x86 condition for A64 @cond (0..13). */
 enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond);
 
+/* EAX for @nzcv (4 bits). */
+static inline uint32_t jit_flags_word(unsigned nzcv)
+{
+	return (nzcv & 1) | (nzcv & 2 ? 0 : 0x100) | (nzcv & 4) << 12 | (nzcv & 8) << 12;
+}
+
 /* ----- the way to the interpreter ----- */
 
 /* @hole leads to the handler of this instruction.  Flags must be saved before the first jump (jit_flags_clobber()). */
@@ -364,6 +370,12 @@ JIT_EMITTER(simd_shift_reg) JIT_EMITTER(simd_shift_long) JIT_EMITTER(simd_shift_
 JIT_EMITTER(simd_shift_narrow) JIT_EMITTER(simd_saturate_narrow) JIT_EMITTER(simd_saturate)
 JIT_EMITTER(simd_add_long) JIT_EMITTER(simd_add_high_narrow) JIT_EMITTER(simd_difference_long)
 JIT_EMITTER(simd_multiply_long) JIT_EMITTER(simd_multiply_long_elem)
+JIT_EMITTER(fp_arithmetic) JIT_EMITTER(fp_fuse) JIT_EMITTER(fp_select_by_value) JIT_EMITTER(fp_sign)
+JIT_EMITTER(fp_imm) JIT_EMITTER(fp_compare) JIT_EMITTER(fp_compare_cond) JIT_EMITTER(fp_select)
+JIT_EMITTER(fp_convert) JIT_EMITTER(fp_from_general) JIT_EMITTER(fp_to_general) JIT_EMITTER(fp_round)
+JIT_EMITTER(simd_from_integer) JIT_EMITTER(simd_to_integer) JIT_EMITTER(simd_convert) JIT_EMITTER(simd_round)
+JIT_EMITTER(simd_fp_arithmetic) JIT_EMITTER(simd_fp_fuse) JIT_EMITTER(simd_fp_elem) JIT_EMITTER(simd_fp_sign)
+JIT_EMITTER(simd_fp_select) JIT_EMITTER(simd_fp_add_pairs) JIT_EMITTER(simd_fp_add_pair) JIT_EMITTER(simd_fp_compare)
 JIT_EMITTER(vaccess) JIT_EMITTER(vaccess_pair) JIT_EMITTER(vaccess_literal)
 
 #endif

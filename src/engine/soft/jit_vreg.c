@@ -140,7 +140,7 @@ void jit_fp_enter(struct jit_block *t)
 	if (!t->fp_checked) {
 		jit_flags_clobber(t);
 		x86_cmp8_mem(&t->x, JIT_CPU(fp_trapped), 0);
-		jit_slow(t, x86_jcc_later(&t->x, CC_NE));
+		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE)); /* it never comes back */
 		t->fp_checked = true;
 	}
 }
