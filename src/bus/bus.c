@@ -135,6 +135,11 @@ void bus_remove(struct bus *bus, uint64_t base, const void *device)
 	bus_replace_locked(bus, map);
 }
 
+bool bus_is_idle(struct bus *bus)
+{
+	return atomic_load(&bus->in_flight) == 0;
+}
+
 static const struct bus_region *bus_find(const struct bus_map *map, uint64_t gpa, unsigned size)
 {
 	size_t low = 0, high = map->count;

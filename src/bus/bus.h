@@ -39,6 +39,11 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t len, const struct bus_ops *
 /* Take away the region that starts at @base and belongs to @device; no-op if there is none. */
 void bus_remove(struct bus *bus, uint64_t base, const void *device);
 
+/*
+ * True if no access is under way at this moment: then nobody can still use a region that was removed before the call.
+ */
+bool bus_is_idle(struct bus *bus);
+
 /* True if a device answered.  An access that no one owns reads as all ones. */
 bool bus_read(struct bus *bus, uint64_t gpa, unsigned size, uint64_t *value);
 bool bus_write(struct bus *bus, uint64_t gpa, unsigned size, uint64_t value);

@@ -163,7 +163,9 @@ void pci_port_announce(struct pci_device *port)
 	assert(port->port->child && !port->port->present);
 	port->port->eject_requested = false;
 	port_set_present(port, true);
-	port_update(port, SLOT_PRESENCE_CHANGED);
+	/* Linux listens to the link rather than to presence where there is a button, and so acts at
+	 * once. */
+	port_update(port, SLOT_PRESENCE_CHANGED | SLOT_LINK_CHANGED);
 	pci_host_place_bars_locked(port->host);
 }
 

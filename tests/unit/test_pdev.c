@@ -263,7 +263,8 @@ static void enumerate(struct bench *b)
 static int plug(struct bench *b, const struct pdev_options *more, struct error *err)
 {
 	struct pdev_options options = more ? *more : (struct pdev_options){0};
-	const struct pdev_parts parts = {b->host, b->port, b->gmem, on_gone, b};
+	const struct pdev_parts parts = {
+		.host = b->host, .port = b->port, .gmem = b->gmem, .on_gone = on_gone, .opaque = b};
 	options.kind = PDEV_VFIO_USER;
 	options.address = b->path;
 	options.timeout_ms = 2000;
@@ -495,9 +496,9 @@ static void slot_tells_the_guest_and_waits_for_it(void **state)
 	set(&b, port_at(express + SLOT_CONTROL), 2, 0x0429 | 0x1000); /* off, events on */
 	assert_int_equal(plug(&b, NULL, NULL), 0);
 	assert_int_equal(get(&b, port_at(express + SLOT_STATUS), 2),
-			 0x48);				  /* present, presence changed */
+			 0x148);			  /* present, both changed */
 	assert_int_equal(atomic_load(&b.level), 1u << 4); /* MSI is off: by INTA */
-	set(&b, port_at(express + SLOT_STATUS), 2, 0x08);
+	set(&b, port_at(express + SLOT_STATUS), 2, 0x108);
 	assert_int_equal(atomic_load(&b.level), 0);
 	assert_int_equal(get(&b, dev_at(0), 4), UINT32_MAX); /* without power */
 	set(&b, port_at(express + SLOT_CONTROL), 2, 0x1029);
