@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "passthrough/vfio_host.h"
 #include "passthrough/vfu_client.h"
 
 #include <errno.h>
@@ -63,11 +64,10 @@ static void on_backend_gone(void *opaque, const char *why)
 
 static int open_backend(struct pdev *pdev, const struct pdev_options *options, struct error *err)
 {
-	if (options->kind != PDEV_VFIO_USER) {
-		return error_set(
-			err, -ENOTSUP,
-			"%s: devices of this host can not be handed over yet; use vfio-user:SOCKET",
-			pdev->name);
+	if (options->kind == PDEV_VFIO) {
+		pdev->backend = vfio_open(pdev->parts.vfio, options->address, pdev->loop,
+					  on_backend_gone, pdev, err);
+		return pdev->backend ? service_start(pdev, err) : -ENODEV;
 	}
 	const struct vfu_client_config config = {
 		.path = options->address,
@@ -151,6 +151,24 @@ static int map_memory(struct pdev *pdev, struct error *err)
 		}
 	}
 	return 0;
+}
+
+/* A server forgets by itself when the connection ends; the kernel's mappings may be shared with
+ * other devices. */
+static void quiet_and_unmap(struct pdev *pdev)
+{
+	if (!atomic_load(&pdev->gone)) { /* a device that was at work is not let loose on what comes
+					    after us */
+		(void)!pdev_write_command(pdev, 0);
+		if (pdev->reset_used != BACKEND_RESET_NONE) {
+			(void)!backend_reset(pdev->backend, pdev->reset_used);
+		}
+	}
+	for (size_t i = 0; i < gmem_region_count(pdev->parts.gmem) && !atomic_load(&pdev->gone);
+	     i++) {
+		const struct gmem_region *r = gmem_region(pdev->parts.gmem, i);
+		(void)!backend_dma_unmap(pdev->backend, r->gpa, r->len);
+	}
 }
 
 /* ----- in the guest ----- */
@@ -298,6 +316,7 @@ void pdev_detach(struct pdev *pdev)
 	pdev_gate_close(pdev);
 	if (pdev->pci && pdev->backend) {
 		pdev_irqs_off(pdev);
+		quiet_and_unmap(pdev);
 	}
 	atomic_store(&pdev->gone, true);
 	service_stop(pdev);

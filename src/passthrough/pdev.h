@@ -16,6 +16,8 @@
 #include "passthrough/backend.h"
 #include "pci/pci.h"
 
+struct vfio_host;
+
 enum pdev_kind { PDEV_VFIO_USER, PDEV_VFIO };
 
 /* What the user asked for.  All strings are borrowed for the call. */
@@ -33,7 +35,8 @@ struct pdev_options {
 struct pdev_parts {
 	struct pci_host *host;	 /* borrowed */
 	struct pci_device *port; /* an empty root port, borrowed */
-	const struct gmem *gmem; /* borrowed */
+	const struct gmem *gmem;   /* borrowed */
+	struct vfio_host *vfio;	   /* borrowed; for PDEV_VFIO */
 	void (*on_gone)(void *opaque, const char *name,
 			const char *why); /* on the service thread; may be NULL */
 	void *opaque;
