@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main.c - the oriel program: run, doctor, version, help
+ * main.c - the oriel program: run, passthrough, doctor, version, help
  *
  * How it works: `run` parses everything first, starts the broker while the process has one thread, assembles the VM, and
  * waits in a signal thread for SIGTERM and SIGINT.
@@ -8,7 +8,9 @@
  */
 #include "base/log.h"
 #include "base/own.h"
+#include "cli/ctl.h"
 #include "cli/doctor.h"
+#include "cli/passthrough.h"
 #include "vmm/broker.h"
 #include "vmm/config.h"
 #include "vmm/vm.h"
@@ -177,10 +179,12 @@ static int command_help(int argc, char **argv)
 	(void)argv;
 	puts("Usage: oriel COMMAND [options]\n"
 	     "\n"
-	     "  run      boot a VM and stay until it ends (oriel run --help)\n"
-	     "  doctor   say what this host offers and what is missing\n"
-	     "  version  print the version\n"
-	     "  help     this text");
+	     "  run          boot a VM and stay until it ends (oriel run --help)\n"
+	     "  ctl          speak to a running VM: status, attach, detach\n"
+	     "  passthrough  devices of this host: list, bind, restore\n"
+	     "  doctor       say what this host offers and what is missing\n"
+	     "  version      print the version\n"
+	     "  help         this text");
 	return 0;
 }
 
@@ -190,8 +194,9 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"run", command_run},	      {"doctor", command_doctor}, {"version", command_version},
-		{"--version", command_version}, {"help", command_help},	  {"--help", command_help},
+		{"run", command_run},	      {"doctor", command_doctor}, {"passthrough", passthrough_command}, {"ctl", ctl_command},
+		{"version", command_version},   {"--version", command_version}, {"help", command_help},
+		{"--help", command_help},
 	};
 	const char *word = argc > 1 ? argv[1] : "";
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -269,6 +269,11 @@ static int set_passthrough(struct vm_config *c, const char *value, struct error 
 	return config_parse_passthrough(&c->passthrough[c->passthrough_count++], value, err);
 }
 
+static int set_hotplug_slots(struct vm_config *c, const char *value, struct error *err)
+{
+	return parse_number(value, 0, CONFIG_MAX_PASSTHROUGH, &c->hotplug_slots, "--hotplug-slots", err);
+}
+
 static int set_rng(struct vm_config *c, const char *value, struct error *err)
 {
 	int word = parse_word(value, (const char *const[]){"off", "on", NULL}, "--rng", err);
@@ -329,7 +334,8 @@ static const struct option_row rows[] = {
 	{"display", "none|png:FILE", "png: write the last frame shown to FILE at exit (default none)", set_display},
 	{"resolution", "WxH", "preferred mode of the display (default 1280x800)", set_resolution},
 	{"net", "user|none", "user: the host's network through passt (default none)", set_net},
-	{"passthrough", "DEVICE[,...]", "a whole PCI device: vfio-user:SOCKET, repeatable", set_passthrough},
+	{"passthrough", "DEVICE[,...]", "a whole PCI device: DDDD:BB:DD.F or vfio-user:SOCKET, repeatable", set_passthrough},
+	{"hotplug-slots", "N", "empty slots for devices that oriel ctl attaches later (default 0)", set_hotplug_slots},
 	{"console", "stdio|none|file:FILE", "where the serial port goes (default stdio; Ctrl-A x quits)", set_console},
 	{"hvc", "on|off", "a virtio console (hvc0) too: shares --console, gets what is typed (default off)", set_hvc},
 	{"rng", "on|off", "random numbers from the host (default on)", set_rng},

@@ -180,7 +180,8 @@ static int vm_assemble(struct vm *vm, struct error *err)
 	static int (*const steps[])(struct vm *vm, struct error *err) = {
 		step_memory, vm_load,	      step_loops,      step_console,  vm_create_engine,
 		step_board,  step_pci,	      vm_create_disks, vm_create_rng, vm_create_hvc,
-		vm_create_display, vm_create_gpu, vm_create_net, vm_create_passthrough, step_timers,
+		vm_create_display, vm_create_gpu, vm_create_net, vm_create_passthrough,
+		vm_create_control, step_timers,
 	};
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int rc = steps[i](vm, err);
@@ -232,7 +233,9 @@ void vm_destroy(struct vm *vm)
 	if (vm->started_ns && vm->pci) {
 		vm_write_screenshot(vm);
 	}
+	vm_destroy_control(vm);
 	pci_host_destroy(vm->pci);
+	vfio_host_destroy(vm->vfio);
 	screenshot_destroy(vm->screenshot);
 	display_destroy(vm->display);
 	console_destroy(vm->console);

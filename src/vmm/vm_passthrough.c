@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vm_passthrough.c - root ports, and the foreign devices behind them
+ * vm_passthrough.c - root ports, the foreign devices behind them, and what `oriel ctl` does with
+ * both
  *
- * Threads: set-up.
+ * How it works: a device is attached by opening it behind an empty port and telling the guest.  It
+ * is detached by asking the guest (the slot's attention button) and taking it out when the guest
+ * has switched the slot off, or when the time is over, or at once. What is left of a detached
+ * device is freed when no bus access is under way that might still know it. Threads: set-up, then
+ * the control loop; on_eject and on_gone come from other threads.
  */
 #include "base/log.h"
+#include "bus/bus.h"
+#include "vmm/control.h"
 #include "vmm/vm_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+enum {
+	DETACH_PATIENCE_S = 30,
+	/* Linux overlooks what happens in the second after it has switched a slot off: nothing new comes before. */
+	EJECT_REST_MS = 1200,
+};
+
+static void slot_take_out(struct vm_slot *slot);
+
+/* ----- devices ----- */
 
 /* Service thread of the device. */
 static void on_gone(void *opaque, const char *name, const char *why)
@@ -16,13 +38,61 @@ static void on_gone(void *opaque, const char *name, const char *why)
 	log_error("%s: %s; the guest sees a device that reads as ones", name, why);
 }
 
-static void on_eject(void *opaque)
+static void on_ejected(void *opaque)
 {
+	struct vm_slot *slot = opaque;
+	slot->ejected = true;
+	loop_timer_set(slot->patience, loop_now_ns() + EJECT_REST_MS * NS_PER_S / 1000);
 }
 
-static int plug(struct vm *vm, struct vm_slot *slot, const struct config_passthrough *device,
-		struct error *err)
+/* A vCPU's thread: the guest has switched the slot off. */
+static void on_eject(void *opaque)
 {
+	struct vm_slot *slot = opaque;
+	if (loop_post(slot->vm->control, on_ejected, slot) < 0) {
+		log_error("%s: out of memory, the device stays until it is detached by force",
+			  slot->address);
+	}
+}
+
+static void free_retired(struct vm *vm)
+{
+	if (bus_is_idle(vm->bus)) {
+		while (vm->retired_count) {
+			pci_device_free(vm->retired[--vm->retired_count]);
+		}
+	}
+}
+
+/* Will the BARs fit what the guest has set aside for the port?  A guest that has not looked at the
+ * port yet makes room itself. */
+static int check_windows(struct vm_slot *slot, struct error *err)
+{
+	uint64_t need_low, need_high, low, high;
+	pdev_bar_bytes(slot->device, &need_low, &need_high);
+	pci_port_windows(slot->port, &low, &high);
+	if (low && need_low > low) {
+		return error_set(
+			err, -ENOSPC,
+			"%s: its BARs need %" PRIu64 " MiB, the guest has reserved %" PRIu64
+			" MiB behind the slot: boot it with pci=hpmmiosize=%" PRIu64 "M",
+			slot->address, (need_low >> 20) + 1, low >> 20, (need_low >> 19) + 2);
+	}
+	if (high && need_high > high) {
+		return error_set(err, -ENOSPC,
+				 "%s: its BARs need %" PRIu64
+				 " MiB of prefetchable window, the guest has reserved %" PRIu64
+				 " MiB behind the slot: boot it with pci=hpmmioprefsize=%" PRIu64
+				 "M",
+				 slot->address, need_high >> 20, high >> 20, need_high >> 19);
+	}
+	return 0;
+}
+
+static int slot_plug(struct vm_slot *slot, const struct config_passthrough *device,
+		     struct error *err)
+{
+	struct vm *vm = slot->vm;
 	const struct pdev_options options = {
 		.kind = device->vfio_user ? PDEV_VFIO_USER : PDEV_VFIO,
 		.address = device->address,
@@ -35,36 +105,219 @@ static int plug(struct vm *vm, struct vm_slot *slot, const struct config_passthr
 		.host = vm->pci,
 		.port = slot->port,
 		.gmem = vm->gmem,
+		.vfio = vm->vfio,
 		.on_gone = on_gone,
 		.opaque = vm,
 	};
+	snprintf(slot->address, sizeof(slot->address), "%s%s",
+		 device->vfio_user ? "vfio-user:" : "", device->address);
 	slot->device = pdev_create(&options, &parts, err);
 	if (!slot->device) {
 		return -ENODEV;
+	}
+	int status = check_windows(slot, err);
+	if (status < 0) {
+		slot->device = NULL;
+		pci_device_free(pci_port_unplug(slot->port)); /* the guest never saw it */
+		return status;
 	}
 	pci_port_announce(slot->port);
 	return 0;
 }
 
-int vm_create_passthrough(struct vm *vm, struct error *err)
+/* The device leaves the slot now.  Answers who waits for that. */
+static void slot_take_out(struct vm_slot *slot)
 {
-	static const struct pci_port_ops ops = {on_eject};
-	const struct vm_config *config = vm->config;
-	vm->slot_count = config->passthrough_count + config->hotplug_slots;
+	struct vm *vm = slot->vm;
+	struct pci_device *pci = pci_port_unplug(slot->port);
+	pdev_detach(slot->device);
+	slot->device = NULL;
+	slot->ejected = false;
+	loop_timer_set(slot->patience, 0);
+	vm->retired[vm->retired_count++] = pci;
+	free_retired(vm);
+	log_info("%s: detached", slot->address);
+	if (slot->waiting) {
+		struct control_request *request = slot->waiting;
+		slot->waiting = NULL;
+		control_answer(request,
+			       json_pack("{s:b,s:b}", "ok", 1, "forced", (int)slot->forced));
+	}
+}
+
+/* The guest has let go, or did not in time. */
+static void on_patience(void *opaque)
+{
+	struct vm_slot *slot = opaque;
+	if (slot->device && slot->ejected) {
+		slot_take_out(slot);
+	} else if (slot->device) {
+		log_warn("%s: the guest did not let go, the device is taken", slot->address);
+		slot->forced = true;
+		slot_take_out(slot);
+	}
+}
+
+/* ----- requests ----- */
+
+static void answer_error(struct control_request *request, const struct error *err)
+{
+	control_answer(request, json_pack("{s:b,s:s}", "ok", 0, "error", err->text));
+}
+
+static void answer_text(struct control_request *request, const char *text)
+{
+	struct error err = {0};
+	error_set(&err, -EINVAL, "%s", text);
+	answer_error(request, &err);
+}
+
+/* The slot whose device is @address, or the first empty one if that is NULL. */
+static struct vm_slot *find_slot(struct vm *vm, const char *address)
+{
 	for (size_t i = 0; i < vm->slot_count; i++) {
 		struct vm_slot *slot = &vm->slots[i];
-		char name[32];
-		snprintf(name, sizeof(name), "port%zu", i);
-		slot->port = pci_port_create(vm->pci, name, &ops, slot, err);
-		if (!slot->port) {
-			return -ENOSPC;
+		if (address ? slot->device && !strcmp(slot->address, address) : !slot->device) {
+			return slot;
 		}
-		int status = i < config->passthrough_count
-				     ? plug(vm, slot, &config->passthrough[i], err)
-				     : 0;
+	}
+	return NULL;
+}
+
+static void request_attach(struct vm *vm, struct control_request *request, const json_t *body)
+{
+	struct config_passthrough device;
+	struct error err = {0};
+	const char *text = json_string_value(json_object_get(body, "device"));
+	struct vm_slot *slot = find_slot(vm, NULL);
+	if (!text) {
+		answer_text(request, "attach needs a device");
+		return;
+	}
+	if (!slot || vm->retired_count == VM_MAX_SLOTS) {
+		answer_text(request, "no slot is empty: start the VM with --hotplug-slots");
+		return;
+	}
+	free_retired(vm);
+	int status = config_parse_passthrough(&device, text, &err);
+	if (status == 0) {
+		status = slot_plug(slot, &device, &err);
+	}
+	config_passthrough_finish(&device);
+	if (status < 0) {
+		answer_error(request, &err);
+		return;
+	}
+	control_answer(request, json_pack("{s:b,s:i,s:s}", "ok", 1, "slot", (int)(slot - vm->slots),
+					  "reset", pdev_reset_used(slot->device)));
+}
+
+static void request_detach(struct vm *vm, struct control_request *request, const json_t *body)
+{
+	const char *text = json_string_value(json_object_get(body, "device"));
+	struct vm_slot *slot = text ? find_slot(vm, text) : NULL;
+	json_int_t patience = json_integer_value(json_object_get(body, "timeout"));
+	if (!slot) {
+		answer_text(request, "no such device is attached (oriel ctl status)");
+		return;
+	}
+	if (slot->waiting) {
+		answer_text(request, "it is being detached already");
+		return;
+	}
+	slot->waiting = request;
+	slot->forced = json_is_true(json_object_get(body, "force"));
+	if (slot->forced) {
+		slot_take_out(slot);
+		return;
+	}
+	patience = patience > 0 && patience < 3600 ? patience : DETACH_PATIENCE_S;
+	loop_timer_set(slot->patience, loop_now_ns() + (uint64_t)patience * NS_PER_S);
+	pci_port_request_eject(slot->port);
+}
+
+static void request_status(struct vm *vm, struct control_request *request)
+{
+	json_t *slots = json_array();
+	for (size_t i = 0; i < vm->slot_count; i++) {
+		const struct vm_slot *slot = &vm->slots[i];
+		json_array_append_new(
+			slots, slot->device ? json_pack("{s:s,s:s,s:b}", "device", slot->address,
+							"reset", pdev_reset_used(slot->device),
+							"gone", (int)pdev_is_gone(slot->device))
+					    : json_null());
+	}
+	control_answer(request, json_pack("{s:b,s:o}", "ok", 1, "slots", slots));
+}
+
+static void on_request(void *opaque, struct control_request *request, const json_t *body)
+{
+	struct vm *vm = opaque;
+	const char *command = json_string_value(json_object_get(body, "command"));
+	if (command && !strcmp(command, "attach")) {
+		request_attach(vm, request, body);
+	} else if (command && !strcmp(command, "detach")) {
+		request_detach(vm, request, body);
+	} else if (command && !strcmp(command, "status")) {
+		request_status(vm, request);
+	} else {
+		answer_text(request, "unknown command");
+	}
+}
+
+/* ----- set-up ----- */
+
+static int create_slot(struct vm *vm, size_t index, struct error *err)
+{
+	static const struct pci_port_ops ops = {on_eject};
+	struct vm_slot *slot = &vm->slots[index];
+	char name[32];
+	slot->vm = vm;
+	snprintf(name, sizeof(name), "port%zu", index);
+	slot->port = pci_port_create(vm->pci, name, &ops, slot, err);
+	slot->patience = loop_add_timer(vm->control, on_patience, slot);
+	if (!slot->port || !slot->patience) {
+		return -ENOSPC;
+	}
+	const struct vm_config *config = vm->config;
+	return index < config->passthrough_count ? slot_plug(slot, &config->passthrough[index], err)
+						 : 0;
+}
+
+int vm_create_passthrough(struct vm *vm, struct error *err)
+{
+	const struct vm_config *config = vm->config;
+	vm->vfio = vfio_host_create();
+	if (!vm->vfio) {
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	vm->slot_count = config->passthrough_count + config->hotplug_slots;
+	for (size_t i = 0; i < vm->slot_count; i++) {
+		int status = create_slot(vm, i, err);
 		if (status < 0) {
 			return status;
 		}
 	}
 	return 0;
+}
+
+int vm_create_control(struct vm *vm, struct error *err)
+{
+	const struct vm_config *config = vm->config;
+	char name[16];
+	if (!config->name && !vm->slot_count) {
+		return 0; /* nothing that could be controlled, and nothing to call it by */
+	}
+	snprintf(name, sizeof(name), "%d", (int)getpid());
+	vm->control_socket = control_create(vm->control, config->name ? config->name : name,
+					    on_request, vm, err);
+	return vm->control_socket ? 0 : -EINVAL;
+}
+
+void vm_destroy_control(struct vm *vm)
+{
+	control_destroy(vm->control_socket);
+	while (vm->retired_count) {
+		pci_device_free(vm->retired[--vm->retired_count]);
+	}
 }

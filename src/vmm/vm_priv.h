@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "mem/gmem.h"
 #include "passthrough/pdev.h"
+#include "passthrough/vfio_host.h"
 #include "pci/pci.h"
 #include "virtio/device.h"
 #include "vmm/broker.h"
@@ -41,10 +42,17 @@ struct vm_cpu {
 	uint64_t entry, context; /* for power == PSCI_AFFINITY_ON_PENDING */
 };
 
-/* A root port, and the foreign device behind it. */
+enum { VM_MAX_SLOTS = 2 * CONFIG_MAX_PASSTHROUGH };
+
+/* A root port, and the foreign device behind it.  Control loop. */
 struct vm_slot {
+	struct vm *vm;
 	struct pci_device *port;
 	struct pdev *device; /* NULL: empty */
+	char address[128];   /* as given to --passthrough, without options */
+	struct loop_source *patience; /* with a guest that is asked to let go */
+	struct control_request *waiting; /* for the device to be out; may be NULL */
+	bool forced, ejected;
 };
 
 struct vm {
@@ -64,8 +72,12 @@ struct vm {
 	struct screenshot *screenshot;
 	struct pci_host *pci;
 	struct virtio_device *gpu; /* owned by pci; NULL: none */
-	struct vm_slot slots[2 * CONFIG_MAX_PASSTHROUGH];
+	struct vm_slot slots[VM_MAX_SLOTS];
 	size_t slot_count;
+	struct vfio_host *vfio;
+	struct pci_device *retired[VM_MAX_SLOTS]; /* out of their slots, not freed yet */
+	size_t retired_count;
+	struct control *control_socket;
 	uint64_t started_ns;
 	pthread_t device_thread;
 	bool has_device_thread;
@@ -112,8 +124,11 @@ int vm_create_rng(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_hvc(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_gpu(struct vm *vm, struct error *err) MUST_CHECK;
 
-/* ----- vm_passthrough.c: --passthrough and --hotplug-slots ----- */
+/* ----- vm_passthrough.c: --passthrough, --hotplug-slots, and the control socket ----- */
 
 int vm_create_passthrough(struct vm *vm, struct error *err) MUST_CHECK;
+int vm_create_control(struct vm *vm, struct error *err) MUST_CHECK;
+/* Before the PCI host goes. */
+void vm_destroy_control(struct vm *vm);
 
 #endif
