@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine with an IOMMU, inside qemu-system-x86_64: Debian's kernel, `oriel`, and a script as its only programs."""
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "images"))
+import aptroot  # noqa: E402
+import guest  # noqa: E402
+
+MODULES = ["irqbypass", "vfio", "vfio_iommu_type1", "vfio-pci", "nvme", "e1000e", "ext4"]
+NOT_NEEDED = {"initramfs-tools", "initramfs-tools-core", "initramfs-tools-bin", "dracut-install", "linux-base", "kmod", "systemd", "udev",
+              "klibc-utils", "libklibc", "logsave", "libsystemd-shared", "cpio", "zstd", "debconf"}
+INIT = """#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs run /run
+mkdir -p /tmp && mount -t tmpfs tmp /tmp
+ulimit -n 4096
+for m in $(cat /modules/order); do insmod /modules/$m; done
+export PATH=/bin HOME=/tmp LD_LIBRARY_PATH=/lib
+cd /test
+sh ./script 2>&1
+echo "@outer done $?"
+poweroff -f
+"""
+
+
+def libraries(program):
+    """Paths of the shared libraries that @program needs, with the loader."""
+    out = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return [Path(p) for p in re.findall(r"(/\S+) \(0x", out)]
+
+
+def unpacked(vmlinuz):
+    """The ELF file inside a bzImage, which starts faster; it has a PVH note."""
+    data = vmlinuz.read_bytes()
+    at = data.index(b"\x28\xb5\x2f\xfd")  # zstd
+    out = vmlinuz.with_name("vmlinux")
+    run = subprocess.run(["zstd", "-dcq"], input=data[at:], capture_output=True, check=False)  # complains about what follows
+    out.write_bytes(run.stdout)
+    assert run.stdout[:4] == b"\x7fELF", run.stderr
+    return out
+
+
+def kernel(out):
+    """The outer kernel and its modules in load order, unpacked below @out: (vmlinuz, modules)."""
+    apt = aptroot.AptRoot("trixie", "amd64")
+    apt.update()
+    debs = apt.download(["linux-image-amd64", "busybox-static"], NOT_NEEDED)
+    aptroot.unpack([d for d in debs if d.name.startswith(("linux-image", "busybox"))], out)
+    version = next((out / "usr/lib/modules").iterdir()).name
+    return unpacked(out / f"boot/vmlinuz-{version}"), guest.module_order(out, version, MODULES)
+
+
+def initrd(root, modules, programs, files, script):
+    """busybox, modules, @programs with their libraries in /bin and /lib, @files {name: data} in /test, and the script."""
+    parts = [guest.cpio_entry(d, 0o40755) for d in ("bin", "dev", "proc", "sys", "run", "lib", "lib64", "modules", "test")]
+    parts.append(guest.cpio_entry("bin/busybox", 0o100755, (root / "usr/bin/busybox").read_bytes()))
+    parts.append(guest.cpio_entry("init", 0o100755, INIT.encode()))
+    names = []
+    for path in modules:
+        names.append(path.name.split(".")[0] + ".ko")
+        parts.append(guest.cpio_entry(f"modules/{names[-1]}", 0o100644, guest.module_data(path)))
+    parts.append(guest.cpio_entry("modules/order", 0o100644, "\n".join(names).encode()))
+    needed = {}
+    for program in programs:
+        parts.append(guest.cpio_entry(f"bin/{Path(program).name}", 0o100755, Path(program).read_bytes()))
+        needed.update({p: p.read_bytes() for p in libraries(program)})
+    for path, data in needed.items():
+        folder = "lib64" if path.name.startswith("ld-linux") else "lib"
+        parts.append(guest.cpio_entry(f"{folder}/{path.name}", 0o100755, data))
+    for name, data in {**files, "script": script.encode()}.items():
+        parts.append(guest.cpio_entry(f"test/{name}", 0o100755, data))
+    return b"".join(parts) + guest.cpio_entry("TRAILER!!!", 0)
+
+
+def run(programs, files, script, options, append="", limit_s=580, memory="2G", console=None):
+    """Boot, run @script, return what the console said (also in @console while it runs)."""
+    with tempfile.TemporaryDirectory(prefix="oriel-outer-") as work:
+        vmlinuz, modules = kernel(Path(work) / "root")
+        ram_disk = Path(work) / "initrd"
+        ram_disk.write_bytes(initrd(Path(work) / "root", modules, programs, files, script))
+        command = ["qemu-system-x86_64", "-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", memory,
+                   "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", str(vmlinuz), "-initrd",
+                   str(ram_disk), "-append", f"console=ttyS0 quiet panic=-1 intel_iommu=on {append}",
+                   "-device", "intel-iommu,intremap=on,caching-mode=on", *options]
+        console = Path(console or Path(work) / "console")
+        with open(console, "wb") as out:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            try:
+                process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                said = console.read_text(errors="replace")[-3000:]
+                raise AssertionError(f"not done within {limit_s} s:\n{said}") from None
+        return console.read_text(errors="replace")
