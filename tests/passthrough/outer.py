@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "images"))
 import aptroot  # noqa: E402
 import guest  # noqa: E402
 
-MODULES = ["irqbypass", "vfio", "vfio_iommu_type1", "vfio-pci", "nvme", "e1000e", "ext4"]
+MODULES = ["irqbypass", "vfio", "vfio_iommu_type1", "vfio-pci", "nvme", "e1000e", "crc32c_generic", "ext4"]
 NOT_NEEDED = {"initramfs-tools", "initramfs-tools-core", "initramfs-tools-bin", "dracut-install", "linux-base", "kmod", "systemd", "udev",
               "klibc-utils", "libklibc", "logsave", "libsystemd-shared", "cpio", "zstd", "debconf"}
 INIT = """#!/bin/busybox sh
