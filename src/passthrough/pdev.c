@@ -125,7 +125,7 @@ static int build_config(struct pdev *pdev, const struct description *d, struct e
 	struct vconfig_input input = {
 		.registers = d->registers,
 		.len = d->register_len,
-		.intx_count = d->irqs[BACKEND_INTX],
+		.intx_count = pci_host_tells_intx_end(pdev->parts.host) ? d->irqs[BACKEND_INTX] : 0,
 		.msi_count = d->irqs[BACKEND_MSI],
 		.msix_count = d->irqs[BACKEND_MSIX],
 		.can_reset = backend_resets(pdev->backend) != 0,

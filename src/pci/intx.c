@@ -76,3 +76,8 @@ int pci_intx_watch(struct pci_host *host)
 	}
 	return ret;
 }
+
+bool pci_host_tells_intx_end(const struct pci_host *host)
+{
+	return host->config.irq->ops->watch_end != NULL;
+}

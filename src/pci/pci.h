@@ -52,6 +52,10 @@ struct pci_host *pci_host_create(const struct pci_host_config *config, struct er
 void pci_host_destroy(struct pci_host *host);
 /* System reset: every device gets on_reset and its configuration space as after creation.  No vCPU may run. */
 void pci_host_reset(struct pci_host *host);
+/*
+ * True if devices hear on_intx_end.  Else a device that needs it must not use INTA: its line would never fall.
+ */
+bool pci_host_tells_intx_end(const struct pci_host *host);
 /* MSI-X vectors not yet given to a device. */
 unsigned pci_host_vectors_left(const struct pci_host *host);
 
