@@ -267,7 +267,7 @@ static int plug(struct bench *b, const struct pdev_options *more, struct error *
 		.host = b->host, .port = b->port, .gmem = b->gmem, .on_gone = on_gone, .opaque = b};
 	options.kind = PDEV_VFIO_USER;
 	options.address = b->path;
-	options.timeout_ms = 2000;
+	options.timeout_ms = 8000;
 	b->pdev = pdev_create(&options, &parts, err);
 	if (!b->pdev) {
 		return -1;

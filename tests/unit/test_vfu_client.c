@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-enum { TIMEOUT_MS = 300, MAX_SEEN = 64 };
+enum { TIMEOUT_MS = 2000, MAX_SEEN = 64 };
 
 struct bench;
 /* Answers one command; false ends the server (its socket closes). */
@@ -231,7 +231,7 @@ static void silent_server_costs_one_timeout(void **state)
 	assert_int_equal(vfu_client_negotiate(b.backend, &err), -ETIMEDOUT);
 	assert_non_null(strstr(err.text, "did not answer"));
 	assert_int_equal(backend_read(b.backend, 0, 0, &byte, 1), -ENODEV); /* at once */
-	assert_true(loop_now_ns() - start < UINT64_C(20) * TIMEOUT_MS * 1000000);
+	assert_true(loop_now_ns() - start < UINT64_C(5) * TIMEOUT_MS * 1000000);
 	wait_until_gone(&b);
 	bench_finish(&b);
 }
