@@ -83,6 +83,9 @@ static int run_vm(struct vm *vm, const struct vm_config *config, struct stopper 
 		log_error("the guest said nothing on its console within %u s: check --kernel and console= in --append",
 			  config->boot_timeout_s);
 	}
+	if (config->engine_stats) {
+		vm_print_engine_stats(vm);
+	}
 	if (config->stats_file && vm_write_stats(vm, config->stats_file, &err) < 0) {
 		return complain(&err);
 	}

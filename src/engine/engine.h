@@ -84,6 +84,7 @@ struct engine_config {
 	void *host;
 	unsigned vcpus;
 	bool interp;	 /* soft: interpret only, never translate */
+	bool perf_map;	 /* soft: name translated code for perf, in /tmp/perf-PID.map */
 	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
 	uint32_t psci_version; /* of has_firmware engines: major << 16 | minor */
 	enum engine_cpu_model cpu;
@@ -117,6 +118,9 @@ struct engine {
 
 #define ENGINE_OFF UINT64_MAX
 
+/* Receives one counter: a name in lower case with underscores, valid for ever. */
+typedef void engine_stat_fn(void *opaque, const char *name, uint64_t value);
+
 struct engine_ops {
 	const char *name;
 	void (*destroy)(struct engine *engine);
@@ -142,6 +146,8 @@ struct engine_ops {
 	void (*gic_reset)(struct engine *engine);
 	/* Optional: writes of a guest that only wake someone. */
 	void (*doorbell)(struct engine *engine, uint64_t gpa, int fd, bool on);
+	/* Optional: counters. */
+	void (*stats)(struct engine *engine, engine_stat_fn *put, void *opaque);
 };
 struct engine_vcpu {
 	struct engine *engine;
@@ -169,6 +175,14 @@ static inline void engine_destroy(struct engine *engine)
 {
 	if (engine) {
 		engine->ops->destroy(engine);
+	}
+}
+
+/* Give every counter of the engine's own work, sums over all vCPUs, to @put.  No vCPU may be running. */
+static inline void engine_stats(struct engine *engine, engine_stat_fn *put, void *opaque)
+{
+	if (engine->ops->stats) {
+		engine->ops->stats(engine, put, opaque);
 	}
 }
 

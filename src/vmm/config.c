@@ -145,8 +145,11 @@ static int set_soft_options(struct vm_config *c, const char *options, struct err
 			c->soft_interp = true;
 		} else if (!strcmp(option, "isv=strict")) {
 			c->soft_isv_strict = true;
+		} else if (!strcmp(option, "perf-map")) {
+			c->soft_perf_map = true;
 		} else {
-			return error_set(err, -EINVAL, "--engine: soft has no option '%s', only: interp, isv=strict",
+			return error_set(err, -EINVAL,
+					 "--engine: soft has no option '%s', only: interp, isv=strict, perf-map",
 					 option);
 		}
 	}
@@ -165,7 +168,7 @@ static int set_engine(struct vm_config *c, const char *value, struct error *err)
 		return word;
 	}
 	c->engine = (enum config_engine)word;
-	c->soft_interp = c->soft_isv_strict = false;
+	c->soft_interp = c->soft_isv_strict = c->soft_perf_map = false;
 	if (*comma && c->engine != CONFIG_ENGINE_SOFT) {
 		return error_set(err, -EINVAL, "--engine: %s takes no options; only soft does", name);
 	}
@@ -295,6 +298,13 @@ static int set_no_reboot(struct vm_config *c, const char *value, struct error *e
 	return word < 0 ? word : 0;
 }
 
+static int set_engine_stats(struct vm_config *c, const char *value, struct error *err)
+{
+	int word = value ? parse_word(value, (const char *const[]){"off", "on", NULL}, "--engine-stats", err) : 1;
+	c->engine_stats = word < 0 ? c->engine_stats : word == 1;
+	return word < 0 ? word : 0;
+}
+
 static int set_stats(struct vm_config *c, const char *value, struct error *err)
 {
 	return set_string(&c->stats_file, value, err);
@@ -325,7 +335,7 @@ static const struct option_row rows[] = {
 	{"memory", "SIZE", "guest RAM (default 2G)", set_memory},
 	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
 	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
-	 HELP_INDENT "(no translation), isv=strict (report accesses as hardware does)", set_engine},
+	 HELP_INDENT "(no translation), perf-map (for perf), isv=strict (report accesses as hardware does)", set_engine},
 	{"cpu", "default|max|baseline|host", "CPU model: fast; all features; Armv8.0; what this host runs best", set_cpu},
 	{"psci", "1.1|1.0", "version of the power calls that the guest sees (default 1.1)", set_psci},
 	{"gpu", "shared|2d|none", "shared: the host's Vulkan driver; 2d: a display alone (default shared)", set_gpu},
@@ -342,6 +352,7 @@ static const struct option_row rows[] = {
 	{"no-reboot", NULL, "end the VM when the guest resets", set_no_reboot},
 	{"boot-timeout", "SECONDS", "end the VM if its console says nothing within that time (default 0: never)",
 	 set_boot_timeout},
+	{"engine-stats", NULL, "print the CPU engine's counters on stderr at exit", set_engine_stats},
 	{"stats", "FILE", "write counters as JSON to FILE at exit", set_stats},
 	{"name", "STRING", "name of the VM in messages", set_name},
 	{"log", "error|warn|info|debug", "how much to say on stderr (default warn)", set_log},

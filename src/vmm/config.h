@@ -54,6 +54,7 @@ struct vm_config {
 	uint64_t memory_bytes; /* default 2 GiB */
 	unsigned cpus;
 	enum config_engine engine;
+	bool soft_perf_map;   /* --engine soft,perf-map */
 	bool soft_interp;     /* --engine soft,interp: no translation */
 	bool soft_isv_strict; /* --engine soft,isv=strict: syndromes as hardware gives them */
 	enum engine_cpu_model cpu;
@@ -70,6 +71,7 @@ struct vm_config {
 	char *display_file;
 	bool rng;
 	bool reboot; /* false: a reset ends the VM */
+	bool engine_stats;	/* the engine's counters on stderr at exit */
 	char *stats_file;	/* JSON counters at exit; may be NULL */
 	unsigned boot_timeout_s; /* 0: none; else the guest must write to its console within it */
 	int log_level;		 /* enum log_level */

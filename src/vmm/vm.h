@@ -33,7 +33,9 @@ void vm_destroy(struct vm *vm);
 enum vm_end vm_run(struct vm *vm) MUST_CHECK;
 /* Make vm_run() return VM_STOPPED soon.  Any thread. */
 void vm_stop(struct vm *vm);
-/* Write the counters as JSON to @path.  After vm_run(). */
+/* The engine's counters, a line each, on stderr.  After vm_run(). */
+void vm_print_engine_stats(struct vm *vm);
+/* Write all counters as JSON to @path.  After vm_run(). */
 int vm_write_stats(struct vm *vm, const char *path, struct error *err) MUST_CHECK;
 
 #endif

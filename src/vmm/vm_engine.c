@@ -19,6 +19,7 @@ static struct engine *create_soft(struct vm *vm, const char *why, struct error *
 		.vcpus = c->cpus,
 		.interp = c->soft_interp,
 		.isv_strict = c->soft_isv_strict,
+		.perf_map = c->soft_perf_map,
 		.cpu = c->cpu,
 	};
 	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);

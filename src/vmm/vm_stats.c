@@ -10,6 +10,7 @@
 #include "vmm/vm_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 
 /* Of the board's own interrupt controller: engines do not count for us. */
@@ -65,6 +66,28 @@ static json_t *stats_of_gpu(struct vm *vm)
 			 (json_int_t)s.mapped_bytes, "refused", (json_int_t)s.refused, "contexts", contexts);
 }
 
+static void put_json(void *opaque, const char *name, uint64_t value)
+{
+	json_object_set_new(opaque, name, json_integer((json_int_t)value));
+}
+
+static json_t *stats_of_engine(struct vm *vm)
+{
+	json_t *object = json_object();
+	engine_stats(vm->engine, put_json, object);
+	return object;
+}
+
+static void put_line(void *opaque, const char *name, uint64_t value)
+{
+	fprintf(stderr, "%s: %s %" PRIu64 "\n", (const char *)opaque, name, value);
+}
+
+void vm_print_engine_stats(struct vm *vm)
+{
+	engine_stats(vm->engine, put_line, (void *)(uintptr_t)vm->engine->ops->name);
+}
+
 int vm_write_stats(struct vm *vm, const char *path, struct error *err)
 {
 	double run_s = (double)(loop_now_ns() - vm->started_ns) / 1e9;
@@ -72,6 +95,9 @@ int vm_write_stats(struct vm *vm, const char *path, struct error *err)
 				 vm->config->name ? vm->config->name : "vm", "engine", vm->engine->ops->name, "run_s", run_s, "resets",
 				 (int)atomic_load(&vm->resets), "interrupts", stats_of_interrupts(vm),
 				 "hypercalls", stats_of_hypercalls(vm));
+	if (root) {
+		json_object_set_new(root, "engine_counters", stats_of_engine(vm));
+	}
 	if (root && vm->gpu) {
 		json_object_set_new(root, "gpu", stats_of_gpu(vm));
 	}

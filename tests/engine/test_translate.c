@@ -221,7 +221,7 @@ int main(int argc, char **argv)
 	}
 	test.vcpu.engine = &test.engine;
 	test.flat = flat_create();
-	test.jit = test.flat ? jit_create(&test.vcpu.cpu, 1) : NULL;
+	test.jit = test.flat ? jit_create(&test.vcpu.cpu, 1, false) : NULL;
 	if (!test.jit || test.rows.count == 0) {
 		printf("FAIL: the comparison could not run\n");
 		return 1;

@@ -103,6 +103,11 @@ static void engine_options_belong_to_soft(void **state)
 	assert_true(p.config.soft_interp);
 	assert_true(p.config.soft_isv_strict);
 	config_finish(&p.config);
+	p = PARSE("--kernel", "k", "--engine", "soft,perf-map", "--engine-stats");
+	assert_int_equal(p.status, 0);
+	assert_true(p.config.soft_perf_map);
+	assert_true(p.config.engine_stats);
+	config_finish(&p.config);
 	p = PARSE("--kernel", "k", "--engine", "soft,interp", "--engine", "kvm");
 	assert_int_equal(p.status, 0);
 	assert_int_equal(p.config.engine, CONFIG_ENGINE_KVM);

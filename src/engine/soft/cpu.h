@@ -97,6 +97,7 @@ struct cpu {
 	struct jit *jit;
 	uint64_t jit_link;
 	uint32_t jit_link_page, jit_link_word;
+	uint64_t jit_handler_calls;
 
 	_Alignas(16) struct jit_constants jit_constants;
 

@@ -90,7 +90,7 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 		return NULL;
 	}
 	if (engine->translates) {
-		vcpu->cpu.jit = jit_create(&vcpu->cpu, engine->config.vcpus);
+		vcpu->cpu.jit = jit_create(&vcpu->cpu, engine->config.vcpus, engine->config.perf_map);
 		if (!vcpu->cpu.jit) {
 			destroy_vcpu(vcpu);
 			error_set(err, -ENOMEM, "no memory below 2 GiB for translated code; try --engine soft,interp");
@@ -179,6 +179,30 @@ static bool soft_vcpu_set_diversified(struct engine_vcpu *base, unsigned levels)
 	return soft_engine(base->engine)->config.cpu == ENGINE_CPU_MAX;
 }
 
+static void soft_stats(struct engine *base, engine_stat_fn *put, void *opaque)
+{
+	struct soft_engine *engine = soft_engine(base);
+	struct jit_stats sum = {0};
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		struct jit_stats one;
+		jit_stats(&engine->vcpus[n]->cpu, &one);
+		sum.blocks += one.blocks;
+		sum.insns += one.insns;
+		sum.code_bytes += one.code_bytes;
+		sum.flushes += one.flushes;
+		sum.pages_dropped += one.pages_dropped;
+		sum.entries += one.entries;
+		sum.handler_calls += one.handler_calls;
+	}
+	put(opaque, "translated_blocks", sum.blocks);
+	put(opaque, "translated_instructions", sum.insns);
+	put(opaque, "code_bytes", sum.code_bytes);
+	put(opaque, "code_flushes", sum.flushes);
+	put(opaque, "code_pages_dropped", sum.pages_dropped);
+	put(opaque, "code_entries", sum.entries);
+	put(opaque, "handler_calls", sum.handler_calls);
+}
+
 static void soft_destroy(struct engine *base)
 {
 	struct soft_engine *engine = soft_engine(base);
@@ -203,6 +227,7 @@ static const struct engine_ops soft_ops = {
 	.vcpu_kick = soft_vcpu_kick,
 	.vcpu_set_line = soft_vcpu_set_line,
 	.vcpu_registers = soft_vcpu_registers,
+	.stats = soft_stats,
 	.vcpu_set_key = soft_vcpu_set_key,
 	.vcpu_set_diversified = soft_vcpu_set_diversified,
 };

@@ -6,6 +6,12 @@
  */
 #include "engine/soft/jit_priv.h"
 
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -54,14 +60,37 @@ static void forget_all(struct jit *jit)
 	jit->records_used = 0;
 	jit->at = jit->start;
 	jit->generation++;
+	jit->stats.flushes++;
 }
 
-struct jit *jit_create(struct cpu *cpu, unsigned share)
+static int open_perf_map(void)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		log_warn("%s: %s; perf will not know translated code", path, strerror(errno));
+	}
+	return fd;
+}
+
+/* The block from @code to the end of what was translated, for perf. */
+static void note_for_perf(struct cpu *cpu, const struct jit_page *page, unsigned n, const uint8_t *from)
+{
+	struct jit *jit = cpu->jit;
+	if (jit->perf_map >= 0) {
+		dprintf(jit->perf_map, "%x %x a64_%" PRIx64 "_gpa_%" PRIx64 "\n", page->entry[n],
+			(unsigned)(jit->at - from), cpu->block_pc + n * 4, page->gpa + n * 4);
+	}
+}
+
+struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map)
 {
 	struct jit *jit = calloc(1, sizeof(*jit));
 	if (!jit) {
 		return NULL;
 	}
+	jit->perf_map = perf_map ? open_perf_map() : -1;
 	size_t fair = ALL_CODE_BYTES / share / MIB * MIB;
 	jit->size = fair < CODE_BYTES ? fair : CODE_BYTES;
 	jit->record_count = jit->size / MIB * RECORDS_PER_MIB;
@@ -80,6 +109,16 @@ struct jit *jit_create(struct cpu *cpu, unsigned share)
 	return jit;
 }
 
+void jit_stats(const struct cpu *cpu, struct jit_stats *stats)
+{
+	*stats = (struct jit_stats){0};
+	if (cpu->jit) {
+		*stats = cpu->jit->stats;
+		stats->code_bytes = (uint64_t)(cpu->jit->at - cpu->jit->start);
+		stats->handler_calls = cpu->jit_handler_calls;
+	}
+}
+
 static void release(const void *p, size_t bytes)
 {
 	if (p) {
@@ -96,6 +135,9 @@ void jit_destroy(struct jit *jit)
 	release(jit->code, jit->size);
 	release(jit->records, jit->record_count * sizeof(jit->records[0]));
 	release(jit->pool, JIT_PAGES * sizeof(jit->pool[0]));
+	if (jit->perf_map >= 0) {
+		close(jit->perf_map);
+	}
 	free(jit);
 }
 
@@ -147,6 +189,7 @@ void jit_drop_page(struct cpu *cpu, uint64_t gpa)
 	struct jit *jit = cpu->jit;
 	struct jit_page *page = jit ? lookup(jit, gpa & ~(uint64_t)(GUEST_PAGE - 1)) : NULL;
 	if (page && page->has_code) {
+		jit->stats.pages_dropped++;
 		forget_entries(jit, page);
 	}
 }
@@ -185,9 +228,12 @@ void jit_run(struct cpu *cpu, struct jit_page *page)
 			jit_drop_all(cpu);
 			return; /* the run loop comes again, with a new page */
 		}
+		const uint8_t *from = jit->at;
 		jit_translate(cpu, page, n);
+		note_for_perf(cpu, page, n, from);
 	}
 	link_jump(cpu, page, n);
+	jit->stats.entries++;
 	void (*enter)(void *, const uint8_t *) = (void (*)(void *, const uint8_t *))(uintptr_t)jit->stubs.enter;
 	enter(&cpu->x[16], (const uint8_t *)(uintptr_t)page->entry[n]);
 }

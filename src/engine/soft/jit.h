@@ -21,13 +21,27 @@
 struct jit;
 struct jit_page;
 
+/* What one vCPU's translator did so far. */
+struct jit_stats {
+	uint64_t blocks, insns; /* translated */
+	uint64_t code_bytes;	/* in use now */
+	uint64_t flushes;	/* all was forgotten: no room, or the guest asked for it */
+	uint64_t pages_dropped; /* the guest changed code */
+	uint64_t entries;	/* from the run loop */
+	uint64_t handler_calls; /* instructions that the interpreter's handlers did */
+};
+
 #ifdef __x86_64__
 
 /* Can this host run translated code?  It needs AVX2, BMI2, LZCNT and FMA (x86-64-v3). */
 bool jit_is_supported(void);
-/* NULL: no memory.  @share: how many such caches the process has; they share the address space below 2 GiB. */
-struct jit *jit_create(struct cpu *cpu, unsigned share);
+/*
+ * NULL: no memory.  @share: how many such caches the process has; they share the address space below 2 GiB.
+ * @perf_map: append each block's place and guest address to /tmp/perf-PID.map, as perf reads it.
+ */
+struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map);
 void jit_destroy(struct jit *jit);
+void jit_stats(const struct cpu *cpu, struct jit_stats *stats);
 
 /*
  * The translated page of guest page @gpa, whose memory is @words.  May forget all translations: nothing but the run loop
@@ -51,7 +65,12 @@ static inline bool jit_is_supported(void)
 	return false;
 }
 
-static inline struct jit *jit_create(struct cpu *cpu, unsigned share)
+static inline void jit_stats(const struct cpu *cpu, struct jit_stats *stats)
+{
+	*stats = (struct jit_stats){0};
+}
+
+static inline struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map)
 {
 	return NULL;
 }

@@ -416,6 +416,7 @@ static bool never_continues(enum a64_op op)
 
 void jit_insn(struct jit_block *t)
 {
+	t->jit->stats.insns++;
 	t->raw = jit_word(t, t->n);
 	t->op = a64_decode(t->raw);
 	t->i = (struct insn){.raw = t->raw, .offset = (uint16_t)(t->n * 4)};
@@ -483,6 +484,7 @@ void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
 		jit_go(t, t->n);
 	}
 	emit_late(t);
+	cpu->jit->stats.blocks++;
 	assert((size_t)(t->x.at - cpu->jit->at) < JIT_BLOCK_ROOM);
 	cpu->jit->at = t->x.at;
 }

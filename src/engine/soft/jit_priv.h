@@ -64,6 +64,8 @@ struct jit {
 	unsigned pages_used;
 	struct jit_page *buckets[JIT_BUCKETS];
 	uint64_t generation; /* counts what was forgotten */
+	struct jit_stats stats;
+	int perf_map; /* file descriptor, or -1 */
 };
 
 /* What the host's flags hold. */

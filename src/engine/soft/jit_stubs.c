@@ -70,6 +70,7 @@ static void emit_handler(struct x86 *x)
 	x86_rm(x, X_LEA, true, RDI, x86_at(RBP, -(int32_t)offsetof(struct cpu, x[16])));
 	x86_mov_imm(x, RCX, 0);
 	x86_rm(x, X_STORE, true, RCX, JIT_CPU(next));
+	x86_alu_imm_mem(x, ALU_ADD, true, JIT_CPU(jit_handler_calls), 1);
 	x86_alu_imm(x, ALU_SUB, true, RSP, 8);
 	x86_call_mem(x, x86_at(RSI, offsetof(struct jit_record, i.fn)));
 	x86_alu_imm(x, ALU_ADD, true, RSP, 8);
