@@ -131,7 +131,7 @@ static bool flags_are_dead(struct jit_block *t)
 {
 	enum { FAR = 8 };
 	for (unsigned n = t->n; n < PAGE_INSNS && n < t->n + FAR; n++) {
-		enum a64_op op = a64_decode(jit_word(t, n));
+		enum a64_op op = jit_op_of(t, n);
 		unsigned properties = jit_emitter_of(t, op)->properties;
 		if (!(properties & JIT_PURE) || (properties & JIT_READS)) {
 			return false;
@@ -179,9 +179,17 @@ uint32_t jit_word(struct jit_block *t, unsigned n)
 {
 	assert(n - t->first < JIT_BLOCK_WORDS);
 	for (unsigned next = t->first + t->word_count; next <= n; next++) {
-		t->words[t->word_count++] = __atomic_load_n(&t->page->words[next], __ATOMIC_RELAXED);
+		uint32_t word = __atomic_load_n(&t->page->words[next], __ATOMIC_RELAXED);
+		t->ops[t->word_count] = (uint16_t)a64_decode(word);
+		t->words[t->word_count++] = word;
 	}
 	return t->words[n - t->first];
+}
+
+enum a64_op jit_op_of(struct jit_block *t, unsigned n)
+{
+	(void)jit_word(t, n);
+	return (enum a64_op)t->ops[n - t->first];
 }
 
 /* ----- late paths ----- */
@@ -209,12 +217,12 @@ static void stop(struct cpu *cpu, const struct insn *i)
 	cpu->next = i;
 }
 
-static void emit_handler_call(struct jit_block *t, struct x86 *x, unsigned record)
+static void emit_call(struct jit_block *t, struct x86 *x, unsigned record, const uint8_t *stub)
 {
 	t->jit->records[record].stop = stop;
 	x86_mov_imm(x, RSI, (uintptr_t)&t->jit->records[record]);
 	jit_note(t, JIT_RECORD, x->at - 4, record - t->first_record);
-	jit_call_stub(t, t->jit->stubs.handler);
+	jit_call_stub(t, stub);
 }
 
 /* The late path for this instruction from the current state: the last one if it is the same, or a new one. */
@@ -260,7 +268,7 @@ void jit_call_handler(struct jit_block *t)
 	jit_flags_save(t);
 	jit_vregs_flush(t);
 	jit_give_registers(t);
-	emit_handler_call(t, &t->x, new_record(t));
+	emit_call(t, &t->x, new_record(t), t->jit->stubs.handler);
 	jit_take_registers(t);
 	t->flags = JIT_FLAGS_NONE;
 	t->sp_aligned = t->fp_checked = t->fp_plain = t->fp_fast = false;
@@ -305,7 +313,12 @@ static void emit_slow(struct jit_block *t, const struct jit_late *late)
 	struct x86 *x = &t->x;
 	jit_vregs_store(x, &late->before);
 	jit_give_registers(t);
-	emit_handler_call(t, x, late->record);
+	if (late->kind == LATE_GROUP) {
+		x86_mov_imm(x, RDX, late->count);
+		emit_call(t, x, late->record, t->jit->stubs.group);
+	} else {
+		emit_call(t, x, late->record, t->jit->stubs.handler);
+	}
 	if (late->kind == LATE_NEXT) {
 		uint8_t *hole = x86_jmp_later(x);
 		emit_link(t, hole, late->target);
@@ -341,9 +354,6 @@ static void emit_late(struct jit_block *t)
 			emit_link(t, late->holes[0], late->target);
 		} else if (late->kind == LATE_BRANCH || late->kind == LATE_LEAVE) {
 			emit_way_out(t, late);
-		} else if (late->kind == LATE_GROUP) {
-			jit_group_alone(t, &t->groups[late->group]); /* adds late paths */
-			x86_jmp(&t->x, late->resume);
 		} else {
 			emit_slow(t, late);
 		}
@@ -368,12 +378,14 @@ struct jit_late *jit_late_leave(struct jit_block *t, unsigned n)
 	return late;
 }
 
-struct jit_late *jit_late_group(struct jit_block *t, const struct jit_group *g)
+struct jit_late *jit_late_group(struct jit_block *t, unsigned count)
 {
 	struct jit_late *late = new_late(t);
 	late->kind = LATE_GROUP;
-	late->group = t->group_count;
-	t->groups[t->group_count++] = *g;
+	late->before = t->vregs;
+	late->count = count;
+	t->i = (struct insn){.raw = jit_word(t, t->n), .offset = (uint16_t)(t->n * 4)};
+	late->record = new_record(t);
 	return late;
 }
 
@@ -418,7 +430,7 @@ void jit_insn(struct jit_block *t)
 {
 	t->jit->stats.insns++;
 	t->raw = jit_word(t, t->n);
-	t->op = a64_decode(t->raw);
+	t->op = jit_op_of(t, t->n);
 	t->i = (struct insn){.raw = t->raw, .offset = (uint16_t)(t->n * 4)};
 	decode_insn(t->cpu, &t->i);
 	const struct jit_emitter *emitter = jit_emitter_of(t, t->op);
@@ -434,7 +446,7 @@ void jit_insn(struct jit_block *t)
 static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *page, unsigned first)
 {
 	struct jit *jit = cpu->jit;
-	memset(t, 0, offsetof(struct jit_block, groups));
+	memset(t, 0, offsetof(struct jit_block, late));
 	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write};
 	t->x.floor = x86_here(&t->x);
 	t->cpu = cpu;

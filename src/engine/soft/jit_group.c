@@ -5,10 +5,11 @@
  * How it works: functions save registers and read structures by runs of loads and stores at known distances from one register.
  * Such a run, with other harmless instructions in between, becomes a group: one probe covers the bytes of all
  * its accesses; if they lie in one page that may be accessed so, none of them can fault, and each is one move at [RSI + distance].
- * If not, the whole group runs out of line, each access with its own probe.
+ * If not, the interpreter's handlers do the whole group.
  * Invariants: instructions of a group leave RSI alone and change the base register by known amounts only.
  * Threads: the vCPU thread.
  */
+#include "engine/soft/decode.h"
 #include "engine/soft/jit_mem.h"
 
 enum { GROUP_INSNS = 16, GROUP_SPAN = 512 };
@@ -78,7 +79,7 @@ static unsigned find_group(struct jit_block *t, struct jit_group *g)
 			break;
 		}
 		uint32_t raw = jit_word(t, t->n + k);
-		enum a64_op op = a64_decode(raw);
+		enum a64_op op = jit_op_of(t, t->n + k);
 		struct member m;
 		int32_t moves;
 		if (read_member(raw, op, &m) && (k == 0 || m.base == g->base)) {
@@ -108,20 +109,6 @@ static unsigned find_group(struct jit_block *t, struct jit_group *g)
 	return accesses > 1 ? count : 0;
 }
 
-/* The instructions of @g from t->n on, inline or each by itself. */
-static void emit_members(struct jit_block *t, const struct jit_group *g)
-{
-	unsigned first = t->n;
-	for (unsigned k = 0; k < g->count; k++) {
-		t->n = first + k;
-		t->group_delta = g->delta[k];
-		jit_insn(t);
-	}
-	t->n = first + g->count;
-	jit_flags_save(t);
-	t->flags = JIT_FLAGS_NONE;
-}
-
 bool jit_group(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
@@ -130,12 +117,9 @@ bool jit_group(struct jit_block *t)
 	if (!g.count) {
 		return false;
 	}
-	g.first = t->n;
-	jit_flags_save(t); /* the first access needs that anyway, except for flags that are dead */
+	jit_flags_save(t);
 	t->flags = JIT_FLAGS_NONE;
-	g.sp_aligned = t->sp_aligned;
-	g.vregs = t->vregs;
-	struct jit_late *late = jit_late_group(t, &g);
+	struct jit_late *late = jit_late_group(t, g.count);
 	if (g.base == CPU_SP && !t->sp_aligned) {
 		x86_test_imm(x, false, (unsigned)jit_pinned(t, CPU_SP), 15);
 		jit_late_hole(late, x86_jcc_later(x, CC_NE));
@@ -150,18 +134,43 @@ bool jit_group(struct jit_block *t)
 	}
 	x86_rm(x, X_LEA, true, RSI, x86_at(RCX, -g.low));
 	t->in_group = true;
-	emit_members(t, &g);
+	for (unsigned k = 0; k < g.count; k++) {
+		t->group_delta = g.delta[k];
+		jit_insn(t);
+		t->n++;
+	}
 	t->in_group = false;
+	jit_flags_save(t);
+	t->flags = JIT_FLAGS_NONE;
+	late->after = t->vregs;
 	late->resume = x86_here(x);
 	return true;
 }
 
-void jit_group_alone(struct jit_block *t, const struct jit_group *g)
+static void stop(struct cpu *cpu, const struct insn *i)
 {
-	t->n = g->first;
-	t->sp_aligned = g->sp_aligned;
-	t->vregs = g->vregs;
-	t->flags = JIT_FLAGS_NONE;
-	t->flags_saved = true;
-	emit_members(t, g);
+	cpu->next = i;
+}
+
+void jit_group_by_hand(struct cpu *cpu, const struct insn *first)
+{
+	const struct exec_entry *e = run_exec_slot(cpu->jit_exec, cpu->block_pc);
+	unsigned count = (unsigned)cpu->result[0], n = first->offset / 4;
+	if (e->tag != cpu->block_pc) {
+		cpu->pc = insn_pc(cpu, first); /* the run loop finds the page again */
+		return;
+	}
+	const uint32_t *words = e->page->words;
+	for (unsigned k = n; k < n + count; k++) {
+		struct insn pair[2] = {
+			{.raw = __atomic_load_n(&words[k], __ATOMIC_RELAXED), .offset = (uint16_t)(k * 4)},
+			{.fn = stop, .offset = (uint16_t)(k * 4 + 4)},
+		};
+		decode_insn(cpu, &pair[0]);
+		cpu->next = NULL;
+		pair[0].fn(cpu, pair);
+		if (!cpu->next) {
+			return;
+		}
+	}
 }

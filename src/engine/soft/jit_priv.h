@@ -48,6 +48,7 @@ struct jit_stubs {
 	const uint8_t *exit_pc;	     /* the same with the address in RCX */
 	const uint8_t *exit_offset;  /* the same with the offset in the page in RCX */
 	const uint8_t *handler;	     /* call the handler of the record in RSI; comes back if the next instruction follows */
+	const uint8_t *group;	     /* the same for EDX instructions of the page, from the record's on */
 	const uint8_t *link;	     /* as exit_offset, and RDX is a rel32 to be linked to there */
 	const uint8_t *untranslated; /* entry of what is not translated: as exit_offset */
 };
@@ -106,13 +107,11 @@ struct jit_vregs {
 
 /* Accesses that share a probe (jit_group.c). */
 struct jit_group {
-	unsigned first, count; /* words */
-	unsigned base;	       /* register */
-	int32_t low, high;     /* bytes from the base register's first value */
-	int32_t delta[16];     /* what was added to the base register before each instruction */
-	unsigned access;       /* enum jit_access */
-	bool sp_aligned;       /* before it */
-	struct jit_vregs vregs;
+	unsigned count;	   /* words */
+	unsigned base;	   /* register */
+	int32_t low, high; /* bytes from the base register's first value */
+	int32_t delta[16]; /* what was added to the base register before each instruction */
+	unsigned access;   /* enum jit_access */
 };
 
 /* A path out of line: emitted behind the block. */
@@ -125,7 +124,7 @@ struct jit_late {
 	struct jit_vregs before, after; /* slow, next: at the holes; slow: where it goes on */
 	unsigned target;       /* next, link, leave: word */
 	int64_t distance;      /* branch: from the page's start, in bytes */
-	unsigned group;	       /* index in the block's groups */
+	unsigned count;	       /* group: instructions */
 };
 
 /* A word of a region that others of it branch to. */
@@ -166,12 +165,11 @@ struct jit_block {
 	unsigned vreg_age[JIT_XMM], vreg_clock;
 	bool in_group; /* RSI is the host address of the group's base register as it was first */
 	int32_t group_delta;
-	unsigned group_count;
 	unsigned late_count, word_count, note_count;
 	bool is_bound; /* there were too many notes: the code can not be moved */
 	/* Not cleared for each block. */
-	struct jit_group groups[JIT_BLOCK_INSNS / 2];
 	struct jit_late late[JIT_BLOCK_INSNS * 4];
+	uint16_t ops[JIT_BLOCK_WORDS]; /* enum a64_op of these: */
 	uint32_t words[JIT_BLOCK_WORDS]; /* of the page, from @first on, as they were read */
 	uint32_t notes[JIT_NOTES];
 	struct jit_label labels[JIT_BLOCK_INSNS];
@@ -205,6 +203,7 @@ extern const struct jit_emitter jit_emitters[A64_OPS];
 
 /* Word @n of the page, as the whole block sees it: @n is from the block's first on, at most 15 behind its last one. */
 uint32_t jit_word(struct jit_block *t, unsigned n);
+enum a64_op jit_op_of(struct jit_block *t, unsigned n);
 /* The 4 bytes at @field (writable view) are to be changed when the block is placed. */
 void jit_note(struct jit_block *t, enum jit_note_kind kind, const uint8_t *field, unsigned target);
 void jit_jmp_stub(struct jit_block *t, const uint8_t *stub);
@@ -339,10 +338,10 @@ void jit_emit_stubs(struct jit *jit);
 void jit_insn(struct jit_block *t);
 /* Translate the group that starts at t->n, if there is one; t->n is behind it then. */
 bool jit_group(struct jit_block *t);
-/* The same, out of line: each access by itself. */
-void jit_group_alone(struct jit_block *t, const struct jit_group *g);
-/* A late path for @g, which is copied.  Valid until the end of the block. */
-struct jit_late *jit_late_group(struct jit_block *t, const struct jit_group *g);
+/* Do the cpu->result[0] instructions from @first on by their handlers, as a group whose probe missed. */
+void jit_group_by_hand(struct cpu *cpu, const struct insn *first);
+/* A late path that does @count instructions from t->n on by hand.  Set its `after` and `resume` behind them. */
+struct jit_late *jit_late_group(struct jit_block *t, unsigned count);
 void jit_late_hole(struct jit_late *late, uint8_t *hole);
 /* Translate from word @n of @page.  There is room. */
 void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned n);

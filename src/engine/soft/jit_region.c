@@ -90,7 +90,7 @@ static unsigned find_loop(struct jit_block *t, unsigned first)
 	unsigned last = first;
 	for (unsigned n = first; n < PAGE_INSNS && n < first + REGION_INSNS; n++) {
 		uint32_t raw = jit_word(t, n);
-		enum a64_op op = a64_decode(raw);
+		enum a64_op op = jit_op_of(t, n);
 		unsigned target;
 		if (op == A64_BL || op == A64_BLR || !jit_emitter_of(t, op)->emit) {
 			break;
@@ -108,7 +108,7 @@ static void note_labels(struct jit_block *t)
 	for (unsigned n = t->first; n <= t->last; n++) {
 		uint32_t raw = jit_word(t, n);
 		unsigned target;
-		if (jit_branch_target(raw, a64_decode(raw), n, &target) && target >= t->first && target <= t->last) {
+		if (jit_branch_target(raw, jit_op_of(t, n), n, &target) && target >= t->first && target <= t->last) {
 			t->labels[target - t->first].used = true;
 		}
 	}
@@ -125,7 +125,7 @@ static unsigned count_uses(struct jit_block *t, unsigned last, unsigned counts[3
 	unsigned n = t->first;
 	for (; n < PAGE_INSNS && (last ? n <= last : n < t->first + JIT_BLOCK_INSNS); n++) {
 		uint32_t raw = jit_word(t, n);
-		enum a64_op op = a64_decode(raw);
+		enum a64_op op = jit_op_of(t, n);
 		count_registers(raw, op, counts);
 		if (!last && (always_branches(op) || !jit_emitter_of(t, op)->emit)) {
 			break;

@@ -63,16 +63,25 @@ static void emit_return(struct x86 *x)
 	x86_ret(x);
 }
 
-/* Called with the record in RSI. */
-static void emit_handler(struct x86 *x)
+/* Called with the record in RSI; @by_hand: and a count in EDX. */
+static void emit_handler(struct x86 *x, bool by_hand)
 {
+	if (by_hand) {
+		x86_rm(x, X_STORE, true, RDX, JIT_CPU(result));
+	}
 	store_state(x);
 	x86_rm(x, X_LEA, true, RDI, x86_at(RBP, -(int32_t)offsetof(struct cpu, x[16])));
 	x86_mov_imm(x, RCX, 0);
 	x86_rm(x, X_STORE, true, RCX, JIT_CPU(next));
 	x86_alu_imm_mem(x, ALU_ADD, true, JIT_CPU(jit_handler_calls), 1);
 	x86_alu_imm(x, ALU_SUB, true, RSP, 8);
-	x86_call_mem(x, x86_at(RSI, offsetof(struct jit_record, i.fn)));
+	if (by_hand) {
+		x86_opcode(x, 0xb8, true, 0, 0, 0, false); /* mov rax, imm64: as long in each run */
+		x86_u64(x, (uintptr_t)jit_group_by_hand);
+		x86_call_reg(x, RAX);
+	} else {
+		x86_call_mem(x, x86_at(RSI, offsetof(struct jit_record, i.fn)));
+	}
 	x86_alu_imm(x, ALU_ADD, true, RSP, 8);
 	x86_alu_imm_mem(x, ALU_CMP, true, JIT_CPU(next), 0);
 	uint8_t *left = x86_jcc_later(x, CC_E);
@@ -90,7 +99,9 @@ void jit_emit_stubs(struct jit *jit)
 	s->enter = x86_here(&x);
 	emit_enter(&x);
 	s->handler = x86_here(&x);
-	emit_handler(&x);
+	emit_handler(&x, false);
+	s->group = x86_here(&x);
+	emit_handler(&x, true);
 	s->link = x86_here(&x);
 	x86_rm(&x, X_STORE, true, RDX, JIT_CPU(jit_link));
 	x86_rm(&x, X_STORE, false, RSI, JIT_CPU(jit_link_page));

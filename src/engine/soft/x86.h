@@ -479,6 +479,11 @@ static inline void x86_jmp_reg(struct x86 *x, unsigned reg)
 	x86_group(x, 0xff, 4, false, reg);
 }
 
+static inline void x86_call_reg(struct x86 *x, unsigned reg)
+{
+	x86_group(x, 0xff, 2, false, reg);
+}
+
 static inline void x86_call_mem(struct x86 *x, struct x86_mem m)
 {
 	x86_opcode(x, 0xff, false, 0, 0, m.base, false);
