@@ -20,8 +20,7 @@ SKIP = 77
 
 # Instructions of extensions we do not have, by mnemonic or its beginning.
 ABSENT = {
-    "FEAT_MTE": ("addg", "subg", "irg", "gmi", "subp", "ldg", "stg", "st2g", "stz2g", "stzg", "stz"),
-    "FEAT_MOPS": ("cpy", "set"),
+    "FEAT_MTE": ("addg", "subg", "irg", "gmi", "subp", "ldg", "stg", "st2g", "stz2g", "stzg", "stz", "setg"),
     "FEAT_CSSC": ("smax", "smin", "umax", "umin", "ctz", "cnt", "abs"),
     "FEAT_HBC": ("bc.",),
     "FEAT_TME": ("tcancel", "tstart", "ttest", "tcommit"),

@@ -113,6 +113,16 @@ bool mem_probe_slow(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned
 	return true;
 }
 
+bool mem_slow_bytes(struct cpu *cpu, const struct insn *i, uint64_t va, bool backwards, unsigned flags,
+		    uint8_t **host, uint64_t *size)
+{
+	*host = flat_host(cpu, va, 1);
+	if (!*host) {
+		stop(cpu, i, STOPPED_FAULT);
+	}
+	return *host != NULL;
+}
+
 bool mem_sp_fault(struct cpu *cpu, const struct insn *i)
 {
 	return false;

@@ -17,6 +17,9 @@ uint32_t random_below(struct random *random, uint32_t n)
 	return (uint32_t)((random_next(random) >> 32) * n >> 32);
 }
 
+/* Bytes that memory copy and set are to move, at most; much is more than a page can hold. */
+enum { MOPS_LITTLE = 250, MOPS_MUCH = 4096 };
+
 /* How a row has to be treated. */
 enum kind {
 	KIND_PLAIN,
@@ -26,6 +29,7 @@ enum kind {
 	KIND_ACCESS,	 /* Rn is an address */
 	KIND_LITERAL,	 /* LDR (literal) */
 	KIND_EXCLUSIVE,	 /* load-exclusive; a store may follow */
+	KIND_MOPS,	 /* Rd, Rs, Rn are addresses and a size */
 };
 
 static bool has_prefix(const char *name, const char *prefix)
@@ -58,6 +62,7 @@ static enum kind kind_of(enum a64_op op)
 	case A64_FORMAT_branch_cb:
 	case A64_FORMAT_branch_tb: return KIND_BRANCH;
 	case A64_FORMAT_branch_reg: return KIND_BRANCH_REG;
+	case A64_FORMAT_mops: return KIND_MOPS;
 	default: break;
 	}
 	if (!is_access(info->value)) {
@@ -93,16 +98,26 @@ unsigned stream_choose_rows(struct row_set *set, const char *filter)
 	return set->count;
 }
 
-void stream_drop_exclusives(struct row_set *set)
+static void drop_kind(struct row_set *set, enum kind kind)
 {
 	unsigned count = 0;
 	for (unsigned n = 0; n < set->count; n++) {
-		if (set->kinds[set->rows[n]] != KIND_EXCLUSIVE) {
+		if (set->kinds[set->rows[n]] != kind) {
 			set->rows[count++] = set->rows[n];
 		}
 	}
 	set->count = count;
+}
+
+void stream_drop_exclusives(struct row_set *set)
+{
+	drop_kind(set, KIND_EXCLUSIVE);
 	set->without_exclusives = true;
+}
+
+void stream_drop_mops(struct row_set *set)
+{
+	drop_kind(set, KIND_MOPS);
 }
 
 /*
@@ -408,6 +423,60 @@ static void emit_exclusive(struct stream *s, uint32_t word)
 	}
 }
 
+/* Number of bytes for memory copy and set. */
+static unsigned mops_size(struct stream *s)
+{
+	switch (random_below(s->random, 8)) {
+	case 0: return random_below(s->random, 2);
+	case 1: return random_below(s->random, s->reference ? MOPS_LITTLE : MOPS_MUCH);
+	case 2:
+	case 3: return random_below(s->random, MOPS_LITTLE);
+	default: return random_below(s->random, 40);
+	}
+}
+
+/* The word of another stage, 0 to 2, of the same operation. */
+static uint32_t mops_stage(uint32_t word, unsigned stage)
+{
+	bool set = (word >> 22 & 3) == 3;
+	return with_field(word, set ? 14 : 22, 2, stage);
+}
+
+/*
+ * Prologue, main and epilogue in a row: what that gives is the same for all implementations.
+ * Without a reference also one of them alone; main and epilogue with registers as option A has
+ * them, mostly with C clear.
+ */
+static void emit_mops(struct stream *s, uint32_t word)
+{
+	bool set = (word >> 22 & 3) == 3;
+	bool directed = word >> 26 & 1;
+	unsigned stage = word >> (set ? 14 : 22) & 3, size = mops_size(s);
+	bool alone = !s->reference && random_below(s->random, 4) == 0;
+	bool continues = alone && stage > 0, backwards = directed && random_below(s->random, 2);
+	uint64_t to = s->address(s, size + 64, 1) + 32;
+	uint64_t from = random_below(s->random, 2) ? to + random_below(s->random, 65) - 32
+						   : s->address(s, size + 1, 1);
+	uint64_t ends = continues && !backwards ? size : 0;
+	uint32_t used = 0;
+	unsigned d = stream_pick_register(s, &used), n = stream_pick_register(s, &used);
+	unsigned m = stream_pick_register(s, &used);
+	stream_emit_number(s, d, to + ends);
+	if (!set) {
+		stream_emit_number(s, m, from + ends);
+	} else if (random_below(s->random, 4) == 0) {
+		m = 31;
+	}
+	stream_emit_number(s, n, ends ? -ends : size);
+	word = with_field(with_field(with_field(word, 0, 5, d), 5, 5, n), 16, 5, m);
+	if (continues && random_below(s->random, 4)) {
+		stream_emit(s, 0xab1f03ff); /* adds xzr, xzr, xzr */
+	}
+	for (unsigned k = alone ? stage : 0; k <= (alone ? stage : 2); k++) {
+		stream_emit(s, mops_stage(word, k));
+	}
+}
+
 /* Instructions which a branch may skip: they set up nothing that a later one relies on. */
 void stream_emit_filler(struct stream *s, unsigned count)
 {
@@ -483,6 +552,7 @@ void stream_emit_row(struct stream *s, enum a64_op op)
 	case KIND_ACCESS: emit_access(s, word); break;
 	case KIND_LITERAL: emit_literal(s, word); break;
 	case KIND_EXCLUSIVE: emit_exclusive(s, word); break;
+	case KIND_MOPS: emit_mops(s, word); break;
 	default:
 		stream_emit(s, word);
 		if (op < A64_SVC || random_below(s->random, 8) ==

@@ -41,6 +41,8 @@ struct row_set {
 unsigned stream_choose_rows(struct row_set *set, const char *filter);
 /* Leave out load-exclusives: an interrupt may come before the store, which then fails. */
 void stream_drop_exclusives(struct row_set *set);
+/* Leave out memory copy and memory set: for references that do not have them. */
+void stream_drop_mops(struct row_set *set);
 
 /* A stream under construction. */
 struct stream {
@@ -58,7 +60,7 @@ struct stream {
 };
 
 #define STREAM_NOP 0xd503201fu
-enum { STREAM_LARGEST = 12 }; /* words of the largest row */
+enum { STREAM_LARGEST = 16 }; /* words of the largest row */
 
 void stream_emit(struct stream *s, uint32_t word);
 unsigned stream_room(const struct stream *s);

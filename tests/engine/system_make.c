@@ -168,11 +168,12 @@ uint64_t system_tcr_random(struct random *random)
 
 #define SCTLR_OFTEN                                                                                \
 	(3ull << 3 | 1ull << 9 | 1ull << 13 | 1ull << 14 | 1ull << 15 | 1ull << 23 | 1ull << 27 |  \
-	 3ull << 30 | 3ull << 35)
+	 3ull << 30 | 1ull << 33 | 3ull << 35)
 
 uint64_t system_sctlr_random(struct random *random)
 {
 	uint64_t sctlr = SCTLR_BASE | 1ull << 13 | 1ull << 27 | 3ull << 30; /* PAuth */
+	sctlr |= 1ull << 33;						    /* MSCEn */
 	sctlr ^= one_in(random, 2) ? 0 : random_next(random) & SCTLR_OFTEN;
 	sctlr |= one_in(random, 8) ? 1 << 1 : 0;   /* A */
 	sctlr |= one_in(random, 16) ? 1 << 19 : 0; /* WXN */

@@ -151,7 +151,7 @@ static void use_tables(struct bench *b, unsigned set)
 	cpu->sys->sctlr &= ~(SCTLR_A | SCTLR_SA);
 	cpu->sys->vbar = RAM + VECTORS;
 	cpu->sys->cpacr = 3 << 20;
-	sysreg_update_fp(cpu);
+	sysreg_update_traps(cpu);
 	mmu_flush_all(cpu);
 	mmu_select_asid(cpu);
 	mmu_select(cpu);

@@ -96,7 +96,7 @@ static bool is_undefined(struct machine *m, uint32_t word)
 	engine_vcpu_reset(m->vcpu, RAM, 0);
 	cpu->sys->vbar = VECTORS;
 	cpu->sys->cpacr = 3 << 20;
-	sysreg_update_fp(cpu);
+	sysreg_update_traps(cpu);
 	engine_run(m->vcpu);
 	return cpu->pc >= VECTORS && cpu->sys->esr >> 26 == EC_UNKNOWN;
 }

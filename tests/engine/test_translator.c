@@ -113,7 +113,7 @@ static void map(struct machine *m)
 	cpu->sys->cpacr = 3 << 20;
 	cpu->sys->sctlr |= SCTLR_M;
 	cpu->daif = 0;
-	sysreg_update_fp(cpu);
+	sysreg_update_traps(cpu);
 	mmu_flush_all(cpu);
 	mmu_select_asid(cpu);
 	mmu_select(cpu);

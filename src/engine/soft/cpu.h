@@ -85,6 +85,7 @@ struct cpu {
 	uint8_t btype; /* FEAT_BTI, 0..3 */
 	bool pan, ss, il;
 	bool fp_trapped; /* CPACR_EL1.FPEN forbids SIMD&FP at this EL */
+	bool mops_off;	 /* SCTLR_EL1.MSCEn does, for memory copy and set */
 	uint32_t daif; /* bits 9:6 as in SPSR */
 	uint64_t sp_el[2]; /* SP_EL0 and SP_EL1; the one in use is stale here, it is x[31] */
 

@@ -458,6 +458,11 @@ static bool decode_accesses(struct insn *i, uint32_t raw, enum a64_op op, enum a
 	case A64_FORMAT_ldst_ur: decode_access(i, raw, op, a64_sign(A64_imm9(raw), 9)); return true;
 	case A64_FORMAT_ldst_reg: decode_access_reg(i, raw, op); return true;
 	case A64_FORMAT_excl: decode_exclusive(i, raw); return true;
+	case A64_FORMAT_mops:
+		i->rd = (uint8_t)A64_Rd(raw);
+		i->rn = (uint8_t)A64_Rn(raw);
+		i->rm = source(A64_Rs(raw));
+		return true;
 	default: return false;
 	}
 }

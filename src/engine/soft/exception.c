@@ -39,7 +39,7 @@ void exception_set_level(struct cpu *cpu, unsigned el, unsigned spsel)
 	}
 	cpu->el = el;
 	cpu->spsel = spsel;
-	sysreg_update_fp(cpu);
+	sysreg_update_traps(cpu);
 	mmu_select(cpu);
 }
 

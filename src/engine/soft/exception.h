@@ -28,6 +28,7 @@ enum exception_class {
 	EC_DATA_ABORT_EL0 = 0x24,
 	EC_DATA_ABORT = 0x25,
 	EC_SP_ALIGN = 0x26,
+	EC_MOPS = 0x27, /* Memory Copy and Memory Set */
 	EC_FP_TRAP = 0x2c,
 	EC_BREAKPOINT_EL0 = 0x30,
 	EC_STEP_EL0 = 0x32,

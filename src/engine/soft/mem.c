@@ -291,6 +291,35 @@ SOFT_COLD void *mem_slow_pointer(struct cpu *cpu, const struct insn *i, uint64_t
 	return NULL;
 }
 
+/* The most of *size bytes from @va on that no watchpoint stops; the first one was asked for already. */
+static void stop_before_watched(struct cpu *cpu, uint64_t va, bool backwards, bool write, enum mmu_regime regime,
+				uint64_t *size)
+{
+	enum { MOST = 64 }; /* asking costs time for each byte */
+	uint64_t far;
+	*size = *size < MOST ? *size : MOST;
+	uint64_t start = backwards ? va + 1 - *size : va;
+	if (debug_has_watchpoint(cpu, start, (unsigned)*size, write, regime, &far)) {
+		*size = 1;
+	}
+}
+
+SOFT_COLD bool mem_slow_bytes(struct cpu *cpu, const struct insn *i, uint64_t va, bool backwards, unsigned flags,
+			      uint8_t **host, uint64_t *size)
+{
+	struct part part = {.va = va, .size = 1};
+	bool write = !(flags & MEM_READ);
+	if (!resolve(cpu, i, &part, write, false, flags)) {
+		return false;
+	}
+	enum mmu_regime regime = mmu_regime(cpu, flags & MEM_USER);
+	if (debug_withholds(cpu, regime)) {
+		stop_before_watched(cpu, va, backwards, write, regime, size);
+	}
+	*host = part.host;
+	return true;
+}
+
 SOFT_COLD bool mem_probe_slow(struct cpu *cpu, const struct insn *i, uint64_t va, unsigned size, bool write)
 {
 	struct part parts[2];

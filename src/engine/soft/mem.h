@@ -233,6 +233,14 @@ SOFT_INLINE bool mem_probe(struct cpu *cpu, const struct insn *i, uint64_t va, u
 }
 
 /*
+ * For accesses that go byte by byte (FEAT_MOPS): where the byte at @va is on the host, and *size bytes from there on (or down to
+ * there, if @backwards) in its page; *size becomes less where watchpoints want it.  @flags: MEM_READ (else it is to be written),
+ * MEM_USER.  *host is NULL where no memory is: then mem_slow_read() or mem_slow_write().  False: exception taken.
+ */
+SOFT_COLD bool mem_slow_bytes(struct cpu *cpu, const struct insn *i, uint64_t va, bool backwards, unsigned flags,
+			      uint8_t **host, uint64_t *size);
+
+/*
  * Host address of @size (1..16, power of two) bytes at @va for an atomic read-modify-write: aligned, and
  * writable.  NULL: exception taken (misaligned, no permission, or MMIO, which supports no atomics).
  * Use __atomic builtins; for 16 bytes mem_cas128().

@@ -44,10 +44,11 @@ static uint64_t *storage(struct cpu *cpu, uint64_t offset)
 	return (uint64_t *)((char *)cpu->sys + offset);
 }
 
-void sysreg_update_fp(struct cpu *cpu)
+void sysreg_update_traps(struct cpu *cpu)
 {
 	unsigned fpen = cpu->sys->cpacr >> 20 & 3;
 	cpu->fp_trapped = fpen != 3 && !(fpen == 1 && cpu->el);
+	cpu->mops_off = !cpu->el && !(cpu->sys->sctlr & SCTLR_MSCEN);
 }
 
 void sysreg_trap(struct cpu *cpu, const struct insn *i)
@@ -89,6 +90,7 @@ static void write_sctlr(struct cpu *cpu, uint64_t value)
 	uint64_t old = sys->sctlr, mask = SCTLR_RW;
 	mask |= sys->isar1 & 0xff0 ? SCTLR_PAUTH : 0;
 	mask |= sys->pfr1 & 0xf ? SCTLR_BT0 | SCTLR_BT1 : 0;
+	mask |= sys->isar2 >> 16 & 0xf ? SCTLR_MSCEN : 0;
 	sys->sctlr = (value & mask) | sctlr_res1(sys);
 	if ((old ^ sys->sctlr) & (SCTLR_M | SCTLR_A | SCTLR_WXN)) {
 		mmu_flush_all(cpu);
@@ -98,7 +100,7 @@ static void write_sctlr(struct cpu *cpu, uint64_t value)
 static void write_cpacr(struct cpu *cpu, uint64_t value)
 {
 	cpu->sys->cpacr = value & 3 << 20;
-	sysreg_update_fp(cpu);
+	sysreg_update_traps(cpu);
 }
 
 static void write_ttbr0(struct cpu *cpu, uint64_t value)
@@ -841,5 +843,5 @@ void sysreg_reset(struct cpu *cpu)
 	memset(sys, 0, offsetof(struct sysregs, mpidr));
 	sys->sctlr = SCTLR_RES1 | SCTLR_SPAN | SCTLR_TSCXT;
 	sys->oslar_locked = 1;
-	sysreg_update_fp(cpu);
+	sysreg_update_traps(cpu);
 }

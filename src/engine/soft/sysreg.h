@@ -28,6 +28,7 @@
 #define SCTLR_ENDA (UINT64_C(1) << 27)
 #define SCTLR_ENIB (UINT64_C(1) << 30)
 #define SCTLR_ENIA (UINT64_C(1) << 31)
+#define SCTLR_MSCEN (UINT64_C(1) << 33)
 #define SCTLR_BT0  (UINT64_C(1) << 35)
 #define SCTLR_BT1  (UINT64_C(1) << 36)
 
@@ -77,7 +78,7 @@ void sysreg_identify(struct sysregs *sys, enum engine_cpu_model model, uint64_t 
 void sysreg_reset(struct cpu *cpu);
 /* Trap a system register access or instruction to EL1 with EC 0x18. */
 void sysreg_trap(struct cpu *cpu, const struct insn *i);
-/* Recompute cpu->fp_trapped. */
-void sysreg_update_fp(struct cpu *cpu);
+/* Recompute cpu->fp_trapped and cpu->mops_off. */
+void sysreg_update_traps(struct cpu *cpu);
 
 #endif

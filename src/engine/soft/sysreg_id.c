@@ -64,6 +64,7 @@ static const struct field fields[] = {
 	FIELD(isar1, 28, 0, 0, 1), /* PAuth: generic */
 	FIELD(isar1, 32, 0, 1, 1), /* FRINTTS */
 	FIELD(isar1, 36, 0, 1, 1), /* SB */
+	FIELD(isar2, 16, 0, 1, 1), /* MOPS */
 	FIELD(mmfr0, 0, 5, 5, 5),  /* 48 bits of physical address */
 	FIELD(mmfr0, 4, 2, 2, 2),  /* 16 bits of ASID */
 	FIELD(mmfr0, 20, 1, 1, 1), /* 16 KiB granule; 4 and 64 are fields of 0 */

@@ -167,5 +167,7 @@ void user_loop(void);
 void user_steps(void);
 void user_fp(void);
 void user_tlbi(void);
+void user_copy(void);	    /* CPYFP, CPYFM, CPYFE of 48 bytes */
+void user_copy_rest(void); /* CPYFM of nothing */
 
 #endif

@@ -215,6 +215,18 @@ user_page:
 	user	user_hvc, hvc #0
 	user	user_tlbi, tlbi vmalle1
 	user	user_fp, .inst 0x1e604000 // fmov d0, d0
+	.globl	user_copy
+user_copy:
+	mov	x2, #48
+	.inst	0x19010440 // cpyfp [x0]!, [x1]!, x2!
+	.inst	0x19410440 // cpyfm
+	.inst	0x19810440 // cpyfe
+	svc	#0x51
+	.globl	user_copy_rest
+user_copy_rest:
+	mov	x2, #0
+	.inst	0x19410440
+	svc	#0x51
 	.globl	user_steps
 user_steps:
 	add	x0, x0, #1
