@@ -88,6 +88,7 @@ struct engine_config {
 	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
 	uint32_t psci_version; /* of has_firmware engines: major << 16 | minor */
 	enum engine_cpu_model cpu;
+	const char *cache_folder; /* soft: keep translations in it between runs; NULL: keep none.  Read at creation only */
 };
 
 /* Why engine_run() returned. */

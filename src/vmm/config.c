@@ -305,6 +305,14 @@ static int set_engine_stats(struct vm_config *c, const char *value, struct error
 	return word < 0 ? word : 0;
 }
 
+static int set_no_translation_cache(struct vm_config *c, const char *value, struct error *err)
+{
+	const char *const words[] = {"off", "on", NULL};
+	int word = value ? parse_word(value, words, "--no-translation-cache", err) : 1;
+	c->translation_cache = word < 0 ? c->translation_cache : word == 0;
+	return word < 0 ? word : 0;
+}
+
 static int set_stats(struct vm_config *c, const char *value, struct error *err)
 {
 	return set_string(&c->stats_file, value, err);
@@ -336,6 +344,8 @@ static const struct option_row rows[] = {
 	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
 	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
 	 HELP_INDENT "(no translation), perf-map (for perf), isv=strict (report accesses as hardware does)", set_engine},
+	{"no-translation-cache", NULL, "keep no translated code between runs (in $XDG_CACHE_HOME/oriel)",
+	 set_no_translation_cache},
 	{"cpu", "default|max|baseline|host", "CPU model: fast; all features; Armv8.0; what this host runs best", set_cpu},
 	{"psci", "1.1|1.0", "version of the power calls that the guest sees (default 1.1)", set_psci},
 	{"gpu", "shared|2d|none", "shared: the host's Vulkan driver; 2d: a display alone (default shared)", set_gpu},
@@ -370,6 +380,7 @@ void config_init(struct vm_config *config)
 		.display_height = 800,
 		.rng = true,
 		.reboot = true,
+		.translation_cache = true,
 		.log_level = LOG_WARN,
 	};
 }

@@ -56,6 +56,7 @@ struct vm_config {
 	enum config_engine engine;
 	bool soft_perf_map;   /* --engine soft,perf-map */
 	bool soft_interp;     /* --engine soft,interp: no translation */
+	bool translation_cache; /* keep translated code between runs */
 	bool soft_isv_strict; /* --engine soft,isv=strict: syndromes as hardware gives them */
 	enum engine_cpu_model cpu;
 	uint32_t psci_version; /* of the firmware calls: major << 16 | minor */

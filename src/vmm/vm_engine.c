@@ -5,14 +5,32 @@
  * Threads: the caller's of vm_create().
  */
 #include "base/log.h"
+#include "base/own.h"
 #include "vmm/vm_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+
+/* The user's folder for caches (XDG Base Directory Specification).  Caller frees; NULL: unknown. */
+static char *cache_folder(void)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char *path = NULL;
+	if (xdg && xdg[0] == '/') {
+		return strdup(xdg);
+	}
+	if (!home || home[0] != '/' || asprintf(&path, "%s/.cache", home) < 0) {
+		log_info("translations: not kept, as neither XDG_CACHE_HOME nor HOME is set");
+		return NULL;
+	}
+	return path;
+}
 
 static struct engine *create_soft(struct vm *vm, const char *why, struct error *err)
 {
 	const struct vm_config *c = vm->config;
+	AUTO_FREE char *cache = c->translation_cache ? cache_folder() : NULL;
 	const struct engine_config config = {
 		.host_ops = &vm_engine_host,
 		.host = vm,
@@ -21,6 +39,7 @@ static struct engine *create_soft(struct vm *vm, const char *why, struct error *
 		.isv_strict = c->soft_isv_strict,
 		.perf_map = c->soft_perf_map,
 		.cpu = c->cpu,
+		.cache_folder = cache,
 	};
 	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);
 	return soft_engine_create(&config, err);

@@ -6,6 +6,7 @@ import gzip
 import http.server
 import json
 import os
+import platform
 import pty
 import select
 import signal
@@ -65,6 +66,44 @@ def test_full_host_disk_is_an_io_error_in_the_guest_alone():
             assert result.status == 0 and "vdc" not in result.errors and "o space" in result.errors, result.errors
         finally:
             subprocess.run(["umount", small], check=True)
+
+
+def boot_counted(cache, script):
+    """Boot with kept translations; the Result, and the engine's counters."""
+    with tempfile.NamedTemporaryFile() as stats:
+        result = vm.run("--stats", stats.name, script=script, cache=cache)
+        return result, json.loads(Path(stats.name).read_text())["engine_counters"]
+
+
+def test_second_boot_starts_translated_at_another_address():
+    if platform.machine() != "x86_64":
+        raise tap.Skip("nothing is translated on this host")
+    script = """
+        dmesg | grep -c . > /dev/null; grep -m1 ' _text$' /proc/kallsyms
+        i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); done; echo result $i; head -c 300000 /dev/zero | md5sum"""
+    with tempfile.TemporaryDirectory() as cache:
+        first, cold = boot_counted(cache, script)
+        second, warm = boot_counted(cache, script)
+        assert cold["translated_blocks"] > 10000, cold
+        assert warm["translated_blocks"] < cold["translated_blocks"] / 5, (cold, warm)
+        assert warm["loaded_blocks"] > warm["translated_blocks"] * 5, (cold, warm)
+        assert first.told(r"result 2000\s+.*  -").group(0) == second.told(r"result 2000\s+.*  -").group(0)
+        assert first.told(r"^(\w+) [Tt] _text").group(1) != second.told(r"^(\w+) [Tt] _text").group(1), "the kernel lay at the same address"
+        # A damaged file is one line, and the guest runs all the same.
+        kept, = Path(cache).glob("oriel/translations/*")
+        with open(kept, "r+b") as file:
+            file.seek(kept.stat().st_size // 2)
+            file.write(b"damage")
+        third = vm.run(script="echo result", cache=cache)
+        third.told("^result")
+        complaints = [l for l in third.errors.splitlines() if l.strip()]
+        assert len(complaints) == 1 and "damaged" in complaints[0], third.errors
+        # So is a folder that can not be written.
+        os.chmod(kept.parent, 0o755)
+        fourth = vm.run(script="echo result", cache=cache)
+        fourth.told("^result")
+        complaints = [l for l in fourth.errors.splitlines() if l.strip()]
+        assert len(complaints) == 1 and "translations" in complaints[0], fourth.errors
 
 
 def test_board_devices_are_found():
@@ -277,7 +316,7 @@ def test_terminal_is_raw_and_given_back():
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
     image = vm.IMAGE
-    process = subprocess.Popen([str(vm.ORIEL), "run", "--kernel", str(image / "Image"), "--initrd", str(image / "initrd.img"), "--disk",
+    process = subprocess.Popen([str(vm.ORIEL), "run", "--no-translation-cache", "--kernel", str(image / "Image"), "--initrd", str(image / "initrd.img"), "--disk",
                                 f"{image / 'root.img'},ro", "--memory", "512M", "--gpu", "none", "--append",
                                 "console=ttyAMA0 quiet oriel.task=shell"], stdin=slave, stdout=slave)
     try:

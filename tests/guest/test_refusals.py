@@ -78,7 +78,7 @@ def test_initrd_missing():
 
 def test_no_vulkan_driver():
     env = dict(os.environ, VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json")
-    out = subprocess.run([str(vm.ORIEL), "run", "--kernel", str(KERNEL), "--gpu", "shared"], stdin=subprocess.DEVNULL,
+    out = subprocess.run([str(vm.ORIEL), "run", "--no-translation-cache", "--kernel", str(KERNEL), "--gpu", "shared"], stdin=subprocess.DEVNULL,
                          capture_output=True, text=True, timeout=60, env=env, check=False)
     lines = [l for l in out.stderr.splitlines() if l.strip()]
     assert out.returncode and len(lines) == 1 and "Vulkan" in lines[0], (out.returncode, out.stderr)
@@ -93,7 +93,7 @@ def test_server_that_cannot_be_started():
 def test_driver_without_a_memory_backing():
     """The host's own driver behind a layer that hides external memory."""
     env = dict(os.environ, VK_LAYER_PATH=str(vm.BUILD / "tests/guest"), VK_INSTANCE_LAYERS="VK_LAYER_ORIEL_hide_external_memory")
-    out = subprocess.run([str(vm.ORIEL), "run", "--kernel", str(KERNEL)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    out = subprocess.run([str(vm.ORIEL), "run", "--no-translation-cache", "--kernel", str(KERNEL)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                          timeout=60, env=env, check=False)
     lines = [l for l in out.stderr.splitlines() if l.strip()]
     assert out.returncode == 1 and len(lines) == 1 and "memory" in lines[0], (out.returncode, out.stderr)

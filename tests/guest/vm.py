@@ -35,11 +35,11 @@ def script_disk(directory, script):
 
 
 class Vm:
-    """A running `oriel run`; use as a context manager."""
+    """A running `oriel run`; use as a context manager.  @cache: a folder for kept translations."""
 
-    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None):
+    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None):
         self.dir = tempfile.TemporaryDirectory(prefix="oriel-test-")
-        command = [str(ORIEL), "run", "--kernel", str(kernel or IMAGE / "Image"), "--initrd", str(IMAGE / "initrd.img"), "--memory", memory,
+        command = [str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or IMAGE / "Image"), "--initrd", str(IMAGE / "initrd.img"), "--memory", memory,
                    "--gpu", gpu, "--console", "stdio", "--boot-timeout", "120"]
         if root:
             command += ["--disk", f"{IMAGE / 'root.img'},ro"]
@@ -51,7 +51,8 @@ class Vm:
         self.start = time.monotonic()
         self.out = open(Path(self.dir.name) / "console", "w+")
         self.err = open(Path(self.dir.name) / "errors", "w+")
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self.out, stderr=self.err)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self.out, stderr=self.err,
+                                        env={**os.environ, "XDG_CACHE_HOME": str(cache)} if cache else None)
 
     def __enter__(self):
         return self
@@ -100,7 +101,7 @@ def run(*options, limit_s=240, **how):
 
 def refused(*arguments):
     """Run `oriel run` with bad arguments; returns its one line of complaint."""
-    out = subprocess.run([str(ORIEL), "run", *[str(a) for a in arguments]], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    out = subprocess.run([str(ORIEL), "run", "--no-translation-cache", *[str(a) for a in arguments]], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                          timeout=60, check=False)
     assert out.returncode not in (0, -11, -6), f"status {out.returncode}"
     lines = [l for l in out.stderr.splitlines() if l.strip()]

@@ -184,19 +184,19 @@ class Report:
         others = [n for n in self.names if n not in ("oriel", *self.peers)]
         order = [*others, "oriel", *self.peers]
         order = [n for n in order if n in self.names]
-        compared = self.peers if "oriel" in self.names else []
-        rows = [["group", "line", *order, *(f"{p}/oriel" for p in compared)]]
+        compared = [(p, base) for base in ("oriel", "oriel-warm") if base in self.names for p in self.peers]
+        rows = [["group", "line", *order, *(f"{p}/{base}" for p, base in compared)]]
         by_group = {}
         for line, group in self.groups.items():
             by_group.setdefault(group, []).append(line)
         for group, lines in by_group.items():
             for line in lines:
                 times = [self.median(n, line) for n in order]
-                ratios = [self.ratio(p, line) for p in compared]
+                ratios = [self.ratio(p, line, base) for p, base in compared]
                 rows.append([group, line, *("-" if t is None else f"{t:.3f} s" for t in times), *("-" if r is None else f"{r:.2f}" for r in ratios)])
         means = []
         for group, lines in by_group.items() if compared else ():
-            values = [geomean([r for r in (self.ratio(p, l) for l in lines) if r]) for p in compared]
+            values = [geomean([r for r in (self.ratio(p, l, base) for l in lines) if r]) for p, base in compared]
             means.append([group, "geomean", *[""] * len(order), *("-" if v is None else f"{v:.2f}" for v in values)])
         return rows + means
 
@@ -237,6 +237,9 @@ def select_machines(options, images):
     for name in options.machines.split(","):
         if name == "oriel":
             found.append(machines.Oriel(name, options.oriel, options.oriel_args.split(), images, options.cpus))
+        elif name == "oriel-warm":
+            found.append(machines.Oriel(name, options.oriel, options.oriel_args.split(), images, options.cpus,
+                                        Path(options.build).resolve() / "bench/cache"))
         elif name == "oriel-interp":
             found.append(machines.Oriel(name, options.oriel, ["--engine", "soft,interp"], images, options.cpus))
         elif name in machines.QEMU_SUITES:
@@ -244,7 +247,7 @@ def select_machines(options, images):
         elif name == "native":
             found.append(machines.Native())
         else:
-            raise BenchError(f"unknown machine '{name}'; there are oriel, oriel-interp, native, {', '.join(machines.QEMU_SUITES)}")
+            raise BenchError(f"unknown machine '{name}'; there are oriel, oriel-warm, oriel-interp, native, {', '.join(machines.QEMU_SUITES)}")
     return found
 
 
@@ -264,6 +267,9 @@ def bench(options):
     idle = options.idle if not asked or "idle" in asked else 0
     append = f"console=ttyAMA0 quiet panic=-1 bench.lines={lines} bench.idle={idle}"
     samples = {m.name: [] for m in chosen}
+    for machine in chosen:
+        if getattr(machine, "warms", False):
+            Run(machine, append).go()
     for number in range(options.rounds):
         for machine in chosen if number % 2 == 0 else reversed(chosen):
             if machine.name == "native" and lines == "none":

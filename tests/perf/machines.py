@@ -63,8 +63,14 @@ def make_disk(out):
 class Oriel:
     """`oriel run` with the benchmark's disk."""
 
-    def __init__(self, name, program, extra, images, cpus):
+    def __init__(self, name, program, extra, images, cpus, cache=None):
         self.name, self.program, self.extra, self.images, self.cpus = name, program, extra, images, cpus
+        self.warms = cache is not None  # it finds the translations of an earlier boot
+        if cache:
+            cache.mkdir(parents=True, exist_ok=True)
+            self.environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+        else:
+            self.extra = ["--no-translation-cache", *extra]
 
     def version(self):
         """For the table."""

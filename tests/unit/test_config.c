@@ -48,7 +48,7 @@ static void every_option_is_understood(void **state)
 	struct parsed p = PARSE("--kernel", "Image", "--initrd=initrd.img", "--append", "a=b c", "--disk", "x.img,ro", "--disk",
 				"y.img", "--memory", "512M", "--cpus", "2", "--gpu", "2d", "--net", "user", "--console",
 				"file:log", "--display", "png:f.png", "--rng", "off", "--no-reboot", "--stats", "s.json",
-				"--boot-timeout", "9", "--resolution", "640x480", "--cpu", "max", "--psci", "1.0", "--log", "debug");
+				"--boot-timeout", "9", "--resolution", "640x480", "--cpu", "max", "--psci", "1.0", "--no-translation-cache", "--log", "debug");
 	assert_int_equal(p.status, 0);
 	assert_string_equal(p.config.kernel, "Image");
 	assert_string_equal(p.config.initrd, "initrd.img");
@@ -69,6 +69,7 @@ static void every_option_is_understood(void **state)
 	assert_int_equal(p.config.display_height, 480);
 	assert_int_equal(p.config.cpu, ENGINE_CPU_MAX);
 	assert_int_equal(p.config.psci_version, 0x10000);
+	assert_false(p.config.translation_cache);
 	config_finish(&p.config);
 }
 

@@ -179,6 +179,7 @@ static int set_up(void **state)
 	temporary(b->console, sizeof(b->console), "", 0);
 	temporary(b->stats, sizeof(b->stats), "", 0);
 	config_init(&b->config);
+	b->config.translation_cache = false;
 	b->config.kernel = strdup(b->kernel);
 	b->config.memory_bytes = 64 << 20;
 	b->config.console = CONFIG_CONSOLE_FILE;

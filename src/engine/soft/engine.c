@@ -96,6 +96,7 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 			error_set(err, -ENOMEM, "no memory below 2 GiB for translated code; try --engine soft,interp");
 			return NULL;
 		}
+		jit_use_store(vcpu->cpu.jit, engine->store);
 	}
 	sysreg_identify(&vcpu->sys, engine->config.cpu, mpidr);
 	LOCKED(&engine->timer_thread.lock);
@@ -187,6 +188,7 @@ static void soft_stats(struct engine *base, engine_stat_fn *put, void *opaque)
 		struct jit_stats one;
 		jit_stats(&engine->vcpus[n]->cpu, &one);
 		sum.blocks += one.blocks;
+		sum.blocks_loaded += one.blocks_loaded;
 		sum.insns += one.insns;
 		sum.code_bytes += one.code_bytes;
 		sum.flushes += one.flushes;
@@ -195,6 +197,7 @@ static void soft_stats(struct engine *base, engine_stat_fn *put, void *opaque)
 		sum.handler_calls += one.handler_calls;
 	}
 	put(opaque, "translated_blocks", sum.blocks);
+	put(opaque, "loaded_blocks", sum.blocks_loaded);
 	put(opaque, "translated_instructions", sum.insns);
 	put(opaque, "code_bytes", sum.code_bytes);
 	put(opaque, "code_flushes", sum.flushes);
@@ -210,6 +213,7 @@ static void soft_destroy(struct engine *base)
 	for (unsigned n = 0; n < engine->vcpu_count; n++) {
 		destroy_vcpu(engine->vcpus[n]);
 	}
+	jit_close_store(engine->store);
 	memory_finish(&engine->memory);
 	free(engine);
 }
@@ -232,6 +236,13 @@ static const struct engine_ops soft_ops = {
 	.vcpu_set_diversified = soft_vcpu_set_diversified,
 };
 
+static struct jit_store *open_store(const struct engine_config *config)
+{
+	struct sysregs sys = {0};
+	sysreg_identify(&sys, config->cpu, 0);
+	return jit_open_store(config, &sys);
+}
+
 struct engine *soft_engine_create(const struct engine_config *config, struct error *err)
 {
 	if (!config->vcpus || config->vcpus > SOFT_VCPUS) {
@@ -247,6 +258,8 @@ struct engine *soft_engine_create(const struct engine_config *config, struct err
 	engine->base.ops = &soft_ops;
 	engine->config = *config;
 	engine->translates = !config->interp && jit_is_supported();
+	engine->store = engine->translates ? open_store(config) : NULL;
+	engine->config.cache_folder = NULL; /* the caller's */
 	memory_init(&engine->memory);
 	int rc = timer_thread_start(engine);
 	if (rc) {

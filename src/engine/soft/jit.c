@@ -4,9 +4,9 @@
  *
  * Threads: the vCPU thread.
  */
-#include "engine/soft/jit_priv.h"
-
 #include "base/log.h"
+#include "engine/soft/jit_identity.h"
+#include "engine/soft/jit_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +55,7 @@ static void *reserve(size_t bytes, int flags)
 
 static void forget_all(struct jit *jit)
 {
+	jit_keep_all(jit);
 	memset(jit->buckets, 0, sizeof(jit->buckets));
 	jit->pages_used = 0;
 	jit->records_used = 0;
@@ -119,6 +120,32 @@ void jit_stats(const struct cpu *cpu, struct jit_stats *stats)
 	}
 }
 
+struct jit_store *jit_open_store(const struct engine_config *config, const struct sysregs *sys)
+{
+	struct jit_identity identity;
+	if (!config->cache_folder) {
+		return NULL;
+	}
+	if (!jit_identify(config, sys, &identity)) {
+		log_warn("translations: not kept, as this program was linked without a build ID");
+		return NULL;
+	}
+	return jit_store_open(config->cache_folder, &identity, 0);
+}
+
+void jit_close_store(struct jit_store *store)
+{
+	jit_store_close(store);
+}
+
+void jit_use_store(struct jit *jit, struct jit_store *store)
+{
+	size_t size = jit->size / 2; /* smaller than the code, as only some bytes of it are noted */
+	jit->journal = store ? reserve(size, 0) : NULL;
+	jit->journal_size = jit->journal ? size : 0;
+	jit->store = jit->journal ? store : NULL;
+}
+
 static void release(const void *p, size_t bytes)
 {
 	if (p) {
@@ -131,6 +158,8 @@ void jit_destroy(struct jit *jit)
 	if (!jit) {
 		return;
 	}
+	jit_keep_all(jit);
+	release(jit->journal, jit->journal_size);
 	release(jit->write, jit->size);
 	release(jit->code, jit->size);
 	release(jit->records, jit->record_count * sizeof(jit->records[0]));
@@ -206,7 +235,7 @@ void jit_drop_all(struct cpu *cpu)
 static bool has_room(const struct jit *jit)
 {
 	return (size_t)(jit->at - jit->write) + JIT_BLOCK_ROOM <= jit->size &&
-	       jit->records_used + JIT_BLOCK_INSNS * 2 <= jit->record_count;
+	       jit->records_used + JIT_BLOCK_RECORDS <= jit->record_count;
 }
 
 /* The jump that left for word @n of @page leads there from now on. */
@@ -229,7 +258,9 @@ void jit_run(struct cpu *cpu, struct jit_page *page)
 			return; /* the run loop comes again, with a new page */
 		}
 		const uint8_t *from = jit->at;
-		jit_translate(cpu, page, n);
+		if (!jit->store || !jit_place(cpu, page, n)) {
+			jit_translate(cpu, page, n);
+		}
 		note_for_perf(cpu, page, n, from);
 	}
 	link_jump(cpu, page, n);

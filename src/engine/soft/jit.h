@@ -20,10 +20,13 @@
 
 struct jit;
 struct jit_page;
+struct jit_store;
+struct sysregs;
 
 /* What one vCPU's translator did so far. */
 struct jit_stats {
 	uint64_t blocks, insns; /* translated */
+	uint64_t blocks_loaded; /* taken from the store of earlier runs instead */
 	uint64_t code_bytes;	/* in use now */
 	uint64_t flushes;	/* all was forgotten: no room, or the guest asked for it */
 	uint64_t pages_dropped; /* the guest changed code */
@@ -40,6 +43,14 @@ bool jit_is_supported(void);
  * @perf_map: append each block's place and guest address to /tmp/perf-PID.map, as perf reads it.
  */
 struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map);
+/*
+ * The store of kept translations as @config says, for a CPU with the ID registers in @sys.  NULL: none, by choice or as
+ * the log says.  jit_close_store() saves.
+ */
+struct jit_store *jit_open_store(const struct engine_config *config, const struct sysregs *sys);
+void jit_close_store(struct jit_store *store);
+/* Take translations from @store, and give it new ones.  Set-up; @store outlives @jit. */
+void jit_use_store(struct jit *jit, struct jit_store *store);
 void jit_destroy(struct jit *jit);
 void jit_stats(const struct cpu *cpu, struct jit_stats *stats);
 
@@ -73,6 +84,19 @@ static inline void jit_stats(const struct cpu *cpu, struct jit_stats *stats)
 static inline struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map)
 {
 	return NULL;
+}
+
+static inline struct jit_store *jit_open_store(const struct engine_config *config, const struct sysregs *sys)
+{
+	return NULL;
+}
+
+static inline void jit_close_store(struct jit_store *store)
+{
+}
+
+static inline void jit_use_store(struct jit *jit, struct jit_store *store)
+{
 }
 
 static inline void jit_destroy(struct jit *jit)

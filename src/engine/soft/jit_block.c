@@ -175,20 +175,34 @@ enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond)
 
 /* ----- what the block depends on ----- */
 
+uint32_t jit_peek(struct jit_block *t, unsigned n)
+{
+	unsigned index = n - t->first;
+	assert(index < JIT_BLOCK_WORDS);
+	for (; t->words_read <= index; t->words_read++) {
+		uint32_t word = __atomic_load_n(&t->page->words[t->first + t->words_read], __ATOMIC_RELAXED);
+		t->ops[t->words_read] = (uint16_t)a64_decode(word);
+		t->words[t->words_read] = word;
+	}
+	return t->words[index];
+}
+
 uint32_t jit_word(struct jit_block *t, unsigned n)
 {
-	assert(n - t->first < JIT_BLOCK_WORDS);
-	for (unsigned next = t->first + t->word_count; next <= n; next++) {
-		uint32_t word = __atomic_load_n(&t->page->words[next], __ATOMIC_RELAXED);
-		t->ops[t->word_count] = (uint16_t)a64_decode(word);
-		t->words[t->word_count++] = word;
-	}
-	return t->words[n - t->first];
+	unsigned index = n - t->first;
+	t->word_count = index < t->word_count ? t->word_count : index + 1;
+	return jit_peek(t, n);
 }
 
 enum a64_op jit_op_of(struct jit_block *t, unsigned n)
 {
 	(void)jit_word(t, n);
+	return (enum a64_op)t->ops[n - t->first];
+}
+
+enum a64_op jit_peek_op(struct jit_block *t, unsigned n)
+{
+	(void)jit_peek(t, n);
 	return (enum a64_op)t->ops[n - t->first];
 }
 
@@ -211,15 +225,14 @@ static unsigned new_record(struct jit_block *t)
 	return (unsigned)jit->records_used++;
 }
 
-/* What a handler goes on with: back to translated code. */
-static void stop(struct cpu *cpu, const struct insn *i)
+void jit_stop(struct cpu *cpu, const struct insn *i)
 {
 	cpu->next = i;
 }
 
 static void emit_call(struct jit_block *t, struct x86 *x, unsigned record, const uint8_t *stub)
 {
-	t->jit->records[record].stop = stop;
+	t->jit->records[record].stop = jit_stop;
 	x86_mov_imm(x, RSI, (uintptr_t)&t->jit->records[record]);
 	jit_note(t, JIT_RECORD, x->at - 4, record - t->first_record);
 	jit_call_stub(t, stub);
@@ -449,6 +462,7 @@ static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *p
 	memset(t, 0, offsetof(struct jit_block, late));
 	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write};
 	t->x.floor = x86_here(&t->x);
+	t->start = jit->at;
 	t->cpu = cpu;
 	t->jit = jit;
 	t->page = page;
@@ -499,4 +513,7 @@ void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned first)
 	cpu->jit->stats.blocks++;
 	assert((size_t)(t->x.at - cpu->jit->at) < JIT_BLOCK_ROOM);
 	cpu->jit->at = t->x.at;
+	if (cpu->jit->store) {
+		jit_keep(t);
+	}
 }

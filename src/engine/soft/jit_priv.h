@@ -22,6 +22,7 @@
 
 #include "a64/a64.h"
 #include "engine/soft/jit.h"
+#include "engine/soft/jit_store.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/x86.h"
 
@@ -67,6 +68,10 @@ struct jit {
 	uint64_t generation; /* counts what was forgotten */
 	struct jit_stats stats;
 	int perf_map; /* file descriptor, or -1 */
+	struct jit_store *store; /* NULL: nothing is kept */
+	const struct jit_packed *last_placed; /* or NULL */
+	uint8_t *journal;	 /* for the blocks in the code: what keeping them takes (jit_place.c) */
+	size_t journal_len, journal_size;
 };
 
 /* What the host's flags hold. */
@@ -86,6 +91,8 @@ enum {
 	JIT_XMM = 16,
 	JIT_EXCHANGES = 9, /* all but SP */
 	JIT_NOTES = 2048,
+	JIT_BLOCK_RECORDS = JIT_BLOCK_INSNS * 4,
+	JIT_PACKED_ROOM = JIT_BLOCK_ROOM + 32 * 1024, /* a block with its notes */
 	JIT_STUB_ROOM = 4096, /* all stubs */
 };
 
@@ -150,6 +157,7 @@ struct jit_block {
 	int8_t map[CPU_SINK + 1]; /* host registers of guest registers in this block; -1: in the slot */
 	unsigned exchange_count;
 	struct jit_exchange exchanges[JIT_EXCHANGES];
+	uint8_t *start; /* of its code, writable view */
 	unsigned first_record;
 	uint32_t raw;
 	enum a64_op op;
@@ -165,7 +173,8 @@ struct jit_block {
 	unsigned vreg_age[JIT_XMM], vreg_clock;
 	bool in_group; /* RSI is the host address of the group's base register as it was first */
 	int32_t group_delta;
-	unsigned late_count, word_count, note_count;
+	unsigned late_count, note_count;
+	unsigned words_read, word_count; /* from @first on: in words[]; that the code depends on */
 	bool is_bound; /* there were too many notes: the code can not be moved */
 	/* Not cleared for each block. */
 	struct jit_late late[JIT_BLOCK_INSNS * 4];
@@ -201,9 +210,15 @@ extern const struct jit_emitter jit_emitters[A64_OPS];
  * places and compares them.
  */
 
-/* Word @n of the page, as the whole block sees it: @n is from the block's first on, at most 15 behind its last one. */
+/*
+ * Word @n of the page, as the whole block sees it: @n is from the block's first on, less than JIT_BLOCK_WORDS behind it.
+ * The block is good only for pages that have that word.
+ */
 uint32_t jit_word(struct jit_block *t, unsigned n);
 enum a64_op jit_op_of(struct jit_block *t, unsigned n);
+/* The same, to choose among translations that are all right whatever the word is. */
+uint32_t jit_peek(struct jit_block *t, unsigned n);
+enum a64_op jit_peek_op(struct jit_block *t, unsigned n);
 /* The 4 bytes at @field (writable view) are to be changed when the block is placed. */
 void jit_note(struct jit_block *t, enum jit_note_kind kind, const uint8_t *field, unsigned target);
 void jit_jmp_stub(struct jit_block *t, const uint8_t *stub);
@@ -220,6 +235,33 @@ static inline void jit_link(struct jit *jit, const struct jit_page *page, unsign
 {
 	x86_patch(hole, jit->write + (page->entry[n] - (uintptr_t)jit->code));
 }
+
+/* A note is a word: kind, target, offset of the field in the block. */
+enum { JIT_OFFSET_BITS = 17, JIT_TARGET_BITS = 12 };
+
+static inline unsigned jit_note_offset(uint32_t note)
+{
+	return note & ((1u << JIT_OFFSET_BITS) - 1);
+}
+
+static inline unsigned jit_note_target(uint32_t note)
+{
+	return note >> JIT_OFFSET_BITS & ((1u << JIT_TARGET_BITS) - 1);
+}
+
+static inline enum jit_note_kind jit_note_kind(uint32_t note)
+{
+	return (enum jit_note_kind)(note >> (JIT_OFFSET_BITS + JIT_TARGET_BITS));
+}
+
+/* What a handler goes on with: back to translated code. */
+void jit_stop(struct cpu *cpu, const struct insn *i);
+/* The block is complete: enter it in the journal. */
+void jit_keep(struct jit_block *t);
+/* All blocks of the journal go to the store; before their code is forgotten. */
+void jit_keep_all(struct jit *jit);
+/* Place the block for word @n of @page from the store, and those that it leads to.  There is room for one.  False: none. */
+bool jit_place(struct cpu *cpu, struct jit_page *page, unsigned n);
 
 /* ----- places of guest state ----- */
 

@@ -89,8 +89,8 @@ static unsigned find_loop(struct jit_block *t, unsigned first)
 {
 	unsigned last = first;
 	for (unsigned n = first; n < PAGE_INSNS && n < first + REGION_INSNS; n++) {
-		uint32_t raw = jit_word(t, n);
-		enum a64_op op = jit_op_of(t, n);
+		uint32_t raw = jit_peek(t, n);
+		enum a64_op op = jit_peek_op(t, n);
 		unsigned target;
 		if (op == A64_BL || op == A64_BLR || !jit_emitter_of(t, op)->emit) {
 			break;
@@ -124,8 +124,8 @@ static unsigned count_uses(struct jit_block *t, unsigned last, unsigned counts[3
 {
 	unsigned n = t->first;
 	for (; n < PAGE_INSNS && (last ? n <= last : n < t->first + JIT_BLOCK_INSNS); n++) {
-		uint32_t raw = jit_word(t, n);
-		enum a64_op op = jit_op_of(t, n);
+		uint32_t raw = jit_peek(t, n);
+		enum a64_op op = jit_peek_op(t, n);
 		count_registers(raw, op, counts);
 		if (!last && (always_branches(op) || !jit_emitter_of(t, op)->emit)) {
 			break;

@@ -40,6 +40,7 @@ struct soft_engine {
 	struct engine base;
 	struct engine_config config;
 	bool translates; /* vCPUs have a cpu->jit */
+	struct jit_store *store; /* kept translations; NULL: none */
 	struct memory memory;
 	struct timer_thread timer_thread;
 	struct soft_vcpu *vcpus[SOFT_VCPUS];
