@@ -460,7 +460,8 @@ static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *p
 {
 	struct jit *jit = cpu->jit;
 	memset(t, 0, offsetof(struct jit_block, late));
-	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write};
+	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write,
+			    .rbp_low = JIT_RBP_LOW, .rbp_high = JIT_RBP_HIGH};
 	t->x.floor = x86_here(&t->x);
 	t->start = jit->at;
 	t->cpu = cpu;

@@ -25,6 +25,7 @@ static void enter_page(struct jit_block *t, int offset)
 	x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct exec_entry, tag)));
 	jit_jcc_stub(t, CC_NE, t->jit->stubs.exit_pc);
 	x86_rm(x, X_MOV, true, RDX, x86_at(RDX, offsetof(struct exec_entry, page)));
+	x86_point(x, RDX); /* a page of ours, with an entry for each offset up to 0xffc */
 	x86_rm(x, X_STORE, true, RSI, JIT_CPU(block_pc));
 	if (offset >= 0) {
 		x86_mov_imm(x, RCX, (uint64_t)offset);
@@ -43,6 +44,7 @@ static void find_slot(struct x86 *x)
 	x86_rorx(x, false, RDX, RCX, 8);
 	x86_alu_imm(x, ALU_AND, false, RDX, (EXEC_ENTRIES - 1) * 16);
 	x86_rm(x, X_ADD, true, RDX, JIT_CPU(jit_exec));
+	x86_point(x, RDX); /* an entry of the table */
 }
 
 static void test_pending(struct jit_block *t, const uint8_t *leave)

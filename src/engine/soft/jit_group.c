@@ -133,6 +133,7 @@ bool jit_group(struct jit_block *t)
 		jit_late_hole(late, holes[n]);
 	}
 	x86_rm(x, X_LEA, true, RSI, x86_at(RCX, -g.low));
+	x86_point(x, RSI); /* with the distances between low and high */
 	t->in_group = true;
 	for (unsigned k = 0; k < g.count; k++) {
 		t->group_delta = g.delta[k];

@@ -24,6 +24,7 @@ unsigned jit_probe_holes(struct x86 *x, unsigned size, enum jit_access access, u
 	x86_rorx(x, false, RDX, RCX, TLB_PAGE_SHIFT - 5);
 	x86_alu_imm(x, ALU_AND, false, RDX, (TLB_ENTRIES - 1) * 32);
 	x86_rm(x, X_ADD, true, RDX, access & JIT_USER ? JIT_CPU(tlb_user) : JIT_CPU(tlb));
+	x86_point(x, RDX); /* an entry of the table */
 	if (size == 1 || (access & JIT_ALIGNED)) {
 		x86_mov(x, true, RSI, RCX);
 		x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE | (int32_t)(size - 1));
@@ -41,6 +42,7 @@ unsigned jit_probe_holes(struct x86 *x, unsigned size, enum jit_access access, u
 		holes[count++] = x86_jcc_later(x, CC_NE);
 	}
 	x86_rm(x, X_ADD, true, RCX, x86_at(RDX, offsetof(struct tlb_entry, addend)));
+	x86_point(x, RCX); /* the entry was found to be that of all bytes */
 	return count;
 }
 

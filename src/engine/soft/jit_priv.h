@@ -269,6 +269,12 @@ bool jit_place(struct cpu *cpu, struct jit_page *page, unsigned n);
 #define JIT_CPU(field)                                                                             \
 	x86_at(RBP, (int32_t)offsetof(struct cpu, field) - (int32_t)offsetof(struct cpu, x[16]))
 
+/* RBP points into the struct cpu of a struct soft_vcpu, all of which translated code may access. */
+enum {
+	JIT_RBP_LOW = -(int32_t)offsetof(struct soft_vcpu, cpu.x[16]),
+	JIT_RBP_HIGH = (int32_t)sizeof(struct soft_vcpu) - (int32_t)offsetof(struct soft_vcpu, cpu.x[16]),
+};
+
 /* Memory slot of guest register @n (0..33, as struct insn has it). */
 static inline struct x86_mem jit_slot(unsigned n)
 {

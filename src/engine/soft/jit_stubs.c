@@ -80,6 +80,7 @@ static void emit_handler(struct x86 *x, bool by_hand)
 		x86_u64(x, (uintptr_t)jit_group_by_hand);
 		x86_call_reg(x, RAX);
 	} else {
+		x86_point(x, RSI); /* a record: code has its address as a constant */
 		x86_call_mem(x, x86_at(RSI, offsetof(struct jit_record, i.fn)));
 	}
 	x86_alu_imm(x, ALU_ADD, true, RSP, 8);
@@ -94,7 +95,8 @@ static void emit_handler(struct x86 *x, bool by_hand)
 
 void jit_emit_stubs(struct jit *jit)
 {
-	struct x86 x = {.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write};
+	struct x86 x = {.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write,
+			.rbp_low = JIT_RBP_LOW, .rbp_high = JIT_RBP_HIGH};
 	struct jit_stubs *s = &jit->stubs;
 	s->enter = x86_here(&x);
 	emit_enter(&x);

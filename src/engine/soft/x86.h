@@ -4,7 +4,10 @@
  *
  * How it works: an operation is a number, X86(map, prefix, opcode) as the manuals write it; its operands choose among a few forms
  * (register and register, register and memory, VEX with three operands).  Memory is always [base + displacement] or
- * [base + index * scale + displacement].  Nothing is checked here but the room: the caller makes sure that X86_ROOM bytes are left.
+ * [base + index * scale + displacement].  The caller makes sure that X86_ROOM bytes are left.
+ * Every access to memory is checked while it is emitted: its base is RSP, or RBP with a displacement into what RBP points at, or a
+ * register that was declared a pointer (x86_point()) and not written since, with no jump that lands in between.  So no
+ * value of a guest becomes an address except where x86_point() says why it may.
  * Source: Intel SDM volume 2, chapters 2.1 to 2.3 (formats) and the pages of the instructions.
  * Threads: pure apart from *x.
  */
@@ -20,6 +23,8 @@
 struct x86 {
 	uint8_t *at, *end;
 	intptr_t bias;
+	int32_t rbp_low, rbp_high; /* displacements from RBP that may be accessed: low <= d < high */
+	uint16_t pointers;	   /* registers that hold checked addresses, a bit each */
 	const uint8_t *floor; /* x86_rel32() leads to nothing below: where the code that moves as one begins */
 };
 
@@ -97,7 +102,26 @@ static inline const uint8_t *x86_here(const struct x86 *x)
 	return x->at + x->bias;
 }
 
-static inline void x86_modrm_mem(struct x86 *x, unsigned reg, struct x86_mem m)
+/* @reg is the address of something that may be accessed. */
+static inline void x86_point(struct x86 *x, unsigned reg)
+{
+	x->pointers |= (uint16_t)(1u << reg);
+}
+
+/* @reg is written. */
+static inline void x86_wrote(struct x86 *x, unsigned reg)
+{
+	x->pointers &= (uint16_t) ~(1u << reg);
+}
+
+static inline void x86_check(const struct x86 *x, struct x86_mem m)
+{
+	bool inside = m.base == RBP && m.disp >= x->rbp_low && m.disp < x->rbp_high && m.index == RSP;
+	assert(inside || m.base == RSP || x->pointers >> m.base & 1);
+}
+
+/* ModRM, SIB and displacement of an address that is only computed (LEA). */
+static inline void x86_modrm_address(struct x86 *x, unsigned reg, struct x86_mem m)
 {
 	bool short_disp = m.disp == (int8_t)m.disp, none = !m.disp && (m.base & 7) != RBP;
 	unsigned mod = none ? 0 : short_disp ? 1 : 2;
@@ -111,6 +135,12 @@ static inline void x86_modrm_mem(struct x86 *x, unsigned reg, struct x86_mem m)
 	} else if (mod == 2) {
 		x86_u32(x, (uint32_t)m.disp);
 	}
+}
+
+static inline void x86_modrm_mem(struct x86 *x, unsigned reg, struct x86_mem m)
+{
+	x86_check(x, m);
+	x86_modrm_address(x, reg, m);
 }
 
 /* Prefixes and opcode; @byte_reg: the registers are named as bytes, so 4..7 need a REX. */
@@ -145,12 +175,22 @@ static inline void x86_rr(struct x86 *x, unsigned op, bool wide, unsigned reg, u
 {
 	x86_opcode(x, op, wide, reg, 0, rm, x86_is_byte_op(op) && (rm > 3 || reg > 3));
 	x86_byte(x, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	if (op != X_CMP && op != X_TEST) {
+		x86_wrote(x, reg);
+	}
 }
 
 static inline void x86_rm(struct x86 *x, unsigned op, bool wide, unsigned reg, struct x86_mem m)
 {
 	x86_opcode(x, op, wide, reg, m.index == RSP ? 0 : m.index, m.base, x86_is_byte_op(op) && reg > 3);
-	x86_modrm_mem(x, reg, m);
+	if (op == X_LEA) {
+		x86_modrm_address(x, reg, m);
+	} else {
+		x86_modrm_mem(x, reg, m);
+	}
+	if (op != X_CMP && op != X_STORE && op != X_STORE8 && op != X_STORE16) {
+		x86_wrote(x, reg);
+	}
 }
 
 static inline void x86_lock(struct x86 *x)
@@ -163,6 +203,7 @@ static inline void x86_group(struct x86 *x, unsigned opcode, unsigned ext, bool 
 {
 	x86_opcode(x, opcode, wide, 0, 0, rm, false);
 	x86_byte(x, 0xc0 | ext << 3 | (rm & 7));
+	x86_wrote(x, rm); /* those that only read it are no harm */
 }
 
 static inline void x86_alu_imm(struct x86 *x, enum x86_alu alu, bool wide, unsigned rm, int32_t imm)
@@ -233,6 +274,9 @@ static inline void x86_shift_cl(struct x86 *x, enum x86_shift shift, bool wide, 
 static inline void x86_unary(struct x86 *x, enum x86_unary op, bool wide, unsigned rm)
 {
 	x86_group(x, 0xf7, op, wide, rm);
+	if (op >= UN_MUL) {
+		x86_wrote(x, RDX);
+	}
 }
 
 static inline void x86_mov(struct x86 *x, bool wide, unsigned to, unsigned from)
@@ -245,6 +289,7 @@ static inline void x86_mov(struct x86 *x, bool wide, unsigned to, unsigned from)
 /* Any constant, in the shortest form that leaves the flags alone. */
 static inline void x86_mov_imm(struct x86 *x, unsigned reg, uint64_t value)
 {
+	x86_wrote(x, reg);
 	if (value <= UINT32_MAX) {
 		x86_opcode(x, 0xb8 + (reg & 7), false, 0, 0, reg, false);
 		x86_u32(x, (uint32_t)value);
@@ -260,10 +305,12 @@ static inline void x86_mov_imm(struct x86 *x, unsigned reg, uint64_t value)
 static inline void x86_bswap(struct x86 *x, bool wide, unsigned reg)
 {
 	x86_opcode(x, X86(1, 0, 0xc8 + (reg & 7)), wide, 0, 0, reg, false);
+	x86_wrote(x, reg);
 }
 
 static inline void x86_setcc(struct x86 *x, enum x86_cc cc, unsigned reg)
 {
+	x86_wrote(x, reg);
 	x86_opcode(x, X86(1, 0, 0x90 + cc), false, 0, 0, reg, reg > 3);
 	x86_byte(x, 0xc0 | (reg & 7));
 }
@@ -291,18 +338,6 @@ static inline void x86_vex(struct x86 *x, unsigned op, bool wide, unsigned reg, 
 	x86_byte(x, op & 0xff);
 }
 
-static inline void x86_vrr(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, unsigned rm)
-{
-	x86_vex(x, op, wide, reg, vvvv, 0, rm, false);
-	x86_byte(x, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
-
-static inline void x86_vrm(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, struct x86_mem m)
-{
-	x86_vex(x, op, wide, reg, vvvv, m.index == RSP ? 0 : m.index, m.base, false);
-	x86_modrm_mem(x, reg, m);
-}
-
 /* BMI2; none touches the flags (Intel SDM 2B/2C). */
 enum {
 	V_SHLX = X86(2, 1, 0xf7), V_SARX = X86(2, 2, 0xf7), V_SHRX = X86(2, 3, 0xf7), /* reg = rm shifted by vvvv */
@@ -311,12 +346,6 @@ enum {
 	V_MULX = X86(2, 3, 0xf6), /* reg:vvvv = rdx * rm */
 	V_ANDN = X86(2, 0, 0xf2), /* reg = ~vvvv & rm; sets flags */
 };
-
-static inline void x86_rorx(struct x86 *x, bool wide, unsigned to, unsigned from, unsigned amount)
-{
-	x86_vrr(x, V_RORX, wide, to, 0, from);
-	x86_byte(x, amount);
-}
 
 /* ----- AVX ----- */
 
@@ -411,6 +440,52 @@ enum {
 	X_SHA1RNDS4 = X86(3, 0, 0xcc), X_SHA1NEXTE = X86(2, 0, 0xc8), X_SHA1MSG1 = X86(2, 0, 0xc9), X_SHA1MSG2 = X86(2, 0, 0xca),
 };
 
+/* Those of the forms above that write general registers. */
+static inline void x86_vector_wrote(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm)
+{
+	switch (op) {
+	case V_MULX: x86_wrote(x, vvvv); __attribute__((fallthrough));
+	case V_SHLX:
+	case V_SARX:
+	case V_SHRX:
+	case V_RORX:
+	case V_PDEP:
+	case V_PEXT:
+	case V_ANDN:
+	case V_PMOVMSKB:
+	case V_MOVMSKPS:
+	case V_MOVMSKPD:
+	case V_CVTTSS2SI:
+	case V_CVTTSD2SI: x86_wrote(x, reg); break;
+	case V_MOVD_OUT:
+	case V_MOVQ_OUT:
+	case V_PEXTRB:
+	case V_PEXTRW:
+	case V_PEXTRD:
+	case V_PEXTRQ: x86_wrote(x, rm); break;
+	default: break;
+	}
+}
+
+static inline void x86_vrr(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, unsigned rm)
+{
+	x86_vex(x, op, wide, reg, vvvv, 0, rm, false);
+	x86_byte(x, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	x86_vector_wrote(x, op, reg, vvvv, rm);
+}
+
+static inline void x86_vrm(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, struct x86_mem m)
+{
+	x86_vex(x, op, wide, reg, vvvv, m.index == RSP ? 0 : m.index, m.base, false);
+	x86_modrm_mem(x, reg, m);
+}
+
+static inline void x86_rorx(struct x86 *x, bool wide, unsigned to, unsigned from, unsigned amount)
+{
+	x86_vrr(x, V_RORX, wide, to, 0, from);
+	x86_byte(x, amount);
+}
+
 /* The form of @op with W in the number, on registers or memory, with an immediate or not. */
 static inline void x86_v(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm)
 {
@@ -502,6 +577,7 @@ static inline void x86_push(struct x86 *x, unsigned reg)
 
 static inline void x86_pop(struct x86 *x, unsigned reg)
 {
+	x86_wrote(x, reg);
 	x86_opcode(x, 0x58 + (reg & 7), false, 0, 0, reg, false);
 }
 
@@ -530,6 +606,7 @@ static inline void x86_patch(uint8_t *hole, const uint8_t *target)
 
 static inline void x86_land(struct x86 *x, uint8_t *hole)
 {
+	x->pointers = 0;
 	x86_patch(hole, x->at);
 }
 
