@@ -51,6 +51,7 @@ struct jit_stubs {
 	const uint8_t *handler;	     /* call the handler of the record in RSI; comes back if the next instruction follows */
 	const uint8_t *group;	     /* the same for EDX instructions of the page, from the record's on */
 	const uint8_t *link;	     /* as exit_offset, and RDX is a rel32 to be linked to there */
+	const uint8_t *copy_bytes, *set_bytes; /* jit_mops.c */
 	const uint8_t *untranslated; /* entry of what is not translated: as exit_offset */
 };
 
@@ -382,6 +383,7 @@ void jit_fp_need(struct jit_block *t, bool rounds);
 /* ----- parts ----- */
 
 void jit_emit_stubs(struct jit *jit);
+void jit_emit_byte_stubs(struct x86 *x, struct jit_stubs *stubs);
 /* Translate the instruction at t->n. */
 void jit_insn(struct jit_block *t);
 /* Translate the group that starts at t->n, if there is one; t->n is behind it then. */
@@ -405,6 +407,7 @@ JIT_EMITTER(branch) JIT_EMITTER(branch_cond) JIT_EMITTER(branch_zero) JIT_EMITTE
 JIT_EMITTER(branch_reg) JIT_EMITTER(barrier)
 JIT_EMITTER(load_acquire) JIT_EMITTER(store_release) JIT_EMITTER(load_exclusive) JIT_EMITTER(store_exclusive)
 JIT_EMITTER(clear_exclusive) JIT_EMITTER(exchange) JIT_EMITTER(modify) JIT_EMITTER(compare_swap)
+JIT_EMITTER(mops_begin) JIT_EMITTER(mops_continue)
 JIT_EMITTER(move_system) JIT_EMITTER(move_pstate) JIT_EMITTER(system) JIT_EMITTER(synchronize)
 JIT_EMITTER(access) JIT_EMITTER(access_pair) JIT_EMITTER(access_literal)
 JIT_EMITTER(simd_plain) JIT_EMITTER(simd_logic) JIT_EMITTER(simd_compare) JIT_EMITTER(simd_unary)

@@ -62,6 +62,7 @@ static unsigned register_fields(uint32_t raw, enum a64_op op)
 	case A64_FORMAT_csel:
 	case A64_FORMAT_rrr:
 	case A64_FORMAT_ldst_reg:
+	case A64_FORMAT_mops:
 	case A64_FORMAT_excl: return D | N | M;
 	case A64_FORMAT_rrrr: return D | N | M | A;
 	case A64_FORMAT_ccmp_reg: return N | M;

@@ -117,5 +117,6 @@ void jit_emit_stubs(struct jit *jit)
 	s->exit = x86_here(&x);
 	store_state(&x);
 	emit_return(&x);
+	jit_emit_byte_stubs(&x, s);
 	jit->at = x.at;
 }
