@@ -71,7 +71,7 @@ struct engine_host {
 	void (*system_end)(void *host, unsigned vcpu, bool reset);
 };
 
-/* What the CPU shows to the guest.  docs/cpu-engine.md says which features each model has. */
+/* What the CPU shows to the guest.  docs/engine.md says which features each model has. */
 enum engine_cpu_model {
 	ENGINE_CPU_DEFAULT,  /* what makes guests fast */
 	ENGINE_CPU_MAX,	     /* everything that is there, pointer authentication and BTI too */
