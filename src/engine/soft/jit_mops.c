@@ -43,9 +43,11 @@ static void probe(struct jit_block *t, unsigned n, bool write, bool user)
 	x86_rorx(x, false, RDX, RCX, TLB_PAGE_SHIFT - 5);
 	x86_alu_imm(x, ALU_AND, false, RDX, (TLB_ENTRIES - 1) * (int32_t)sizeof(struct tlb_entry));
 	x86_rm(x, X_ADD, true, RDX, user ? JIT_CPU(tlb_user) : JIT_CPU(tlb));
+	x86_point(x, RDX); /* an entry of the table */
 	x86_rm(x, X_CMP, true, RSI, x86_at(RDX, (int32_t)tag));
 	jit_slow(t, x86_jcc_later(x, CC_NE));
 	x86_rm(x, X_ADD, true, RCX, x86_at(RDX, offsetof(struct tlb_entry, addend)));
+	x86_point(x, RCX); /* the entry is that of all bytes */
 }
 
 /* 1 to MOST bytes. */
@@ -127,6 +129,26 @@ static uint8_t *unless_at_least(struct x86 *x, int32_t bytes)
 	return x86_jcc_later(x, CC_B);
 }
 
+/* RCX and RSI are where all RDX bytes are, as probe() found. */
+static void point_at_bytes(struct x86 *x)
+{
+	x86_point(x, RCX);
+	x86_point(x, RSI);
+}
+
+/* Move @reg on, or @reg is where the last chunk is: still among the bytes. */
+static void next_chunk(struct x86 *x, unsigned reg)
+{
+	x86_alu_imm(x, ALU_ADD, true, reg, CHUNK);
+	x86_point(x, reg);
+}
+
+static void last_chunk(struct x86 *x)
+{
+	x86_rm(x, X_LEA, true, RAX, x86_indexed(RCX, RDX, 0, -CHUNK));
+	x86_point(x, RAX);
+}
+
 /* The last @bytes of those at @base. */
 static struct x86_mem last(unsigned base, int32_t bytes)
 {
@@ -136,19 +158,21 @@ static struct x86_mem last(unsigned base, int32_t bytes)
 /* From RSI.  What a step stores was loaded before: targets below the source may overlap. */
 static void emit_copy(struct x86 *x)
 {
+	point_at_bytes(x);
 	uint8_t *less = unless_at_least(x, CHUNK);
 	x86_vm(x, V_MOVDQU, JIT_XMM_TEMP0, 0, last(RSI, CHUNK));
-	x86_rm(x, X_LEA, true, RAX, last(RCX, CHUNK));
+	last_chunk(x);
 	const uint8_t *again = x86_here(x);
 	x86_vm(x, V_MOVDQU, JIT_XMM_TEMP1, 0, x86_at(RSI, 0));
-	x86_alu_imm(x, ALU_ADD, true, RSI, CHUNK);
+	next_chunk(x, RSI);
 	x86_vm(x, V_MOVDQU_STORE, JIT_XMM_TEMP1, 0, x86_at(RCX, 0));
-	x86_alu_imm(x, ALU_ADD, true, RCX, CHUNK);
+	next_chunk(x, RCX);
 	x86_rr(x, X_CMP, true, RCX, RAX);
 	x86_jcc(x, CC_B, again);
 	x86_vm(x, V_MOVDQU_STORE, JIT_XMM_TEMP0, 0, x86_at(RAX, 0));
 	x86_ret(x);
 	x86_land(x, less);
+	point_at_bytes(x);
 	for (int32_t bytes = 8; bytes >= 4; bytes /= 2) {
 		less = unless_at_least(x, bytes);
 		x86_rm(x, X_MOV, bytes == 8, RAX, x86_at(RSI, 0));
@@ -157,6 +181,7 @@ static void emit_copy(struct x86 *x)
 		x86_rm(x, X_STORE, bytes == 8, RSI, last(RCX, bytes));
 		x86_ret(x);
 		x86_land(x, less);
+		point_at_bytes(x);
 	}
 	/* 1 to 3: the first, the middle, the last one; some may be the same. */
 	x86_rm(x, X_MOVZX8, false, RAX, x86_at(RSI, 0));
@@ -167,6 +192,7 @@ static void emit_copy(struct x86 *x)
 	x86_rm(x, X_STORE8, false, RSI, last(RCX, 1));
 	x86_ret(x);
 	x86_land(x, less);
+	point_at_bytes(x);
 	x86_rm(x, X_STORE8, false, RAX, x86_at(RCX, 0));
 	x86_ret(x);
 }
@@ -175,16 +201,18 @@ static void emit_copy(struct x86 *x)
 static void emit_set(struct x86 *x)
 {
 	x86_v(x, V_PBROADCASTB, JIT_XMM_TEMP0, 0, JIT_XMM_TEMP0);
+	x86_point(x, RCX);
 	uint8_t *less = unless_at_least(x, CHUNK);
-	x86_rm(x, X_LEA, true, RAX, last(RCX, CHUNK));
+	last_chunk(x);
 	const uint8_t *again = x86_here(x);
 	x86_vm(x, V_MOVDQU_STORE, JIT_XMM_TEMP0, 0, x86_at(RCX, 0));
-	x86_alu_imm(x, ALU_ADD, true, RCX, CHUNK);
+	next_chunk(x, RCX);
 	x86_rr(x, X_CMP, true, RCX, RAX);
 	x86_jcc(x, CC_B, again);
 	x86_vm(x, V_MOVDQU_STORE, JIT_XMM_TEMP0, 0, x86_at(RAX, 0));
 	x86_ret(x);
 	x86_land(x, less);
+	x86_point(x, RCX);
 	x86_v(x, V_MOVQ_OUT, JIT_XMM_TEMP0, 0, RAX);
 	for (int32_t bytes = 8; bytes >= 4; bytes /= 2) {
 		less = unless_at_least(x, bytes);
@@ -192,10 +220,12 @@ static void emit_set(struct x86 *x)
 		x86_rm(x, X_STORE, bytes == 8, RAX, last(RCX, bytes));
 		x86_ret(x);
 		x86_land(x, less);
+		x86_point(x, RCX);
 	}
 	less = unless_at_least(x, 2);
 	x86_rm(x, X_STORE16, false, RAX, x86_at(RCX, 0));
 	x86_land(x, less);
+	x86_point(x, RCX);
 	x86_rm(x, X_STORE8, false, RAX, last(RCX, 1));
 	x86_ret(x);
 }
