@@ -15,6 +15,7 @@
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
+#include "engine/soft/jit.h"
 #include "engine/soft/soft.h"
 #include "system.h"
 
@@ -31,7 +32,7 @@ struct options {
 	const char *only;
 	uint64_t seed, count;
 	int64_t single;
-	bool damage, features;
+	bool damage, features, warm;
 };
 
 enum outcome { SAME, DIFFERENT, HANGS };
@@ -39,6 +40,7 @@ enum outcome { SAME, DIFFERENT, HANGS };
 struct test {
 	struct options options;
 	struct row_set rows, rows_for_interrupts;
+	char cache_folder[40]; /* for --warm */
 	struct system_machine *machines[2];
 	struct system_program program;
 	uint64_t executed, stops, different;
@@ -316,6 +318,41 @@ static bool steers(uint32_t word)
 	return (a64_infos[a64_decode(word)].flags & A64_ENDS) || (word & 31) == SYSTEM_LOOP_X;
 }
 
+static void create(struct test *test, unsigned n)
+{
+	const struct options *o = &test->options;
+	test->machines[n] = system_machine_create(n == 0, o->features, o->damage ? 1 : 10,
+						  n == 1 && o->warm ? test->cache_folder : NULL);
+}
+
+static void remove_folder(const char *folder)
+{
+	char command[64];
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	if (system(command)) {
+		printf("%s is left behind\n", folder);
+	}
+}
+
+/* The same programs once more, by a machine that finds the first one's translations. */
+static bool runs_warm(struct test *test)
+{
+	struct jit_stats stats;
+	uint64_t executed = test->executed;
+	system_machine_destroy(test->machines[1]);
+	create(test, 1);
+	if (!test->machines[1]) {
+		return false;
+	}
+	test->executed = 0;
+	run_all(test);
+	jit_stats(cpu_of(test, 1), &stats);
+	printf("the second time: %" PRIu64 " blocks translated, %" PRIu64 " loaded\n", stats.blocks,
+	       stats.blocks_loaded);
+	test->executed += executed;
+	return stats.blocks_loaded > 20 * stats.blocks;
+}
+
 /* One wrong word in a program: how often does it show?  Some words have no effect that lasts. */
 static bool finds_damage(struct test *test)
 {
@@ -358,13 +395,10 @@ static void print_unseen(const struct test *test)
 
 static bool parse_options(struct options *options, int argc, char **argv)
 {
-	static const struct option table[] = {{"only", 1, NULL, 'o'},
-					      {"seed", 1, NULL, 's'},
-					      {"count", 1, NULL, 'c'},
-					      {"case", 1, NULL, 'n'},
-					      {"damage", 0, NULL, 'd'},
-					      {"features", 0, NULL, 'f'},
-					      {0}};
+	static const struct option table[] = {{"only", 1, NULL, 'o'},	{"seed", 1, NULL, 's'},
+					      {"count", 1, NULL, 'c'},	{"case", 1, NULL, 'n'},
+					      {"damage", 0, NULL, 'd'}, {"features", 0, NULL, 'f'},
+					      {"warm", 0, NULL, 'w'},	{0}};
 	int c;
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (c) {
@@ -374,6 +408,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
 		case 'n': options->single = strtoll(optarg, NULL, 0); break;
 		case 'd': options->damage = true; break;
 		case 'f': options->features = true; break;
+		case 'w': options->warm = true; break;
 		default: return false;
 		}
 	}
@@ -382,19 +417,22 @@ static bool parse_options(struct options *options, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct test test = {.options = {.count = 1000000, .single = -1}};
+	static struct test test = {.options = {.count = 1000000, .single = -1},
+				   .cache_folder = "/tmp/oriel-system-XXXXXX"};
 	test.options.seed = (uint64_t)time(NULL);
 	if (!parse_options(&test.options, argc, argv)) {
 		fprintf(stderr, "usage: test-system [--seed N] [--count N] [--only NAME] [--case "
-				"N] [--damage] [--features]\n");
+				"N] [--damage] [--features] [--warm]\n");
 		return 2;
 	}
 	unsigned rows = stream_choose_rows(&test.rows, test.options.only);
 	printf("seed %" PRIu64 ", %u rows of the tables\n", test.options.seed, rows);
-	for (unsigned n = 0; n < 2; n++) {
-		test.machines[n] = system_machine_create(n == 0, test.options.features,
-							 test.options.damage ? 1 : 10);
+	if (test.options.warm && !mkdtemp(test.cache_folder)) {
+		printf("FAIL: no folder for translations\n");
+		return 1;
 	}
+	create(&test, 0);
+	create(&test, 1);
 	if (!test.machines[0] || !test.machines[1] || !rows) {
 		printf("FAIL: the comparison could not run\n");
 		return 1;
@@ -410,6 +448,7 @@ int main(int argc, char **argv)
 	} else {
 		run_all(&test);
 		print_unseen(&test);
+		good = !test.options.warm || runs_warm(&test);
 	}
 	printf("%" PRIu64 " instructions, %" PRIu64 " stops, %" PRIu64 " and %" PRIu64
 	       " interrupts, %" PRIu64 " programs differ\n",
@@ -417,5 +456,8 @@ int main(int argc, char **argv)
 	       system_machine_interrupts(test.machines[1]), test.different);
 	system_machine_destroy(test.machines[0]);
 	system_machine_destroy(test.machines[1]);
+	if (test.options.warm) {
+		remove_folder(test.cache_folder);
+	}
 	return !good || test.different != 0;
 }

@@ -719,7 +719,8 @@ static void other_options_have_other_translations(void **state)
 		const struct engine_config config = {.host_ops = &host_ops,
 						     .vcpus = 1,
 						     .cache_folder = f->folder,
-						     .cpu = k == 1 ? ENGINE_CPU_MAX : ENGINE_CPU_DEFAULT,
+						     .cpu = k == 1 ? ENGINE_CPU_MAX
+								   : ENGINE_CPU_DEFAULT,
 						     .isv_strict = k == 2};
 		engines[k] = soft_engine_create(&config, &err);
 		assert_non_null(engines[k]);

@@ -57,7 +57,7 @@ struct jit_store {
 	size_t limit;
 	struct jit_identity identity;
 	struct store_map file, newer; /* as it was opened; as another VM replaced it meanwhile */
-	dev_t dev; /* which file was looked at last, good or not */
+	dev_t dev;		      /* which file was looked at last, good or not */
 	ino_t ino;
 	uint32_t run;
 	pthread_mutex_t lock; /* guards what follows */
