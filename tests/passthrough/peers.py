@@ -54,6 +54,38 @@ def nvme(adapter, image):
     return RemoteDevice(adapter, "-drive", f"if=none,id=n0,format=raw,file={image}", "-device", "nvme,serial=oriel0,drive=n0,id=d0")
 
 
+class BigDevice:
+    """A device whose only BAR has @size bytes; .read() looks into it."""
+
+    def __init__(self, program, size):
+        self.dir = tempfile.TemporaryDirectory(prefix="oriel-big-")
+        self.path = Path(self.dir.name) / "vfio-user"
+        self.log = open(Path(self.dir.name) / "log", "w+")
+        self.process = subprocess.Popen([program, str(self.path), str(size)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=self.log, text=True)
+        self.fd = int(self.process.stdout.readline())
+
+    def read(self, offset, length):
+        """What is in the BAR."""
+        with open(f"/proc/{self.process.pid}/fd/{self.fd}", "rb") as bar:
+            bar.seek(offset)
+            return bar.read(length)
+
+    def said(self):
+        """What the program printed."""
+        return (Path(self.dir.name) / "log").read_text()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+        self.dir.cleanup()
+
+
 class Babbler:
     """A socket that answers anything with something else."""
 

@@ -127,6 +127,30 @@ def test_server_killed_while_the_disk_is_busy():
     assert len(re.findall("the server is gone", result.errors)) == 1, result.errors
 
 
+def test_bar_of_128_gib_is_reached_to_its_end():
+    script = """
+    dev=/sys/bus/pci/devices/0000:01:00.0
+    echo 1 >$dev/enable
+    read -r start end flags <$dev/resource
+    echo "bar $start $end"
+    busybox devmem $start 64 0x1122334455667788
+    busybox devmem $((end - 7)) 64 0x0123456789abcdef
+    busybox devmem $((end - 4095)) 8 0x5a
+    echo "end $(busybox devmem $((end - 7)) 64) $(busybox devmem $((end - 3)) 16)"
+    """
+    size = 128 << 30
+    with peers.BigDevice(str(vm.BUILD / "tests/passthrough/big-device"), size) as server:
+        result = vm.run(*device(server), script=script, append="iomem=relaxed")
+        assert result.status == 0, result.errors
+        start, end = (int(x, 16) for x in result.told(r"^bar (\w+) (\w+)").groups())
+        assert end - start + 1 == size and start % size == 0, hex(start)
+        result.told("^end 0x0123456789ABCDEF 0x4567")
+        assert server.read(0, 8) == (0x1122334455667788).to_bytes(8, "little")
+        assert server.read(size - 8, 8) == (0x0123456789abcdef).to_bytes(8, "little")
+        assert server.read(size - 4096, 1) == b"Z"
+        assert "trapped" not in server.said()
+
+
 def test_no_server_and_no_sense():
     kernel = vm.IMAGE / "Image"
     refused = functools.partial(vm.refused, "--kernel", kernel, "--gpu", "none", "--passthrough")
