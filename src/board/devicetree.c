@@ -231,7 +231,7 @@ static void write_interrupt_map(struct fdt_writer *w)
 	w_cells_array(w, "interrupt-map", map, n);
 }
 
-static void write_pci(struct fdt_writer *w)
+static void write_pci(struct fdt_writer *w, uint64_t mem64_len)
 {
 	const uint32_t io = 1u << 24, mem32 = 2u << 24, mem64 = 3u << 24; /* address space codes */
 	w_begin_at(w, "pcie", BOARD_PCI_ECAM);
@@ -246,7 +246,7 @@ static void write_pci(struct fdt_writer *w)
 	w_cells(w, "ranges",
 		io, CELLS64(0), CELLS64(BOARD_PCI_IO), CELLS64(BOARD_PCI_IO_LEN),
 		mem32, CELLS64(BOARD_PCI_MEM32), CELLS64(BOARD_PCI_MEM32), CELLS64(BOARD_PCI_MEM32_LEN),
-		mem64, CELLS64(BOARD_PCI_MEM64), CELLS64(BOARD_PCI_MEM64), CELLS64(BOARD_PCI_MEM64_LEN));
+		mem64, CELLS64(BOARD_PCI_MEM64), CELLS64(BOARD_PCI_MEM64), CELLS64(mem64_len ? mem64_len : BOARD_PCI_MEM64_LEN));
 	w_cells(w, "#interrupt-cells", 1);
 	write_interrupt_map(w);
 	w_cells(w, "msi-parent", PHANDLE_V2M);
@@ -276,7 +276,7 @@ static void write_root(struct fdt_writer *w, const struct devicetree_config *con
 	write_gic(w, config->vcpus);
 	write_primecells(w);
 	if (config->pci) {
-		write_pci(w);
+		write_pci(w, config->pci_memory64_len);
 	}
 	w_end(w);
 }

@@ -18,6 +18,7 @@ struct devicetree_config {
 	const char *bootargs;		     /* NULL: none */
 	uint64_t initrd_start, initrd_end;   /* equal: none */
 	bool pci;			     /* describe the host bridge */
+	uint64_t pci_memory64_len;	     /* of its window above RAM; 0: BOARD_PCI_MEM64_LEN */
 	uint8_t rng_seed[64], kaslr_seed[8]; /* random bytes */
 };
 

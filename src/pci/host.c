@@ -241,3 +241,14 @@ unsigned pci_host_vectors_left(const struct pci_host *host)
 {
 	return host->config.msi_vector_budget - host->vectors_used;
 }
+
+uint64_t pci_host_memory64(const struct pci_host *host)
+{
+	return host->config.memory64.len;
+}
+
+void pci_host_grow_memory64(struct pci_host *host, uint64_t len)
+{
+	assert(len >= host->config.memory64.len);
+	host->config.memory64.len = len;
+}

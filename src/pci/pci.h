@@ -52,6 +52,9 @@ struct pci_host *pci_host_create(const struct pci_host_config *config, struct er
 void pci_host_destroy(struct pci_host *host);
 /* System reset: every device gets on_reset and its configuration space as after creation.  No vCPU may run. */
 void pci_host_reset(struct pci_host *host);
+/* Bytes of the window for 64-bit BARs, and a larger one; before the guest is told of it. */
+uint64_t pci_host_memory64(const struct pci_host *host);
+void pci_host_grow_memory64(struct pci_host *host, uint64_t len);
 /*
  * True if devices hear on_intx_end.  Else a device that needs it must not use INTA: its line would never fall.
  */

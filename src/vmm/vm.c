@@ -57,8 +57,7 @@ static int step_memory(struct vm *vm, struct error *err)
 	return rc;
 }
 
-/* Load kernel and initrd, write a device tree with fresh seeds, and let vCPU 0 begin there.  All vCPUs are parked. */
-static int vm_load(struct vm *vm, struct error *err)
+int vm_load(struct vm *vm, struct error *err)
 {
 	const struct vm_config *config = vm->config;
 	struct loader_plan plan;
@@ -69,6 +68,7 @@ static int vm_load(struct vm *vm, struct error *err)
 		.ram_bytes = config->memory_bytes,
 		.bootargs = config->append,
 		.pci = true,
+		.pci_memory64_len = vm->pci ? pci_host_memory64(vm->pci) : 0,
 	};
 	if (getrandom(tree.rng_seed, sizeof(tree.rng_seed), 0) < 0 ||
 	    getrandom(tree.kaslr_seed, sizeof(tree.kaslr_seed), 0) < 0) {

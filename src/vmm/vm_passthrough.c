@@ -24,7 +24,8 @@
 
 enum {
 	DETACH_PATIENCE_S = 30,
-	/* Linux overlooks what happens in the second after it has switched a slot off: nothing new comes before. */
+	/* Linux overlooks what happens in the second after it has switched a slot off: nothing new
+	   comes before. */
 	EJECT_REST_MS = 1200,
 };
 
@@ -64,6 +65,17 @@ static void free_retired(struct vm *vm)
 	}
 }
 
+/* The board's window that 64-bit BARs of @need bytes fit in, wherever the guest puts them: twice
+ * the next power of two. */
+static uint64_t window_for(uint64_t need)
+{
+	uint64_t len = BOARD_PCI_MEM64_LEN;
+	while (len / 2 < need && len < BOARD_PCI_MEM64_MAX) {
+		len *= 2;
+	}
+	return len;
+}
+
 /* Will the BARs fit what the guest has set aside for the port?  A guest that has not looked at the
  * port yet makes room itself. */
 static int check_windows(struct vm_slot *slot, struct error *err)
@@ -71,6 +83,16 @@ static int check_windows(struct vm_slot *slot, struct error *err)
 	uint64_t need_low, need_high, low, high;
 	pdev_bar_bytes(slot->device, &need_low, &need_high);
 	pci_port_windows(slot->port, &low, &high);
+	if (need_high > BOARD_PCI_MEM64_MAX / 2 ||
+	    (slot->vm->started && need_high > pci_host_memory64(slot->vm->pci) / 2)) {
+		return error_set(err, -ENOSPC,
+				 "%s: its BARs need %" PRIu64
+				 " GiB, more than the board's window can hold%s",
+				 slot->address, need_high >> 30,
+				 need_high > BOARD_PCI_MEM64_MAX / 2
+					 ? ""
+					 : " now; give the device when the VM starts");
+	}
 	if (low && need_low > low) {
 		return error_set(
 			err, -ENOSPC,
@@ -284,6 +306,33 @@ static int create_slot(struct vm *vm, size_t index, struct error *err)
 						 : 0;
 }
 
+/* All devices are there: is the board's window large enough?  If not, the device tree has to say
+ * so. */
+static int make_window(struct vm *vm, struct error *err)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < vm->slot_count; i++) {
+		uint64_t low = 0, high = 0;
+		if (vm->slots[i].device) {
+			pdev_bar_bytes(vm->slots[i].device, &low, &high);
+		}
+		sum += high;
+	}
+	uint64_t len = window_for(sum);
+	vm->started = true;
+	if (sum > BOARD_PCI_MEM64_MAX / 2) {
+		return error_set(err, -ENOSPC,
+				 "the BARs of all devices need %" PRIu64
+				 " GiB, more than the board's window can hold",
+				 sum >> 30);
+	}
+	if (len == pci_host_memory64(vm->pci)) {
+		return 0;
+	}
+	pci_host_grow_memory64(vm->pci, len);
+	return vm_load(vm, err);
+}
+
 int vm_create_passthrough(struct vm *vm, struct error *err)
 {
 	const struct vm_config *config = vm->config;
@@ -298,7 +347,7 @@ int vm_create_passthrough(struct vm *vm, struct error *err)
 			return status;
 		}
 	}
-	return 0;
+	return make_window(vm, err);
 }
 
 int vm_create_control(struct vm *vm, struct error *err)

@@ -74,6 +74,7 @@ struct vm {
 	struct virtio_device *gpu; /* owned by pci; NULL: none */
 	struct vm_slot slots[VM_MAX_SLOTS];
 	size_t slot_count;
+	bool started; /* the board's windows are fixed */
 	struct vfio_host *vfio;
 	struct pci_device *retired[VM_MAX_SLOTS]; /* out of their slots, not freed yet */
 	size_t retired_count;
@@ -91,6 +92,11 @@ struct vm {
 	bool has_end;
 	enum vm_end end; /* valid if has_end */
 };
+
+/* ----- vm.c ----- */
+
+/* Load kernel and initrd, write a device tree with fresh seeds, and let vCPU 0 begin there.  All vCPUs are parked. */
+int vm_load(struct vm *vm, struct error *err) MUST_CHECK;
 
 /* ----- vm_cpu.c: vCPUs and what their engine asks the machine for ----- */
 
