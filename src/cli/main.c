@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "cli/ctl.h"
+#include "cli/device.h"
 #include "cli/doctor.h"
 #include "cli/passthrough.h"
 #include "vmm/broker.h"
@@ -184,6 +185,7 @@ static int command_help(int argc, char **argv)
 	     "\n"
 	     "  run          boot a VM and stay until it ends (oriel run --help)\n"
 	     "  ctl          speak to a running VM: status, attach, detach\n"
+	     "  device       serve our virtio-gpu to another VMM over vfio-user\n"
 	     "  passthrough  devices of this host: list, bind, restore\n"
 	     "  doctor       say what this host offers and what is missing\n"
 	     "  version      print the version\n"
@@ -197,7 +199,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"run", command_run},	      {"doctor", command_doctor}, {"passthrough", passthrough_command}, {"ctl", ctl_command},
+		{"run", command_run},	      {"doctor", command_doctor}, {"passthrough", passthrough_command}, {"ctl", ctl_command}, {"device", device_command},
 		{"version", command_version},   {"--version", command_version}, {"help", command_help},
 		{"--help", command_help},
 	};

@@ -13,11 +13,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
 struct gmem {
-	size_t count;
+	atomic_size_t count;
 	bool sealed;
 	struct gmem_region regions[GMEM_MAX_REGIONS];
 };
@@ -33,8 +34,10 @@ void gmem_destroy(struct gmem *gmem)
 		return;
 	}
 	for (size_t i = 0; i < gmem->count; i++) {
-		munmap(gmem->regions[i].hva, gmem->regions[i].len);
-		close(gmem->regions[i].fd);
+		if (gmem->regions[i].fd >= 0) {
+			munmap(gmem->regions[i].hva, gmem->regions[i].len);
+			close(gmem->regions[i].fd);
+		}
 	}
 	free(gmem);
 }
@@ -71,6 +74,31 @@ int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *er
 	gmem->regions[gmem->count++] =
 		(struct gmem_region){.gpa = gpa, .len = len, .hva = hva, .fd = fd_take(&fd)};
 	return 0;
+}
+
+int gmem_add_borrowed(struct gmem *gmem, uint64_t gpa, uint64_t len, void *hva, bool read_only)
+{
+	assert(!gmem->sealed && len);
+	if (gmem->count == GMEM_MAX_REGIONS) {
+		return -ENOSPC;
+	}
+	if (gpa + len < gpa || !gmem_is_free(gmem, gpa, len)) {
+		return -EEXIST;
+	}
+	gmem->regions[gmem->count] = (struct gmem_region){gpa, len, hva, -1, read_only};
+	gmem->count++; /* readers see it whole */
+	return 0;
+}
+
+void gmem_remove(struct gmem *gmem, uint64_t gpa)
+{
+	for (size_t i = 0; i < gmem->count; i++) {
+		if (gmem->regions[i].gpa == gpa && gmem->regions[i].fd < 0) {
+			gmem->regions[i] = gmem->regions[gmem->count - 1];
+			gmem->count--;
+			return;
+		}
+	}
 }
 
 void gmem_seal(struct gmem *gmem)

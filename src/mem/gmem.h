@@ -17,12 +17,12 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-enum { GMEM_MAX_REGIONS = 8 };
+enum { GMEM_MAX_REGIONS = 32 };
 
 struct gmem_region {
 	uint64_t gpa, len; /* bytes, page aligned */
 	uint8_t *hva;	   /* host mapping, MAP_SHARED of fd at offset 0 */
-	int fd;		   /* memfd, owned by the gmem */
+	int fd;		   /* memfd, owned by the gmem; -1: the mapping is borrowed */
 	bool read_only;	   /* devices may not write (ROM) */
 };
 
@@ -33,6 +33,13 @@ struct gmem *gmem_create(void);
 void gmem_destroy(struct gmem *gmem);
 /* Add zeroed RAM of @len bytes at @gpa (both multiples of 64 KiB).  -EEXIST on overlap, -ENOMEM, -ENOSPC. */
 int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *err) MUST_CHECK;
+/*
+ * Show memory of somebody else: @len bytes at @hva, borrowed until gmem_remove().  Never sealed; readers of other ranges may run.
+ * -EEXIST on overlap, -ENOSPC.
+ */
+int gmem_add_borrowed(struct gmem *gmem, uint64_t gpa, uint64_t len, void *hva, bool read_only) MUST_CHECK;
+/* Forget the borrowed region at @gpa.  No reader may run. */
+void gmem_remove(struct gmem *gmem, uint64_t gpa);
 void gmem_seal(struct gmem *gmem);
 
 size_t gmem_region_count(const struct gmem *gmem);

@@ -172,6 +172,19 @@ void pci_device_raise_msix(struct pci_device *device, unsigned vector);
 /* Drive INTA (level).  Remembered while the guest has INTx disabled. */
 void pci_device_set_intx(struct pci_device *device, bool level);
 
+/* ----- for who serves a device elsewhere: its registers and BARs without a bus.  Any thread. ----- */
+
+/* The device at @slot of bus 0, or NULL. */
+struct pci_device *pci_host_device(struct pci_host *host, unsigned slot);
+/* Accesses of 1, 2 or 4 bytes, naturally aligned. */
+uint32_t pci_device_config_read(struct pci_device *device, unsigned offset, unsigned size);
+void pci_device_config_write(struct pci_device *device, unsigned offset, unsigned size, uint32_t value);
+/* Bytes of register BAR @index; 0 for others. */
+uint64_t pci_device_bar_len(const struct pci_device *device, unsigned index);
+/* Accesses inside a register BAR, whether it is decoded or not. */
+uint64_t pci_device_bar_read(struct pci_device *device, unsigned index, uint64_t offset, unsigned size);
+void pci_device_bar_write(struct pci_device *device, unsigned index, uint64_t offset, unsigned size, uint64_t value);
+
 /* ----- root ports: PCI Express slots that devices are plugged into and taken out of while the guest runs ----- */
 
 struct pci_port_ops {
