@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN = build-asan
 ARM64 = build-arm64
 
-.PHONY: all arm64 demo test test-long bench-cpu bench-gpu setup setup-test install clean
+.PHONY: all arm64 demo test test-long bench-cpu bench-gpu bench-passthrough setup setup-test install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -39,6 +39,12 @@ bench-gpu: setup-test $(BUILD)/.with-tests
 	@ninja -C $(BUILD)
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
 	@python3 tests/perf/bench_gpu.py $(BUILD) --lines "$(LINES)" --rounds $(or $(ROUNDS),3) $(ARGS)
+
+# A vfio-user NVMe in our guest beside QEMU's, with the same server: ROUNDS=n.
+bench-passthrough: setup-test $(BUILD)/.with-tests
+	@ninja -C $(BUILD)
+	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
+	@python3 tests/perf/bench_passthrough.py $(BUILD) --rounds $(or $(ROUNDS),3)
 
 setup:
 	@tools/setup

@@ -6,13 +6,16 @@ import hashlib
 import http.server
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "guest")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "guest"), str(HERE.parents[1] / "images")]
+import demo  # noqa: E402
 import peers  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
@@ -154,6 +157,33 @@ def check_big_bar(script, size):
         assert server.read(size - 8, 8) == (0x0123456789abcdef).to_bytes(8, "little")
         assert server.read(size - 4096, 1) == b"Z"
         assert "trapped" not in server.said()
+
+
+def test_our_gpu_is_served_to_another_vm():
+    script = """
+    until [ -c /dev/fb0 ]; do usleep 50000; done
+    tr '\\000' '\\125' </dev/zero | head -c $((640 * 480 * 4)) >/dev/fb0
+    sleep 1
+    grep virtio3-control /proc/interrupts
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        socket, picture = Path(directory) / "gpu.sock", Path(directory) / "frame.png"
+        server = subprocess.Popen([str(vm.ORIEL), "device", "gpu", "--vfio-user", str(socket), "--resolution", "640x480", "--display",
+                                   f"png:{picture}"], stdin=subprocess.DEVNULL)
+        try:
+            while not socket.exists():
+                assert server.poll() is None
+                time.sleep(0.02)
+            result = vm.run("--passthrough", f"vfio-user:{socket}", script=script)
+        finally:
+            server.terminate()
+            status = server.wait(30)
+        assert result.status == 0 and status == 0, result.errors
+        assert int(result.told(r"(\d+) +GICv2m-PCI-MSIX-0000:01:00.0 +1 Edge +virtio3-control").group(1)) > 10
+        width, height, pixels = demo.png_pixels(picture)
+        assert (width, height) == (640, 480)
+        grey = pixels.count(b"\x55\x55\x55")
+        assert grey > 0.9 * width * height, grey
 
 
 def test_no_server_and_no_sense():
