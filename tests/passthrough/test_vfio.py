@@ -50,9 +50,10 @@ wait
 echo "@phase confined"; dmesg | grep DMAR; echo "page $(page)"
 echo "@phase cycles"
 for i in $(seq {CYCLES}); do
+    rm -f /tmp/c /tmp/e
     oriel run --kernel hello --memory 64M --gpu none --rng off --log info --passthrough {NVME} >/tmp/c 2>/tmp/e </dev/null &
     pid=$!
-    until [ -s /tmp/c ] || ! kill -0 $pid 2>/dev/null; do usleep 50000; done
+    until [ -s /tmp/c ] 2>/dev/null || ! kill -0 $pid 2>/dev/null; do usleep 50000; done
     echo "cycle $(cat /tmp/c) $(grep -h "reset by" /tmp/e)"; kill $pid; wait $pid
 done 2>/dev/null
 echo "@phase restore"; oriel passthrough restore; oriel passthrough list; page
