@@ -53,20 +53,23 @@ def host_busy_s():
 
 
 def memory_beyond_guest_mib(pid):
-    """Resident memory of a process without its mappings of the guest's RAM."""
-    total = ram = 0
-    size = 0
+    """Memory that a process keeps resident beyond the guest's RAM.
+
+    The RAM is the mapping of its size that is writable and not executable (QEMU's code buffer may be as large).  Pss instead of
+    Rss, because pages with two views, one to write and one to run code, are there once.
+    """
+    beyond_kib = size_kib = 0
+    permissions = ""
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         words = line.split()
-        if words[0] == "Size:":
-            size = int(words[1])
-        elif words[0] == "Rss:":
-            total += int(words[1])
-            if machines.MEMORY_MIB * 1024 <= size < (machines.MEMORY_MIB + 64) * 1024 and perms[:2] == "rw" and perms[2] == "-":
-                ram += int(words[1])
-        elif len(words) > 1 and len(words[1]) == 4 and "-" in words[0]:
-            perms = words[1]
-    return (total - ram) / 1024
+        if not words[0].endswith(":"):
+            permissions = words[1]
+        elif words[0] == "Size:":
+            size_kib = int(words[1])
+        elif words[0] == "Pss:":
+            is_ram = 0 <= size_kib - machines.MEMORY_MIB * 1024 < 64 * 1024 and permissions.startswith("rw-")
+            beyond_kib += 0 if is_ram else int(words[1])
+    return beyond_kib / 1024
 
 
 class Run:
@@ -179,6 +182,15 @@ class Report:
         one, two = self.median(name, "parallel-1"), self.median(name, "parallel-2")
         return one / two if one and two else None
 
+    def spread(self):
+        """How much runs of the same differ: the median over lines and machines of slowest / fastest."""
+        ratios = []
+        for name in self.names:
+            for line in self.groups:
+                times = [s.lines[line][1] for s in self.samples[name] if line in s.lines]
+                ratios += [max(times) / min(times)] if len(times) > 1 else []
+        return statistics.median(ratios) if ratios else None
+
     def table(self):
         """Rows of text: a header, lines by group, means by group."""
         others = [n for n in self.names if n not in ("oriel", *self.peers)]
@@ -227,6 +239,9 @@ def show_extras(report):
             parts.append(f"idle guest uses {statistics.median(idle):.2f}% of a CPU")
         if parts:
             print(f"{name}: " + "; ".join(parts))
+    spread = report.spread()
+    if spread:
+        print(f"runs of one line on one machine differ by {spread:.2f} times (median of slowest / fastest)")
     other = [s.other_cpus for n in report.names for s in report.samples[n]]
     print(f"other work on the host meanwhile: {statistics.mean(other):.2f} of {os.cpu_count()} CPUs on average, {max(other):.2f} in the worst run")
 
@@ -261,10 +276,11 @@ def bench(options):
     images = {"kernel": build / "guest/Image", "initrd": build / "guest/initrd.img", "disk": machines.make_disk(build / "bench")}
     chosen = select_machines(options, images)
     for machine in chosen:
-        print(f"{machine.name}: {machine.version()}")
+        print(f"{machine.name}: {machine.version()}", flush=True)
     asked = [l for l in options.lines.split(",") if l]
     lines = ",".join(l for l in asked if l not in BOOT_LINES + ("boot", "idle")) or ("none" if asked else "")
     idle = options.idle if not asked or "idle" in asked else 0
+    show_boot = not asked or any(l in BOOT_LINES + ("boot",) for l in asked)
     append = f"console=ttyAMA0 quiet panic=-1 bench.lines={lines} bench.idle={idle}"
     samples = {m.name: [] for m in chosen}
     for machine in chosen:
@@ -275,7 +291,10 @@ def bench(options):
             if machine.name == "native" and lines == "none":
                 continue
             start = time.monotonic()
-            samples[machine.name].append(Run(machine, append).go())
+            sample = Run(machine, append).go()
+            if not show_boot:
+                sample.lines = {n: l for n, l in sample.lines.items() if n not in BOOT_LINES}
+            samples[machine.name].append(sample)
             print(f"  round {number + 1} of {options.rounds}: {machine.name} {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
     report = Report([m.name for m in chosen], samples)
     show(report.table())
@@ -305,7 +324,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--lines", default="", help="names of lines or groups, with commas between; all if empty")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--machines", default="native,oriel," + ",".join(machines.QEMU_SUITES))
+    parser.add_argument("--machines", default="native,oriel,oriel-warm," + ",".join(machines.QEMU_SUITES))
     parser.add_argument("--oriel", help="another oriel program than the build's")
     parser.add_argument("--oriel-args", default="", help="further options for oriel run")
     parser.add_argument("--qemu-cpu", default=BEST_CPU)

@@ -29,8 +29,8 @@
 	OCT(x, n##1) OCT(x, n##2) OCT(x, n##3) OCT(x, n##4) OCT(x, n##5) OCT(x, n##6) OCT(x, n##7)
 #define OCT3(x, n)                                                                                 \
 	OCT2(x, n##0)                                                                              \
-	OCT2(x, n##1) OCT2(x, n##2) OCT2(x, n##3) OCT2(x, n##4) OCT2(x, n##5) OCT2(x, n##6)        \
-		OCT2(x, n##7)
+	OCT2(x, n##1)                                                                              \
+	OCT2(x, n##2) OCT2(x, n##3) OCT2(x, n##4) OCT2(x, n##5) OCT2(x, n##6) OCT2(x, n##7)
 #define ALL(x)                                                                                     \
 	OCT3(x, 1) OCT3(x, 2) OCT3(x, 3) OCT3(x, 4) OCT3(x, 5) OCT3(x, 6) OCT3(x, 7) OCT3(x, 8)
 

@@ -105,27 +105,47 @@ static void run_line(const struct group *group, const struct line *line)
 	}
 }
 
-static bool wanted(const struct group *group, const struct line *line, char **names, int count)
+static bool is_named(const char *name, const struct group *group, const struct line *line)
 {
-	for (int i = 0; i < count; i++) {
-		if (strcmp(names[i], group->name) == 0 || strcmp(names[i], line->name) == 0) {
-			return true;
+	return strcmp(name, group->name) == 0 || strcmp(name, line->name) == 0;
+}
+
+/* Runs the lines that @name stands for, or all if it is NULL.  Returns how many. */
+static unsigned run_named(const char *name)
+{
+	unsigned count = 0;
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+		for (size_t i = 0; i < groups[g]->count; i++) {
+			const struct line *line = &groups[g]->lines[i];
+			if (!name || is_named(name, groups[g], line)) {
+				run_line(groups[g], line);
+				count++;
+			}
 		}
 	}
-	return count == 0;
+	return count;
+}
+
+static void list(void)
+{
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+		for (size_t i = 0; i < groups[g]->count; i++) {
+			printf("%s %s\n", groups[g]->name, groups[g]->lines[i].name);
+		}
+	}
 }
 
 int main(int argc, char **argv)
 {
-	bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
-	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
-		for (size_t i = 0; i < groups[g]->count; i++) {
-			const struct line *line = &groups[g]->lines[i];
-			if (list) {
-				printf("%s %s\n", groups[g]->name, line->name);
-			} else if (wanted(groups[g], line, argv + 1, argc - 1)) {
-				run_line(groups[g], line);
-			}
+	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+		list();
+	} else if (argc == 1) {
+		run_named(NULL);
+	}
+	for (int i = 1; i < argc && argv[i][0] != '-'; i++) {
+		if (run_named(argv[i]) == 0) {
+			printf("@fail no line or group is called '%s'; cpubench --list names all\n",
+			       argv[i]);
 		}
 	}
 	return 0;

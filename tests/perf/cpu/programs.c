@@ -112,7 +112,7 @@ static const struct line interpreter_lines[] = {
 	{"awk", .prepare = prepare_text,
 	 .command =
 		 "head -c 400000 " TEXT " | busybox awk '{ for (i = 1; i <= NF; i++) c[$i]++ } END "
-					"{ for (w in c) s += c[w] * length(w); print NR, s }'"},
+		 "{ for (w in c) s += c[w] * length(w); print NR, s }'"},
 	{"sqlite-insert",
 	 .command = "sqlite3 :memory: 'create table t(a integer primary key, b text, c int); "
 		    "create index ti on t(c);"
