@@ -141,6 +141,7 @@ static void clear_fpsr(struct cpu *cpu, const struct insn *i)
 
 void sysreg_decode(struct cpu *cpu, struct insn *i)
 {
+	i->rd = CPU_ZR;
 	i->fn = i->raw == DIFF_CLEAR_FPSR ? clear_fpsr : cpu_undefined;
 }
 

@@ -267,7 +267,7 @@ def test_reset_keeps_disks_and_gives_fresh_devices():
 
 
 def test_cpu_models_show_their_features():
-    for model, shown, hidden in (("baseline", "aes crc32", "atomics fphp paca bti"), ("max", "atomics paca bti flagm", "sve")):
+    for model, shown, hidden in (("baseline", "aes crc32", "atomics fphp paca bti mops"), ("default", "atomics mops", "sve"), ("max", "atomics paca bti flagm mops", "sve")):
         result = vm.run("--cpu", model, script="""
             sed -n 's/^Features.*: /features: /p' /proc/cpuinfo
             echo text | sha256sum

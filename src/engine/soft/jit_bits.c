@@ -266,6 +266,39 @@ void jit_bits(struct jit_block *t)
 	jit_write(t, t->i.rd, RCX);
 }
 
+/*
+ * CRC32W, CRC32X by carry-less multiplication.  X is Rn ^ Rm, for CRC32W shifted to the high half; P is the reflected polynomial.
+ * With Q = X / P modulo x^64 the low half of Q * P is X, so X ^ Q * P, which leaves the same remainder, is the high half alone.
+ */
+void jit_crc32(struct jit_block *t)
+{
+	const uint64_t polynomial = 0x1db710641;
+	const uint64_t inverse = 0xb4e5b025f7011641; /* times the polynomial: 1 modulo x^64 */
+	enum { A = JIT_XMM_TEMP0, B = JIT_XMM_TEMP1 };
+	struct x86 *x = &t->x;
+	if (!__builtin_cpu_supports("pclmul")) {
+		jit_call_handler(t);
+		return;
+	}
+	jit_load(t, t->i.rn, RCX, false);
+	x86_v(x, V_MOVQ_IN, A, 0, RCX);
+	jit_load(t, t->i.rm, RDX, t->op == A64_CRC32X);
+	x86_v(x, V_MOVQ_IN, B, 0, RDX);
+	x86_v(x, V_PXOR, A, A, B);
+	if (t->op == A64_CRC32W) {
+		x86_vshift(x, V_PSLLQ, A, A, 32);
+	}
+	x86_mov_imm(x, RCX, inverse);
+	x86_v(x, V_MOVQ_IN, B, 0, RCX);
+	x86_vrr_imm(x, V_PCLMULQDQ, A, A, B, 0);
+	x86_mov_imm(x, RCX, polynomial);
+	x86_v(x, V_MOVQ_IN, B, 0, RCX);
+	x86_vrr_imm(x, V_PCLMULQDQ, A, A, B, 0);
+	x86_vshift(x, V_PSRLDQ, A, A, 8);
+	x86_v(x, V_MOVQ_OUT, A, 0, RCX);
+	jit_write(t, t->i.rd, RCX);
+}
+
 void jit_crc32c(struct jit_block *t)
 {
 	struct x86 *x = &t->x;

@@ -402,7 +402,7 @@ JIT_EMITTER(add_sub_imm) JIT_EMITTER(logic_imm) JIT_EMITTER(mov_wide) JIT_EMITTE
 JIT_EMITTER(bitfield) JIT_EMITTER(extract) JIT_EMITTER(logic_reg) JIT_EMITTER(add_sub_reg)
 JIT_EMITTER(add_sub_ext) JIT_EMITTER(carry) JIT_EMITTER(compare_cond) JIT_EMITTER(select)
 JIT_EMITTER(multiply) JIT_EMITTER(multiply_long) JIT_EMITTER(multiply_high) JIT_EMITTER(divide)
-JIT_EMITTER(shift_reg) JIT_EMITTER(bits) JIT_EMITTER(crc32c) JIT_EMITTER(nothing)
+JIT_EMITTER(shift_reg) JIT_EMITTER(bits) JIT_EMITTER(crc32) JIT_EMITTER(crc32c) JIT_EMITTER(nothing)
 JIT_EMITTER(branch) JIT_EMITTER(branch_cond) JIT_EMITTER(branch_zero) JIT_EMITTER(branch_bit)
 JIT_EMITTER(branch_reg) JIT_EMITTER(barrier)
 JIT_EMITTER(load_acquire) JIT_EMITTER(store_release) JIT_EMITTER(load_exclusive) JIT_EMITTER(store_exclusive)

@@ -2,8 +2,8 @@
 /*
  * jit_system.c - translate the system instructions that kernels run all the time
  *
- * How it works: registers that are plain storage, the interrupt masks, SP_EL0 and DC ZVA are done here if nothing has to be
- * looked at; else the handler does.
+ * How it works: registers that are plain storage, the interrupt masks, SP_EL0, FPCR, FPSR, DCZID_EL0 and DC ZVA are done here if
+ * nothing has to be looked at; else the handler does.
  * Threads: the vCPU thread.
  */
 #include "engine/soft/jit_mem.h"
@@ -18,6 +18,9 @@ enum { MDSCR_ANY = 0xa001 }; /* SS, KDE, MDE: debugging is on */
 enum {
 	REG_SP_EL0 = ENGINE_SYSREG(3, 0, 4, 1, 0),
 	REG_DAIF = ENGINE_SYSREG(3, 3, 4, 2, 1),
+	REG_FPCR = ENGINE_SYSREG(3, 3, 4, 4, 0),
+	REG_FPSR = ENGINE_SYSREG(3, 3, 4, 4, 1),
+	REG_DCZID = ENGINE_SYSREG(3, 3, 0, 0, 7),
 	DC_ZVA = ENGINE_SYSREG(1, 3, 7, 4, 1),
 };
 
@@ -53,6 +56,15 @@ static void move_register(struct jit_block *t, struct x86_mem m, bool read, bool
 	}
 }
 
+static void check_dze(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	jit_flags_clobber(t);
+	x86_rm(x, X_MOV, false, RDX, JIT_VCPU(sys.sctlr));
+	x86_test_imm(x, false, RDX, (uint32_t)SCTLR_DZE);
+	jit_slow(t, x86_jcc_later(x, CC_E));
+}
+
 /* Before interrupts may be unmasked: if one waits, or debugging looks at the masks, the handler does it. */
 static void no_interrupt_waits(struct jit_block *t)
 {
@@ -62,6 +74,28 @@ static void no_interrupt_waits(struct jit_block *t)
 	x86_rm(x, X_MOV, false, RDX, JIT_VCPU(sys.mdscr));
 	x86_test_imm(x, false, RDX, MDSCR_ANY);
 	jit_slow(t, x86_jcc_later(x, CC_NE));
+}
+
+/* FPCR or FPSR at @m, of which @bits exist. */
+static void move_fp_register(struct jit_block *t, struct x86_mem m, bool read, uint32_t bits)
+{
+	jit_fp_enter(t);
+	if (read) {
+		move_register(t, m, true, false);
+		return;
+	}
+	jit_flags_clobber(t);
+	jit_load(t, t->i.rd, RDX, false);
+	x86_alu_imm(&t->x, ALU_AND, false, RDX, (int32_t)bits);
+	x86_rm(&t->x, X_STORE, false, RDX, m);
+	t->fp_plain = t->fp_fast = false;
+}
+
+/* EL0 without SCTLR_EL1.DZE, which would see DZP, is left to the handler. */
+static void read_dczid(struct jit_block *t)
+{
+	check_dze(t);
+	move_register(t, JIT_VCPU(sys.dczid), true, true);
 }
 
 void jit_move_system(struct jit_block *t)
@@ -78,6 +112,12 @@ void jit_move_system(struct jit_block *t)
 	} else if (number(t) == REG_SP_EL0) {
 		only_el1_with_own_sp(t);
 		move_register(t, JIT_CPU(sp_el[0]), read, true);
+	} else if (number(t) == REG_FPCR) {
+		move_fp_register(t, JIT_CPU(fpcr), read, SYSREG_FPCR_RW);
+	} else if (number(t) == REG_FPSR) {
+		move_fp_register(t, JIT_CPU(fpsr), read, SYSREG_FPSR_RW);
+	} else if (number(t) == REG_DCZID && read) {
+		read_dczid(t);
 	} else if (number(t) == REG_DAIF && read) {
 		only_el1(t);
 		move_register(t, JIT_CPU(daif), true, false);
@@ -118,10 +158,7 @@ void jit_system(struct jit_block *t)
 		jit_call_handler(t);
 		return;
 	}
-	jit_flags_clobber(t);
-	x86_rm(x, X_MOV, false, RDX, JIT_VCPU(sys.sctlr));
-	x86_test_imm(x, false, RDX, (uint32_t)SCTLR_DZE);
-	jit_slow(t, x86_jcc_later(x, CC_E));
+	check_dze(t);
 	jit_load(t, t->i.rd, RCX, true);
 	x86_alu_imm(x, ALU_AND, true, RCX, -LINE);
 	jit_probe(t, LINE, JIT_WRITE);

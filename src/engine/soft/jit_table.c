@@ -122,6 +122,8 @@ const struct jit_emitter jit_emitters[A64_OPS] = {
 	BOTH(CLZ, bits, PURE | JIT_USES_RSI)
 	BOTH(CLS, bits, PURE | JIT_USES_RSI)
 	ROW(REV32_x, bits, PURE | JIT_USES_RSI)
+	ROW(CRC32W, crc32, PURE | JIT_USES_RSI) /* perhaps by the handler */
+	ROW(CRC32X, crc32, PURE | JIT_USES_RSI)
 	ROW(CRC32CB, crc32c, PURE)
 	ROW(CRC32CH, crc32c, PURE)
 	ROW(CRC32CW, crc32c, PURE)

@@ -194,10 +194,6 @@ static void write_pan(struct cpu *cpu, uint64_t value)
 	mmu_select(cpu);
 }
 
-/* FPCR: AHP, DN, FZ, RMode, FZ16; traps of FP exceptions are not implemented and read as zero. */
-#define FPCR_RW 0x07c80000u
-#define FPSR_RW 0x0800009fu
-
 static uint64_t read_fpcr(struct cpu *cpu)
 {
 	return cpu->fpcr;
@@ -205,7 +201,7 @@ static uint64_t read_fpcr(struct cpu *cpu)
 
 static void write_fpcr(struct cpu *cpu, uint64_t value)
 {
-	cpu->fpcr = value & FPCR_RW;
+	cpu->fpcr = value & SYSREG_FPCR_RW;
 }
 
 static uint64_t read_fpsr(struct cpu *cpu)
@@ -215,7 +211,7 @@ static uint64_t read_fpsr(struct cpu *cpu)
 
 static void write_fpsr(struct cpu *cpu, uint64_t value)
 {
-	cpu->fpsr = value & FPSR_RW;
+	cpu->fpsr = value & SYSREG_FPSR_RW;
 }
 
 static bool uct_allows(struct cpu *cpu)

@@ -37,6 +37,10 @@
 #define TCR_TBID0 (UINT64_C(1) << 51)
 #define TCR_TBID1 (UINT64_C(1) << 52)
 
+/* Bits that exist.  FPCR: AHP, DN, FZ, RMode, FZ16; traps of FP exceptions are not implemented and read as zero. */
+#define SYSREG_FPCR_RW 0x07c80000u
+#define SYSREG_FPSR_RW 0x0800009fu
+
 /* As ID_AA64DFR0_EL1 says; the last SYSREG_CONTEXTS breakpoints can match a context. */
 enum { SYSREG_BREAKPOINTS = 6, SYSREG_WATCHPOINTS = 4, SYSREG_CONTEXTS = 1 };
 
