@@ -471,6 +471,7 @@ static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *p
 	t->first_record = (unsigned)jit->records_used;
 	t->flags_saved = true;
 	jit_vregs_forget(t);
+	t->kept = t->vregs;
 	for (unsigned n = 0; n < sizeof(t->map); n++) {
 		t->map[n] = (int8_t)jit_home(n);
 	}
@@ -478,6 +479,7 @@ static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *p
 	page->entry[first] = (uint32_t)(uintptr_t)x86_here(&t->x);
 	page->has_code = true;
 	jit_take_registers(t);
+	jit_vregs_match(t, &t->kept);
 }
 
 /* Is there more to translate? */

@@ -137,7 +137,19 @@ static struct jit_label *label_of(struct jit_block *t, int64_t distance)
 	return (uint64_t)distance < GUEST_PAGE ? jit_label_at(t, (unsigned)distance / 4) : NULL;
 }
 
-/* Branch by the instruction's displacement.  Flags are saved, vregs clean. */
+/* Before a branch by the instruction's displacement: V registers as its target wants them, or stored. */
+static void prepare(struct jit_block *t)
+{
+	struct jit_label *label = label_of(t, t->i.offset + (int64_t)t->i.imm);
+	jit_flags_save(t);
+	if (label) {
+		jit_vregs_match(t, &t->kept);
+	} else if (!t->is_region) {
+		jit_vregs_clean(t);
+	}
+}
+
+/* Branch by the instruction's displacement.  prepare() was called. */
 static void go_displaced(struct jit_block *t)
 {
 	int64_t distance = t->i.offset + (int64_t)t->i.imm;
@@ -160,12 +172,11 @@ void jit_branch(struct jit_block *t)
 		x86_rm(&t->x, X_LEA, true, RCX, x86_at(RCX, t->i.offset + 4));
 		jit_write(t, LINK, RCX);
 	}
-	jit_flags_save(t);
-	jit_vregs_clean(t);
+	prepare(t);
 	go_displaced(t);
 }
 
-/* Branch if @cc holds; else the block goes on.  Flags are saved, vregs clean. */
+/* Branch if @cc holds; else the block goes on.  prepare() was called. */
 static void go_if(struct jit_block *t, enum x86_cc cc)
 {
 	int64_t distance = t->i.offset + (int64_t)t->i.imm;
@@ -173,10 +184,10 @@ static void go_if(struct jit_block *t, enum x86_cc cc)
 	bool forward = distance > t->i.offset;
 	if (label && forward) {
 		jump_label(t, (int)cc, label);
-	} else if (forward && distance < GUEST_PAGE && !t->exchange_count) {
-		jump_local(t, (int)cc, (unsigned)distance / 4);
 	} else if (t->is_region && !label) {
 		jit_late_hole(jit_late_branch(t, distance), x86_jcc_later(&t->x, cc));
+	} else if (forward && distance < GUEST_PAGE && !t->exchange_count) {
+		jump_local(t, (int)cc, (unsigned)distance / 4);
 	} else {
 		enum jit_flags flags = t->flags;
 		uint8_t *other = x86_jcc_later(&t->x, cc ^ 1);
@@ -190,8 +201,7 @@ static void go_if(struct jit_block *t, enum x86_cc cc)
 void jit_branch_cond(struct jit_block *t)
 {
 	unsigned cond = t->raw & 15;
-	jit_flags_save(t);
-	jit_vregs_clean(t);
+	prepare(t);
 	if (cond >= COND_ALWAYS) {
 		go_displaced(t);
 		return;
@@ -203,9 +213,8 @@ void jit_branch_zero(struct jit_block *t)
 {
 	bool wide = t->raw >> 31;
 	bool nonzero = t->op == A64_CBNZ_w || t->op == A64_CBNZ_x;
-	jit_flags_save(t);
+	prepare(t);
 	t->flags = JIT_FLAGS_NONE;
-	jit_vregs_clean(t);
 	int own = jit_pinned(t, t->i.rd);
 	if (own >= 0) {
 		x86_rr(&t->x, X_TEST, wide, (unsigned)own, (unsigned)own);
@@ -218,9 +227,8 @@ void jit_branch_zero(struct jit_block *t)
 void jit_branch_bit(struct jit_block *t)
 {
 	unsigned bit = t->i.ra;
-	jit_flags_save(t);
+	prepare(t);
 	t->flags = JIT_FLAGS_NONE;
-	jit_vregs_clean(t);
 	unsigned reg = jit_read(t, t->i.rd, RCX);
 	if (bit < 31) {
 		x86_test_imm(&t->x, false, reg, 1u << bit);

@@ -155,6 +155,7 @@ struct jit_block {
 	unsigned first, n; /* index of the first instruction in the page, and of this one */
 	unsigned last;	   /* of a region only */
 	bool is_region;	   /* a loop from first to last (jit_region.c) */
+	struct jit_vregs kept; /* of a region: what XMM registers hold at its labels */
 	int8_t map[CPU_SINK + 1]; /* host registers of guest registers in this block; -1: in the slot */
 	unsigned exchange_count;
 	struct jit_exchange exchanges[JIT_EXCHANGES];
@@ -361,6 +362,8 @@ enum { JIT_XMM_TEMP0 = 13, JIT_XMM_TEMP1, JIT_XMM_TEMP2 }; /* free inside an ins
 
 /* Forget what XMM registers hold, after storing what changed. */
 void jit_vregs_flush(struct jit_block *t);
+/* Load and store until XMM registers hold what @want says.  No flags change. */
+void jit_vregs_match(struct jit_block *t, const struct jit_vregs *want);
 /* Forget them without storing. */
 void jit_vregs_forget(struct jit_block *t);
 /* Store what changed; it stays known. */

@@ -6,7 +6,8 @@
  * with the branches among them as plain jumps.  Everywhere else, ten guest registers are always in host registers; a region, or a
  * long block, that uses others more often borrows host registers for those: it exchanges them where it is entered
  * and back wherever it is left.
- * Invariants: at a label of a region NZCV is in EAX and no V register is in an XMM register.
+ * V registers that a region uses stay in XMM registers from one of its labels to the next.
+ * Invariants: at a label of a region NZCV is in EAX and XMM registers are as t->kept says.
  * Threads: the vCPU thread.
  */
 #include "engine/soft/decode.h"
@@ -157,6 +158,52 @@ static void exchange_registers(struct jit_block *t, const unsigned counts[32], u
 	}
 }
 
+enum { V_REGISTERS = 32, KEPT = 12 };
+
+/* Which V registers an instruction may use and write; some that it does not may be among them. */
+static void find_vregs(uint32_t raw, unsigned counts[V_REGISTERS], uint32_t *written)
+{
+	bool is_data = (raw >> 25 & 7) == 7, is_access = (raw >> 25 & 5) == 4 && raw >> 26 & 1;
+	bool is_pair = (raw >> 27 & 7) == 5, is_fma = raw >> 24 == 0x1f;
+	if (!is_data && !is_access) {
+		return;
+	}
+	counts[raw & 31]++;
+	*written |= 1u << (raw & 31);
+	if (is_access && is_pair) {
+		counts[raw >> 10 & 31]++;
+		*written |= 1u << (raw >> 10 & 31);
+	}
+	if (is_data) {
+		counts[raw >> 5 & 31]++;
+		counts[raw >> 16 & 31] += raw >> 21 & 1;
+		counts[raw >> 10 & 31] += is_fma;
+	}
+}
+
+/* The V registers that the region uses most. */
+static void choose_vregs(struct jit_block *t)
+{
+	unsigned counts[V_REGISTERS] = {0};
+	uint32_t written = 0;
+	for (unsigned n = t->first; n <= t->last; n++) {
+		find_vregs(jit_word(t, n), counts, &written);
+	}
+	for (unsigned xmm = 0; xmm < KEPT; xmm++) {
+		unsigned best = 0;
+		for (unsigned n = 1; n < V_REGISTERS; n++) {
+			best = counts[n] > counts[best] ? n : best;
+		}
+		if (!counts[best]) {
+			break;
+		}
+		counts[best] = 0;
+		t->kept.guest[xmm] = (int8_t)best;
+		t->kept.bytes[xmm] = 16;
+		t->kept.dirty |= (written >> best & 1) << xmm;
+	}
+}
+
 void jit_choose_region(struct jit_block *t)
 {
 	unsigned counts[32] = {0};
@@ -165,6 +212,7 @@ void jit_choose_region(struct jit_block *t)
 	unsigned length = count_uses(t, t->is_region ? t->last : 0, counts);
 	if (t->is_region) {
 		note_labels(t);
+		choose_vregs(t);
 		exchange_registers(t, counts, LOOP_GAIN);
 	} else if (length >= LONG_BLOCK) {
 		exchange_registers(t, counts, GAIN);
@@ -203,11 +251,11 @@ void jit_place_label(struct jit_block *t)
 	}
 	if (!t->ended) {
 		jit_flags_save(t);
-		jit_vregs_flush(t);
+		jit_vregs_match(t, &t->kept);
 	}
 	t->flags = JIT_FLAGS_NONE;
 	t->flags_saved = true;
-	jit_vregs_forget(t);
+	t->vregs = t->kept;
 	t->ended = t->sp_aligned = t->fp_checked = t->fp_plain = t->fp_fast = false;
 	label->code = x86_here(&t->x);
 	for (int32_t back; label->hole; label->hole = back ? label->hole - back : NULL) {

@@ -80,6 +80,32 @@ void jit_vregs_flush(struct jit_block *t)
 	jit_vregs_forget(t);
 }
 
+/* Make the one XMM register right in @want's sense, apart from what has to be loaded. */
+static void match_one(struct jit_block *t, const struct jit_vregs *want, unsigned xmm)
+{
+	struct jit_vregs *now = &t->vregs;
+	bool stays = now->guest[xmm] >= 0 && now->guest[xmm] == want->guest[xmm];
+	bool dirty = now->dirty >> xmm & 1;
+	if (dirty && (!stays || !(want->dirty >> xmm & 1))) {
+		store_vreg(&t->x, now, xmm); /* extends it, too */
+	} else if (stays) {
+		extend(&t->x, xmm, now->bytes[xmm]);
+	}
+}
+
+void jit_vregs_match(struct jit_block *t, const struct jit_vregs *want)
+{
+	for (unsigned xmm = 0; xmm < CACHED; xmm++) {
+		match_one(t, want, xmm);
+	}
+	for (unsigned xmm = 0; xmm < CACHED; xmm++) {
+		if (want->guest[xmm] >= 0 && want->guest[xmm] != t->vregs.guest[xmm]) {
+			load_vreg(&t->x, xmm, (unsigned)want->guest[xmm]);
+		}
+	}
+	t->vregs = *want;
+}
+
 static int find(const struct jit_block *t, unsigned n)
 {
 	for (unsigned xmm = 0; xmm < CACHED; xmm++) {
