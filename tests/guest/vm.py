@@ -41,8 +41,8 @@ class Vm:
         self.dir = tempfile.TemporaryDirectory(prefix="oriel-test-")
         command = [str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or IMAGE / "Image"), "--initrd", str(IMAGE / "initrd.img"), "--memory", memory,
                    "--gpu", gpu, "--console", "stdio", "--boot-timeout", "120"]
-        if root:
-            command += ["--disk", f"{IMAGE / 'root.img'},ro"]
+        if root:  # True: the usual one; or the path of another
+            command += ["--disk", f"{IMAGE / 'root.img' if root is True else root},ro"]
         task = ""
         if script is not None:
             command += ["--disk", f"{script_disk(self.dir.name, script)},ro"]

@@ -47,7 +47,8 @@ class Mesa:
         path = self.dir / "root/usr/bin" / program
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
         environment.update(VN_DEBUG="vtest", VTEST_SOCKET_NAME=socket, VK_DRIVER_FILES=str(self.icd),
-                           VK_LOADER_LAYERS_DISABLE="*", MESA_SHADER_CACHE_DISABLE="true", **env)
+                           VK_LOADER_LAYERS_DISABLE="*", MESA_SHADER_CACHE_DISABLE="true")
+        environment.update(env)
         command = [str(self.loader), "--library-path", str(self.libraries), str(path if path.exists() else program), *args]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

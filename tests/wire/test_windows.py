@@ -5,8 +5,6 @@
 Over vtest Mesa cannot import memory, so windows get their frames by shared memory; dma-bufs are for the guest's tests.
 """
 import os
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,8 +18,9 @@ import venus  # noqa: E402
 from aptroot import AptError  # noqa: E402
 from venus import Server  # noqa: E402
 
-HOLD = venus.BUILD.resolve() / "tests/wire/libhold_window.so"
-CUBE = ("/usr/bin/vkcube", "--c", "37", "--width", "400", "--height", "400")
+LAYERS = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_hold", "HOLD_FRAMES": "37",
+          "VK_LOADER_LAYERS_DISABLE": "~implicit~"}
+CUBE = ("/usr/bin/vkcube", "--width", "400", "--height", "400")
 WAYLAND_CUBE = ("/usr/bin/vkcube-wayland", "--c", "37", "--width", "400", "--height", "400")
 
 
@@ -34,12 +33,15 @@ def wait_for(path, process):
 
 
 class Screen:
-    """Xvfb whose root window keeps what was drawn into windows that are gone."""
+    """Xvfb of a size."""
+
+    def __init__(self, width=640, height=480):
+        self.width, self.height = width, height
 
     def __enter__(self):
         self.dir = tempfile.TemporaryDirectory()
         read, write = os.pipe()
-        self.process = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-noreset", "-nolisten", "tcp",
+        self.process = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", f"{self.width}x{self.height}x24", "-noreset", "-nolisten", "tcp",
                                          "-fbdir", self.dir.name], pass_fds=[write], stderr=subprocess.DEVNULL)
         os.close(write)
         with os.fdopen(read) as answer:
@@ -52,30 +54,27 @@ class Screen:
         self.dir.cleanup()
 
     def last_frame(self, start):
-        """The pixels when the program that @start starts (given an environment) has drawn its last frame."""
-        process = start(DISPLAY=f":{self.number}", LD_PRELOAD=str(HOLD))
+        """The pixels when the program that @start starts (given an environment) has presented its last frame and holds still."""
+        process = start(DISPLAY=f":{self.number}", **LAYERS)
         try:
-            for line in process.stdout:
+            for line in process.stderr:
                 if "held" in line:
-                    return self.settled()
-            raise AssertionError(f"the program ended: {process.stderr.read()[-500:]}")
+                    break
+            else:
+                raise AssertionError(f"the program ended with {process.wait()}")
+            seen = None
+            while seen != self.picture():  # a thread of the driver's shows the frame
+                seen = self.picture()
+                time.sleep(0.5)
+            return seen
         finally:
             process.kill()
-            process.wait()
-
-    def settled(self):
-        """The server answers requests in order: after an answer the frame is there."""
-        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        client.connect(f"/tmp/.X11-unix/X{self.number}")
-        client.sendall(struct.pack("<BxHHHHH", ord("l"), 11, 0, 0, 0, 0))
-        client.recv(8, socket.MSG_WAITALL)
-        client.close()
-        return self.picture()
+            process.communicate()
 
     def picture(self):
         """All pixels."""
         data = Path(self.dir.name, "Xvfb_screen0").read_bytes()
-        return data[-640 * 480 * 4:]
+        return data[-self.width * self.height * 4:]
 
 
 def newer_mesa():
