@@ -21,9 +21,10 @@ EXCLUDE = {"libllvm19", "libz3-4", "openssl-provider-legacy", "libssl3t64", "cor
 class Mesa:
     """The unpacked Mesa; root, version, and how to run something with it."""
 
-    def __init__(self):
+    def __init__(self, suite=SUITE, packages=PACKAGES, exclude=EXCLUDE, name="mesa"):
+        self.suite, self.packages, self.exclude = suite, packages, exclude
         arch = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
-        self.dir = aptroot.cache_dir() / f"mesa-{SUITE}-{arch}"
+        self.dir = aptroot.cache_dir() / f"{name}-{suite}-{arch}"
         if not (self.dir / "done").exists():
             self._unpack(arch)
         self.version = (self.dir / "done").read_text(encoding="utf-8").strip()
@@ -35,12 +36,19 @@ class Mesa:
 
     def _unpack(self, arch):
         shutil.rmtree(self.dir, ignore_errors=True)
-        apt = aptroot.AptRoot(SUITE, arch)
+        apt = aptroot.AptRoot(self.suite, arch)
         apt.update()
-        debs = apt.download(PACKAGES, EXCLUDE)
+        debs = apt.download(self.packages, self.exclude)
         aptroot.unpack(debs, self.dir / "root")
         version = next(d.name.split("_")[1] for d in debs if d.name.startswith("mesa-vulkan-drivers_"))
         (self.dir / "done").write_text(version + "\n", encoding="utf-8")
+
+    def serve(self):
+        """How to run oriel-gpu on this Mesa's lavapipe instead of the host's driver: arguments of venus.Server."""
+        icd = self.dir / "lavapipe.json"
+        icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {
+            "api_version": "1.4.0", "library_path": str(self.libraries / "libvulkan_lvp.so")}}), encoding="utf-8")
+        return {"wrap": (str(self.loader), "--library-path", str(self.libraries)), "env": {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}}
 
     def start(self, socket, program, *args, **env):
         """A program that runs against the vtest server at @socket."""

@@ -3,6 +3,7 @@
 """Mesa's own Venus driver against oriel-gpu over vtest: the host's device, Vulkan 1.3, exact pictures."""
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,6 +74,37 @@ def test_scene_without_feedback_or_batching():
     with Server() as server:
         for options in perf:
             assert scene(server, VN_PERF=options)["hashes"] == native()["hashes"], options
+        assert server.errors() == "", server.errors()
+
+
+def test_the_newest_mesa_speaks_our_revision_of_the_protocol():
+    """It knows commands and extensions that we do not: the capability mask says so, and it does without."""
+    try:
+        newest = mesa.Mesa("sid")
+    except AptError as error:
+        raise tap.Skip(str(error)) from error
+    assert newest.version != newer_mesa().version, newest.version
+    with Server() as server:
+        out = newest.run(server.path, "vulkaninfo", "--summary")
+        assert re.search(r"apiVersion\s+= 1\.3\.", out), out
+        report = json.loads(newest.run(server.path, SCENE, *FRAMES).splitlines()[-1])
+        assert report["hashes"] == native()["hashes"], report
+        assert server.errors() == "", server.errors()
+
+
+def test_a_newer_host_driver_draws_the_same_with_and_without_oriel():
+    """lavapipe of the newer Mesa; it has extensions that the host's own lacks, and its pictures differ from the older one's."""
+    try:
+        host = mesa.Mesa(mesa.SUITE, ["mesa-vulkan-drivers", "libvulkan1", "libjansson4"], mesa.EXCLUDE - {"libllvm19", "libz3-4"}, "lavapipe")
+    except AptError as error:
+        raise tap.Skip(str(error)) from error
+    serve = host.serve()
+    alone = subprocess.run([*serve["wrap"], SCENE, *FRAMES], env={**os.environ, **serve["env"]}, capture_output=True, text=True, timeout=120,
+                           check=True).stdout
+    with Server(**serve) as server:
+        report = scene(server)
+        assert "LLVM 19" in report["device"], report["device"]
+        assert report["hashes"] == json.loads(alone.splitlines()[-1])["hashes"], report
         assert server.errors() == "", server.errors()
 
 
