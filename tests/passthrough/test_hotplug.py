@@ -3,6 +3,7 @@
 """An NVMe disk plugged into and pulled out of a running guest by `oriel ctl`."""
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,29 @@ def test_guest_that_does_not_let_go_loses_it():
             result = machine.finish()
     assert result.status == 0, result.errors
     assert "did not let go" in result.errors
+
+
+def test_large_bar_needs_room_behind_the_slot():
+    script = """
+    echo ready
+    until [ -d /sys/bus/pci/devices/0000:01:00.0 ]; do usleep 50000; done
+    sleep 1
+    read -r start end flags </sys/bus/pci/devices/0000:01:00.0/resource
+    echo "bar $((end - start + 1))"
+    """
+    options = ("--hotplug-slots", "1", "--name", NAME)
+    with peers.BigDevice(str(vm.BUILD / "tests/passthrough/big-device"), 64 << 30) as server:
+        device = f"vfio-user:{server.path}"
+        with vm.Vm(*options, script=script) as machine:
+            machine.wait_for("ready")
+            complaint = ctl("attach", device, ok=False)
+            wanted = re.search(r"pci=hpmmioprefsize=\d+M", complaint)
+            assert wanted and ctl("status")["slots"] == [None], complaint
+        with vm.Vm(*options, script=script, append=wanted.group(0)) as machine:
+            machine.wait_for("ready")
+            ctl("attach", device)
+            result = machine.finish()
+    assert int(result.told(r"^bar (\d+)").group(1)) == 64 << 30
 
 
 def test_second_vm_of_a_name_is_refused():
