@@ -33,6 +33,8 @@ struct bus {
 	atomic_uint in_flight;
 	pthread_mutex_t lock; /* guards changes of map and the list below */
 	struct bus_map *retired;
+	bus_doorbell_fn doorbell; /* NULL: nobody wants to know */
+	void *doorbell_opaque;
 };
 
 static struct bus_map *bus_map_alloc(size_t count)
@@ -56,6 +58,25 @@ struct bus *bus_create(void)
 	atomic_store(&bus->map, map);
 	pthread_mutex_init(&bus->lock, NULL);
 	return bus;
+}
+
+void bus_set_doorbells(struct bus *bus, bus_doorbell_fn fn, void *opaque)
+{
+	bus->doorbell = fn;
+	bus->doorbell_opaque = opaque;
+}
+
+static void bus_tell_doorbells(struct bus *bus, const struct bus_region *region, bool on)
+{
+	uint64_t offset;
+	int fd;
+	for (unsigned n = 0; bus->doorbell && region->ops->doorbell; n++) {
+		fd = region->ops->doorbell(region->device, n, &offset);
+		if (fd < 0) {
+			break;
+		}
+		bus->doorbell(bus->doorbell_opaque, region->base + offset, fd, on);
+	}
 }
 
 static void bus_free_retired(struct bus *bus)
@@ -112,6 +133,7 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t len, const struct bus_ops *
 	memcpy(map->regions, old->regions, at * sizeof(map->regions[0]));
 	memcpy(map->regions + at + 1, old->regions + at, (old->count - at) * sizeof(map->regions[0]));
 	map->regions[at] = (struct bus_region){base, len, ops, device, name};
+	bus_tell_doorbells(bus, &map->regions[at], true);
 	bus_replace_locked(bus, map);
 	return 0;
 }
@@ -129,6 +151,7 @@ void bus_remove(struct bus *bus, uint64_t base, const void *device)
 	if (!map) {
 		return;
 	}
+	bus_tell_doorbells(bus, &old->regions[at], false);
 	memcpy(map->regions, old->regions, at * sizeof(map->regions[0]));
 	memcpy(map->regions + at, old->regions + at + 1,
 	       (old->count - at - 1) * sizeof(map->regions[0]));

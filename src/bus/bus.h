@@ -25,9 +25,20 @@ struct bus;
 struct bus_ops {
 	uint64_t (*read)(void *device, uint64_t offset, unsigned size);
 	void (*write)(void *device, uint64_t offset, unsigned size, uint64_t value);
+	/*
+	 * Optional: doorbell @n (0, 1, ...): writes at *offset, whatever is written, do no more than signal the eventfd that is
+	 * returned, which lives as long as the device.  -1: there is none.
+	 */
+	int (*doorbell)(void *device, unsigned n, uint64_t *offset);
 };
 
 struct bus *bus_create(void);
+/*
+ * Tell fn(opaque, gpa, fd, on) of each doorbell that comes to the map (@on) or goes: writes it takes no longer arrive at the device.
+ * Before the first region is added.
+ */
+typedef void (*bus_doorbell_fn)(void *opaque, uint64_t gpa, int fd, bool on);
+void bus_set_doorbells(struct bus *bus, bus_doorbell_fn fn, void *opaque);
 /* Accepts NULL.  No access may be in flight. */
 void bus_destroy(struct bus *bus);
 

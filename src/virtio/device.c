@@ -24,6 +24,14 @@
 #define VIRTIO_PENDING_ACTIVATE (UINT64_C(1) << 62)
 #define VIRTIO_PENDING_RESET	(UINT64_C(1) << 63)
 
+/* The doorbell of a queue, rung by an engine's kernel. */
+struct virtio_bell {
+	struct virtio_device *device;
+	unsigned index;
+	int fd;
+	struct loop_source *source;
+};
+
 static uint64_t virtio_all_offered(const struct virtio_device *device)
 {
 	return device->features | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC;
@@ -90,12 +98,8 @@ static void virtio_reset(struct virtio_device *device)
 	}
 }
 
-/* The doorbell rang. */
-static void virtio_on_bell(void *opaque, uint32_t events)
+static void virtio_work(struct virtio_device *device)
 {
-	struct virtio_device *device = opaque;
-	uint64_t rings;
-	(void)!read(device->bell, &rings, sizeof(rings));
 	uint64_t work = atomic_exchange(&device->pending, 0);
 	if (work & VIRTIO_PENDING_RESET) {
 		virtio_reset(device);
@@ -109,6 +113,54 @@ static void virtio_on_bell(void *opaque, uint32_t events)
 			device->ops->notify(device, i);
 		}
 	}
+}
+
+/* The doorbell rang. */
+static void virtio_on_bell(void *opaque, uint32_t events)
+{
+	struct virtio_device *device = opaque;
+	uint64_t rings;
+	(void)!read(device->bell, &rings, sizeof(rings));
+	virtio_work(device);
+}
+
+static void virtio_on_queue_bell(void *opaque, uint32_t events)
+{
+	struct virtio_bell *bell = opaque;
+	uint64_t rings;
+	(void)!read(bell->fd, &rings, sizeof(rings));
+	atomic_fetch_or(&bell->device->pending, UINT64_C(1) << bell->index);
+	virtio_work(bell->device);
+}
+
+static int virtio_make_bells(struct virtio_device *device, struct error *err)
+{
+	device->bells = calloc(device->queue_count, sizeof(device->bells[0]));
+	for (unsigned i = 0; device->bells && i < device->queue_count; i++) {
+		device->bells[i] = (struct virtio_bell){device, i, .fd = -1};
+	}
+	for (unsigned i = 0; device->bells && i < device->queue_count; i++) {
+		struct virtio_bell *bell = &device->bells[i];
+		bell->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (bell->fd < 0) {
+			return error_errno(err, "%s: eventfd", device->name);
+		}
+		bell->source = loop_add_fd(device->loop, bell->fd, EPOLLIN, virtio_on_queue_bell, bell);
+		if (!bell->source) {
+			return error_set(err, -ENOMEM, "%s: cannot watch a doorbell", device->name);
+		}
+	}
+	return device->bells ? 0 : error_set(err, -ENOMEM, "%s: out of memory", device->name);
+}
+
+static void virtio_free_bells(struct virtio_device *device)
+{
+	for (unsigned i = 0; device->bells && i < device->queue_count; i++) {
+		loop_remove(device->bells[i].source);
+		own_close(&device->bells[i].fd);
+	}
+	free(device->bells);
+	device->bells = NULL;
 }
 
 static int virtio_device_alloc(struct virtio_device *device, struct error *err)
@@ -130,7 +182,7 @@ static int virtio_device_alloc(struct virtio_device *device, struct error *err)
 	if (!device->bell_source) {
 		return error_set(err, -ENOMEM, "%s: cannot watch the doorbell", device->name);
 	}
-	return 0;
+	return virtio_make_bells(device, err);
 }
 
 int virtio_device_init(struct virtio_device *device, struct error *err)
@@ -164,6 +216,7 @@ void virtio_device_finish(struct virtio_device *device)
 	if (!device->initialised) {
 		return;
 	}
+	virtio_free_bells(device);
 	loop_remove(device->bell_source);
 	device->bell_source = NULL;
 	own_close(&device->bell);
@@ -378,6 +431,11 @@ void virtio_transport_config_write(struct virtio_device *device, uint64_t offset
 	    size <= device->config_len - offset) {
 		device->ops->config_write(device, (unsigned)offset, size, value);
 	}
+}
+
+int virtio_transport_bell(struct virtio_device *device, unsigned index)
+{
+	return index < device->queue_count ? device->bells[index].fd : -1;
 }
 
 void virtio_transport_notify(struct virtio_device *device, unsigned index)

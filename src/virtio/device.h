@@ -95,6 +95,7 @@ struct virtio_transport_ops {
 	void (*config_interrupt)(void *transport);
 };
 
+struct virtio_bell;
 struct virtio_device {
 	/* Filled by the device before virtio_device_init(), constant afterwards. */
 	const char *name; /* for messages, e.g. "blk0"; owned by the device */
@@ -120,6 +121,7 @@ struct virtio_device {
 	uint32_t config_generation;
 	uint64_t driver_features; /* as written; final once FEATURES_OK is in the status */
 	int bell;		  /* eventfd watched by the loop */
+	struct virtio_bell *bells; /* of the queues, for doorbells that ring without us */
 	struct loop_source *bell_source;
 	_Atomic uint64_t pending; /* work for the loop: a bit for each queue, and two more */
 	atomic_bool broken;	  /* DEVICE_NEEDS_RESET: no ring accesses any more */

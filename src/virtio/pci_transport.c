@@ -282,7 +282,14 @@ static void vpci_bar_write(void *opaque, uint64_t offset, unsigned size, uint64_
 	}
 }
 
-static const struct bus_ops vpci_bar_ops = {vpci_bar_read, vpci_bar_write};
+static int vpci_doorbell(void *opaque, unsigned n, uint64_t *offset)
+{
+	struct vpci *vpci = opaque;
+	*offset = VPCI_NOTIFY + n * VPCI_NOTIFY_STRIDE;
+	return virtio_transport_bell(vpci->device, n);
+}
+
+static const struct bus_ops vpci_bar_ops = {vpci_bar_read, vpci_bar_write, vpci_doorbell};
 
 static uint32_t vpci_load32(const uint8_t *bytes)
 {

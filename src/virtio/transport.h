@@ -54,6 +54,9 @@ uint64_t virtio_transport_config_read(struct virtio_device *device, uint64_t off
 void virtio_transport_config_write(struct virtio_device *device, uint64_t offset, unsigned size,
 				   uint64_t value);
 
+/* An eventfd whose signal notifies queue @index too, or -1 if there is no such queue.  It lives as long as the device. */
+int virtio_transport_bell(struct virtio_device *device, unsigned index);
+
 /* The driver notifies queue @index (any number).  Only rings the doorbell. */
 void virtio_transport_notify(struct virtio_device *device, unsigned index);
 

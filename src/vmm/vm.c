@@ -121,12 +121,18 @@ static int step_console(struct vm *vm, struct error *err)
 	return vm->console ? 0 : -EINVAL;
 }
 
+static void on_doorbell(void *opaque, uint64_t gpa, int fd, bool on)
+{
+	engine_doorbell(((struct vm *)opaque)->engine, gpa, fd, on);
+}
+
 static int step_board(struct vm *vm, struct error *err)
 {
 	vm->bus = bus_create();
 	if (!vm->bus) {
 		return error_set(err, -ENOMEM, "bus: out of memory");
 	}
+	bus_set_doorbells(vm->bus, on_doorbell, vm);
 	const struct board_config config = {
 		.vcpus = vm->config->cpus,
 		.bus = vm->bus,

@@ -83,12 +83,55 @@ static void bus_handler_may_move_itself(void **state)
 	bus_destroy(s.bus);
 }
 
+struct bells {
+	uint64_t gpa[4];
+	int fd[4];
+	unsigned on, off;
+};
+
+static int two_bells(void *device, unsigned n, uint64_t *offset)
+{
+	*offset = 0x40 + n * 4;
+	return n < 2 ? 100 + (int)n : -1;
+}
+
+static void on_bell(void *opaque, uint64_t gpa, int fd, bool on)
+{
+	struct bells *b = opaque;
+	if (on) {
+		b->gpa[b->on] = gpa;
+		b->fd[b->on++] = fd;
+	} else {
+		b->off++;
+	}
+}
+
+static void bus_tells_of_doorbells_that_come_and_go(void **state)
+{
+	static const struct bus_ops ops = {scratch_read, scratch_write, two_bells};
+	struct bells b = {0};
+	struct bus *bus = bus_create();
+	bus_set_doorbells(bus, on_bell, &b);
+	assert_int_equal(bus_add(bus, 0x1000, 0x100, &scratch_ops, &b, "none"), 0);
+	assert_int_equal(b.on, 0);
+	assert_int_equal(bus_add(bus, 0x8000, 0x100, &ops, &b, "two"), 0);
+	assert_int_equal(b.on, 2);
+	assert_int_equal(b.gpa[1], 0x8044);
+	assert_int_equal(b.fd[1], 101);
+	assert_int_equal(bus_add(bus, 0x8080, 0x100, &ops, &b, "overlap"), -EEXIST);
+	assert_int_equal(b.on, 2);
+	bus_remove(bus, 0x8000, &b);
+	assert_int_equal(b.off, 2);
+	bus_destroy(bus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gmem_refuses_ranges_outside_ram),
 		cmocka_unit_test(bus_routes_by_offset_and_size),
 		cmocka_unit_test(bus_handler_may_move_itself),
+		cmocka_unit_test(bus_tells_of_doorbells_that_come_and_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

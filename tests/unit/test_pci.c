@@ -7,9 +7,11 @@
 #include "bus/bus.h"
 #include "pci/pci.h"
 #include "virtio/pci_transport.h"
+#include "virtio/transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 enum {
 	ECAM = 0x3f000000,
@@ -508,6 +510,11 @@ static void virtio_registers_set_a_device_up(void **state)
 	bus_write(r.b.bus, NOTIFY + 4, 2, 1);
 	fake_pump(&r.d);
 	assert_int_equal(r.v->notified, 3);
+	/* The kernel's way: the eventfd of the doorbell alone. */
+	assert_int_equal(eventfd_write(virtio_transport_bell(&r.v->base, 1), 1), 0);
+	fake_pump(&r.d);
+	assert_int_equal(r.v->notified, 4);
+	assert_int_equal(virtio_transport_bell(&r.v->base, 2), -1);
 	bus_write(r.b.bus, NOTIFY + 4 * 40, 2, 40); /* no such queue */
 	bus_write(r.b.bus, COMMON + 0x16, 2, 99);
 	assert_int_equal(bus_get(&r.b, COMMON + 0x18, 2), 0);
