@@ -79,8 +79,7 @@ struct kvm_engine {
 	struct kvm_window window;
 	struct kvm_vcpu *vcpus[KVM_MOST_VCPUS];
 	unsigned vcpu_count;
-	bool has_nisv; /* undescribed accesses come out */
-	bool forwards; /* vendor calls come out */
+	bool shows_pauth;
 
 	pthread_mutex_t assist_lock; /* guards the helper's state */
 	struct engine *helper; /* a built-in engine with the same memory, made when first needed */

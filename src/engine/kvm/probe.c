@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "engine/kvm/kvm.h"
+#include "engine/kvm/model.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -75,6 +76,24 @@ static void report_gic(int vm, void (*say)(const char *what, const char *text))
 			     : "missing: VMs can not run; hosts with a GICv2 alone have none");
 }
 
+/* What --cpu baseline could not hide, found out on a vCPU that never runs. */
+static void report_baseline(int vm, void (*say)(const char *what, const char *text))
+{
+	struct kvm_vcpu_init init;
+	char kept[256], text[320] = "yes";
+	AUTO_FD int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0ul);
+	if (vcpu < 0 || ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) < 0 ||
+	    ioctl(vcpu, KVM_ARM_VCPU_INIT, &init) < 0) {
+		say("--cpu baseline", "not known: no vCPU can be made");
+		return;
+	}
+	if (kvm_model_baseline(vcpu, kept, sizeof(kept))) {
+		snprintf(text, sizeof(text),
+			 "shows more than it should, this kernel can not hide: %s", kept);
+	}
+	say("--cpu baseline", text);
+}
+
 void kvm_report(void (*say)(const char *what, const char *text))
 {
 	struct error err = {0};
@@ -101,6 +120,5 @@ void kvm_report(void (*say)(const char *what, const char *text))
 		say(features[n].name, has ? features[n].yes : features[n].no);
 	}
 	report_calls(vm, say);
-	say("CPU model",
-	    "ID registers are the host's: no model can hide more than KVM itself does");
+	report_baseline(vm, say);
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "engine/kvm/kvm.h"
+#include "engine/kvm/model.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -99,8 +100,8 @@ static int choose_features(struct kvm_vcpu *vcpu)
 		return -errno;
 	}
 	set_feature(&vcpu->init, KVM_ARM_VCPU_PSCI_0_2, true);
-	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_ADDRESS, engine->config.cpu == ENGINE_CPU_MAX);
-	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_GENERIC, engine->config.cpu == ENGINE_CPU_MAX);
+	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_ADDRESS, engine->shows_pauth);
+	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_GENERIC, engine->shows_pauth);
 	return 0;
 }
 
@@ -119,6 +120,15 @@ static int open_vcpu(struct kvm_vcpu *vcpu, struct error *err)
 	}
 	int rc = choose_features(vcpu);
 	rc = rc < 0 ? rc : init_vcpu(vcpu, true);
+	if (rc == 0 && engine->config.cpu == ENGINE_CPU_BASELINE) {
+		char kept[256];
+		unsigned count = kvm_model_baseline(vcpu->fd, kept, sizeof(kept));
+		if (count && index == 0) {
+			log_warn("--cpu baseline: this kernel can not hide %u fields from the "
+				 "guest: %s",
+				 count, kept);
+		}
+	}
 	return rc < 0 ? error_set(err, rc, "KVM: can not start vCPU %u: %s", index, strerror(-rc))
 		      : 0;
 }
