@@ -57,6 +57,9 @@ static void fill_lanes(struct jit_constants *c)
 		c->high_h[n] = 0xff00;
 	}
 	for (unsigned n = 0; n < 4; n++) {
+		c->sha1_k[0][n] = 0x5a827999; /* FIPS 180-4, 4.2.1 */
+		c->sha1_k[1][n] = 0x6ed9eba1;
+		c->sha1_k[2][n] = 0x8f1bbcdc;
 		c->ones_s[n] = 1;
 		c->low_s[n] = 0xffff;
 		c->abs_s[n] = 0x7fffffff;

@@ -24,6 +24,7 @@ struct jit_constants {
 	uint32_t abs_s[4], sign_s[4], inf_s[4], bias_s[4], beyond_s[4];
 	uint64_t abs_d[2], sign_d[2], inf_d[2];
 	uint32_t bias_d[4], beyond_d[4];
+	uint32_t sha1_k[3][4];
 };
 
 void jit_fill_constants(struct jit_constants *c);

@@ -431,6 +431,10 @@ JIT_EMITTER(fp_convert) JIT_EMITTER(fp_from_general) JIT_EMITTER(fp_to_general) 
 JIT_EMITTER(simd_from_integer) JIT_EMITTER(simd_to_integer) JIT_EMITTER(simd_convert) JIT_EMITTER(simd_round)
 JIT_EMITTER(simd_fp_arithmetic) JIT_EMITTER(simd_fp_fuse) JIT_EMITTER(simd_fp_elem) JIT_EMITTER(simd_fp_sign)
 JIT_EMITTER(simd_fp_select) JIT_EMITTER(simd_fp_add_pairs) JIT_EMITTER(simd_fp_add_pair) JIT_EMITTER(simd_fp_compare)
+JIT_EMITTER(simd_multiple) JIT_EMITTER(simd_structures) JIT_EMITTER(simd_lane) JIT_EMITTER(simd_replicate)
+JIT_EMITTER(aes_round) JIT_EMITTER(aes_mix) JIT_EMITTER(polynomial_long) JIT_EMITTER(sha256_rounds)
+JIT_EMITTER(sha256_schedule) JIT_EMITTER(sha1_rounds) JIT_EMITTER(sha1_turn) JIT_EMITTER(sha1_schedule)
+JIT_EMITTER(sha3)
 JIT_EMITTER(vaccess) JIT_EMITTER(vaccess_pair) JIT_EMITTER(vaccess_literal)
 
 #endif
