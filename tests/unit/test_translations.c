@@ -63,8 +63,9 @@ static uint32_t sample_word(unsigned number, unsigned n)
 static const struct jit_packed *make(struct sample *s, unsigned number)
 {
 	static const uint32_t notes[NOTES] = {
-		JIT_STUB << 29 | 40 << 17 | 1, JIT_RECORD << 29 | 1 << 17 | 10,
-		JIT_LINK << 29 | 1023 << 17 | 20, JIT_LANDING << 29 | 60, JIT_PAGE << 29 | 70};
+		(uint32_t)JIT_STUB << 29 | 40 << 17 | 1, (uint32_t)JIT_RECORD << 29 | 1 << 17 | 10,
+		(uint32_t)JIT_LINK << 29 | 1023 << 17 | 20, (uint32_t)JIT_LANDING << 29 | 60,
+		(uint32_t)JIT_PAGE << 29 | 70};
 	memset(s, 0, sizeof(*s));
 	struct jit_packed *p = (struct jit_packed *)s->bytes;
 	p->first = number % 1000;
@@ -335,11 +336,13 @@ static void forged_blocks_are_refused(void **state)
 		uint32_t *notes = (uint32_t *)(uintptr_t)jit_packed_notes(p);
 		uint16_t *records = (uint16_t *)(uintptr_t)jit_packed_records(p);
 		switch (k) {
-		case 0: notes[0] = JIT_STUB << 29 | (CODE - 3); break;
-		case 1: notes[1] = JIT_RECORD << 29 | RECORDS << 17 | 10; break;
-		case 2: notes[2] = JIT_LINK << 29 | PAGE_INSNS << 17 | 20; break;
-		case 3: notes[3] = JIT_PAGE << 29 | 60; break; /* no landing behind the link */
-		case 4: notes[4] = JIT_LINK << 29 | 70; break; /* nothing behind it */
+		case 0: notes[0] = (uint32_t)JIT_STUB << 29 | (CODE - 3); break;
+		case 1: notes[1] = (uint32_t)JIT_RECORD << 29 | RECORDS << 17 | 10; break;
+		case 2: notes[2] = (uint32_t)JIT_LINK << 29 | PAGE_INSNS << 17 | 20; break;
+		case 3:
+			notes[3] = (uint32_t)JIT_PAGE << 29 | 60;
+			break; /* no landing behind the link */
+		case 4: notes[4] = (uint32_t)JIT_LINK << 29 | 70; break; /* nothing behind it */
 		case 5: notes[4] = 7u << 29 | 70; break;
 		case 6: records[1] = WORDS; break;
 		case 7: p->size -= 8; break;

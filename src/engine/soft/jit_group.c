@@ -40,7 +40,7 @@ static bool read_member(uint32_t raw, enum a64_op op, struct member *m)
 	*m = (struct member){.base = A64_Rn(raw), .size = (is_pair(format) ? 2 : 1) << log2};
 	m->is_load = is_pair(format) ? raw >> 22 & 1 : (raw >> 22 & 3) != 0;
 	m->ends = m->is_load && (rt == m->base || (is_pair(format) && rt2 == m->base)) && m->base != CPU_SP;
-	int32_t imm = is_pair(format)		     ? (int32_t)a64_sign(A64_imm7(raw), 7) << log2
+	int32_t imm = is_pair(format)		     ? (int32_t)a64_sign(A64_imm7(raw), 7) * (1 << log2)
 		      : format == A64_FORMAT_ldst_ui ? (int32_t)A64_imm12(raw) << log2
 						     : (int32_t)a64_sign(A64_imm9(raw), 9);
 	bool writes_back = format == A64_FORMAT_ldst_wb || format == A64_FORMAT_pair_wb;
