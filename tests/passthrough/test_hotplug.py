@@ -24,11 +24,11 @@ sh /usr/lib/oriel/modules/load nvme
 echo ready
 n=0
 while :; do
-    until [ -b /dev/nvme0n1 ]; do usleep 20000; done
+    until [ -d /sys/block/nvme0n1 ] && [ -b /dev/nvme0n1 ]; do usleep 20000; done
     n=$((n + 1))
     echo "cycle $n $(dd if=/dev/nvme0n1 bs=4k count=16 2>/dev/null | md5sum)"
     [ $n = LAST ] && break
-    while [ -d /sys/block/nvme0n1 ]; do usleep 20000; done
+    while [ -d /sys/block/nvme0n1 ] || [ -b /dev/nvme0n1 ]; do usleep 20000; done
     echo "gone $n"
 done
 """
