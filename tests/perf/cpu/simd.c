@@ -33,7 +33,7 @@ static uint64_t run_f64(unsigned work)
 	for (unsigned i = 0; i < work; i++) {
 		a = a * k + b;
 		b = b * 0.5 + a * 0.125;
-		a = a / (b + 1.5);
+		a = a / (b + 1.5) + 1; /* stays a normal number */
 	}
 	return mix_double(mix_double(0, a[0]), b[1]);
 }
