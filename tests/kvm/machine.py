@@ -32,7 +32,7 @@ EXCLUDE = {"systemd", "udev"}
 INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin
 mount -t tmpfs tmp /tmp
-mount -t debugfs debug /sys/kernel/debug
+mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 ip link set lo up
 # Huge pages: without them each of the guest's pages is a fault that costs 100 us here.
 echo always > /sys/kernel/mm/transparent_hugepage/shmem_enabled

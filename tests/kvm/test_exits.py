@@ -17,10 +17,10 @@ REQUESTS = 512
 SCRIPT = f"""
 sleep 2
 echo "@up"
-sleep 4
+sleep 20
 dd if=/dev/vdc of=/dev/null bs=4k count={REQUESTS} iflag=direct 2>/dev/null
 echo "@read"
-sleep 4
+sleep 20
 """
 GUEST = machine.Guest("exits", ["--console", "file:/tmp/console"], SCRIPT, disk=True)
 # What a line may be: exits to user space for devices, those that the kernel itself answered, calls, and all.
@@ -32,9 +32,9 @@ measure() {
 			kill -0 $1 2>/dev/null || break
 			sleep 0.2
 		done
-		for line in LINES; do
-			echo "@count $2 $mark $line $(cat /sys/kernel/debug/kvm/$1-*/vcpu0/$line)"
-		done
+		cd /sys/kernel/debug/kvm
+		grep . LINES | sed "s/:/ /; s/^/@count $2 $mark /"
+		cd /tmp
 	done
 	wait $1
 	echo "@status $2 $?"
