@@ -27,15 +27,26 @@ static uint64_t run_f32(unsigned work)
 	return mix_double(mix_double(mix_double(mix_double(0, a[0]), a[1]), a[2]), a[3]);
 }
 
-static uint64_t run_f64(unsigned work)
+static uint64_t f64_steps(unsigned work, double drive)
 {
 	f64x2 a = {1, 2}, b = {0.5, 0.25}, k = {0.99, 0.98};
 	for (unsigned i = 0; i < work; i++) {
-		a = a * k + b;
+		a = a * k + b + drive;
 		b = b * 0.5 + a * 0.125;
 		a = a / (b + 1.5) + 1; /* stays a normal number */
 	}
 	return mix_double(mix_double(0, a[0]), b[1]);
+}
+
+static uint64_t run_f64(unsigned work)
+{
+	return f64_steps(work, 0.75);
+}
+
+/* Nothing drives the values, so that they soon are subnormal numbers. */
+static uint64_t run_f64_subnormal(unsigned work)
+{
+	return f64_steps(work, 0);
 }
 
 /* The triad of memory benchmarks. */
@@ -161,10 +172,15 @@ static uint64_t run_shuffle(unsigned work)
 }
 
 static const struct line lines[] = {
-	{"simd-f32", run_f32, 4000000},	  {"simd-f64", run_f64, 2000000},
-	{"simd-stream", run_stream, 300}, {"simd-matmul", run_matmul, 180},
-	{"simd-i32", run_i32, 24000},	  {"simd-blend", run_blend, 10000},
-	{"simd-sad", run_sad, 16000},	  {"simd-shuffle", run_shuffle, 12000000},
+	{"simd-f32", run_f32, 4000000},
+	{"simd-f64", run_f64, 2000000},
+	{"simd-subnormal", run_f64_subnormal, 2000000},
+	{"simd-stream", run_stream, 300},
+	{"simd-matmul", run_matmul, 180},
+	{"simd-i32", run_i32, 24000},
+	{"simd-blend", run_blend, 10000},
+	{"simd-sad", run_sad, 16000},
+	{"simd-shuffle", run_shuffle, 12000000},
 };
 
 const struct group simd_group = GROUP("simd", lines);
