@@ -24,8 +24,8 @@ static bool move_window(struct kvm_engine *engine, uint64_t gpa, unsigned size, 
 	if (!kvm_window_has(engine, gpa, size)) {
 		return false;
 	}
-	*value = 0; /* only parts without pages come here; what is mapped meanwhile is read again by
-		       the guest */
+	*value = 0; /* only parts without pages come here; one that gets pages just now may read as
+		       zero once more */
 	return true;
 }
 
