@@ -125,9 +125,10 @@ static void the_virtual_timer_interrupts(void)
 	trap_clear();
 	irqs = 0;
 	uint64_t start = READ_SYSREG(cntvct_el0);
-	WRITE_SYSREG(cntv_cval_el0, start + 62500); /* 1 ms */
+	WRITE_SYSREG(cntv_cval_el0, start + 3600 * 62500000ul);
 	WRITE_SYSREG(cntv_ctl_el0, 1);
 	CHECK_EQ(READ_SYSREG(cntv_ctl_el0), 1);
+	WRITE_SYSREG(cntv_cval_el0, start + 62500); /* 1 ms */
 	ASM("msr daifclr, #2");
 	while (!*(volatile unsigned *)&irqs) {
 	}
