@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct fixture {
 	atomic_int writes, hypercalls;
 	uint64_t last_value;
 	bool hypercall_raises; /* the interrupt line too */
+	int hypercalls_wanted; /* kick only then, and lower the line each time */
 };
 
 static bool no_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
@@ -54,8 +56,13 @@ static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value
 static void hypercall(void *host, unsigned vcpu, uint64_t x[8])
 {
 	struct fixture *f = host;
-	atomic_fetch_add(&f->hypercalls, 1);
 	x[0] = x[1] + x[7];
+	if (f->hypercalls_wanted) {
+		engine_vcpu_set_line(f->vcpu[vcpu], ENGINE_IRQ, false); /* before who raises it hears of it */
+	}
+	if (atomic_fetch_add(&f->hypercalls, 1) + 1 < f->hypercalls_wanted) {
+		return;
+	}
 	if (f->hypercall_raises) {
 		engine_vcpu_set_line(f->vcpu[vcpu], ENGINE_IRQ, true);
 	}
@@ -189,6 +196,13 @@ static void *kick_later(void *vcpu)
 	return NULL;
 }
 
+static void *kick_late(void *vcpu)
+{
+	usleep(300000);
+	engine_vcpu_kick(vcpu);
+	return NULL;
+}
+
 static void *raise_later(void *vcpu)
 {
 	usleep(20000);
@@ -243,6 +257,106 @@ static void kick_does_not_lose_an_interrupt(void **state)
 	tear_down(f);
 }
 
+/* Raise the line again as soon as the interrupt before was taken. */
+static void *raise_often(void *opaque)
+{
+	struct fixture *f = opaque;
+	for (int n = 0; n < f->hypercalls_wanted; n++) {
+		engine_vcpu_set_line(f->vcpu[0], ENGINE_IRQ, true);
+		while (atomic_load(&f->hypercalls) <= n) {
+			if (n % 64) {
+				sched_yield();
+			}
+		}
+	}
+	return NULL;
+}
+
+static void wfi_never_misses_an_interrupt(void **state)
+{
+	static const uint32_t code[] = {
+		0xd2a80000, /* mov x0, #RAM */
+		0xd518c000, /* msr vbar_el1, x0 */
+		0xd50342ff, /* msr daifclr, #2 */
+		0xd503207f, /* wfi */
+		0x17ffffff, /* b .-4 */
+	};
+	struct fixture *f = set_up(1);
+	pthread_t thread;
+	f->hypercalls_wanted = 20000;
+	f->code[0x280 / 4] = 0xd4000002; /* IRQ vector: hvc #0, which lowers the line; eret */
+	f->code[0x284 / 4] = 0xd69f03e0;
+	load(f, code, sizeof(code));
+	pthread_create(&thread, NULL, raise_often, f);
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_KICKED);
+	pthread_join(thread, NULL);
+	assert_int_equal(atomic_load(&f->hypercalls), 20000);
+	tear_down(f);
+}
+
+static void *run_vcpu(void *vcpu)
+{
+	engine_run(vcpu);
+	return NULL;
+}
+
+/* Two vCPUs hand a number at RAM + 0x8000 to each other, 4000 times; x0 says who counts when it is even, who when odd. */
+static const uint32_t ping_pong[] = {
+	0xaa0003e2, /* mov x2, x0 */
+	0xd2a80001, /* mov x1, #RAM */
+	0x91402021, /* add x1, x1, #0x8000 */
+	0xd281f403, /* mov x3, #4000 */
+	0xd503205f, /* 1: wfe */
+	0xf9400024, /* ldr x4, [x1] */
+	0x92400085, /* and x5, x4, #1 */
+	0xeb0200bf, /* cmp x5, x2 */
+	0x54ffff81, /* b.ne 1b */
+	0x91000484, /* add x4, x4, #1 */
+	0xf9000024, /* str x4, [x1] */
+	0xd5033f9f, /* dsb sy */
+	0xd503209f, /* sev */
+	0xeb03009f, /* cmp x4, x3 */
+	0x54fffecb, /* b.lt 1b */
+	0xd4000002, /* hvc #0 */
+	0x14000000, /* b . */
+};
+
+static void wfe_and_sev_hand_over(void **state)
+{
+	struct fixture *f = set_up(2);
+	pthread_t thread;
+	memcpy(f->code, ping_pong, sizeof(ping_pong));
+	for (unsigned n = 0; n < 2; n++) {
+		engine_vcpu_reset(f->vcpu[n], RAM, n);
+	}
+	pthread_create(&thread, NULL, run_vcpu, f->vcpu[1]);
+	engine_run(f->vcpu[0]);
+	pthread_join(thread, NULL);
+	assert_in_range(((uint64_t *)f->code)[0x8000 / 8], 4000, 4001);
+	tear_down(f);
+}
+
+/* A long wait by WFE takes little of a core. */
+static void wfe_sleeps(void **state)
+{
+	static const uint32_t code[] = {
+		0xd503205f, /* wfe */
+		0x17ffffff, /* b .-4 */
+	};
+	struct fixture *f = set_up(1);
+	pthread_t thread;
+	struct timespec before, after;
+	load(f, code, sizeof(code));
+	pthread_create(&thread, NULL, kick_late, f->vcpu[0]);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+	engine_run(f->vcpu[0]);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+	pthread_join(thread, NULL);
+	int64_t used_ns = (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
+	assert_true(used_ns < 150000000); /* of 300 ms */
+	tear_down(f);
+}
+
 static void rom_is_read_only(void **state)
 {
 	static const uint32_t code[] = {
@@ -285,12 +399,6 @@ static const uint32_t contend[] = {
 	0xd4000002, /* hvc #0 */
 };
 
-static void *run_vcpu(void *vcpu)
-{
-	engine_run(vcpu);
-	return NULL;
-}
-
 static void two_vcpus_share_memory_and_flush_each_other(void **state)
 {
 	struct fixture *f = set_up(2);
@@ -317,6 +425,9 @@ int main(void)
 		cmocka_unit_test(hypercalls_pass_registers),
 		cmocka_unit_test(wfi_sleeps_until_kicked_or_interrupted),
 		cmocka_unit_test(kick_does_not_lose_an_interrupt),
+		cmocka_unit_test(wfi_never_misses_an_interrupt),
+		cmocka_unit_test(wfe_and_sev_hand_over),
+		cmocka_unit_test(wfe_sleeps),
 		cmocka_unit_test(rom_is_read_only),
 		cmocka_unit_test(two_vcpus_share_memory_and_flush_each_other),
 	};

@@ -191,7 +191,7 @@ void exception_return(struct cpu *cpu, const struct insn *i, uint64_t target)
 	exception_update_step(cpu);
 	mem_clear_exclusive(cpu);
 	cpu->pc = mmu_canonical(cpu, target, true);
-	cpu->vcpu->event = true;
+	atomic_store_explicit(&cpu->vcpu->event, true, memory_order_relaxed);
 	if (atomic_load_explicit(&cpu->vcpu->lines, memory_order_relaxed)) {
 		atomic_fetch_or(&cpu->pending, RUN_IRQ);
 	}

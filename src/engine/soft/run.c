@@ -19,12 +19,20 @@
 #include <sched.h>
 #include <time.h>
 
+#define NS_PER_S UINT64_C(1000000000)
+
+/* WFE */
+#define CNTKCTL_EVNTEN (1u << 2)
+enum {
+	WFE_RUN_NS = 200000,	  /* WFEs not further apart belong to one wait */
+	WFE_SPIN_NS = 50000,	  /* a wait so long may end at once */
+	WFE_LONGEST_NS = 1000000, /* of one sleep */
+};
+
 #define ISS_CONDITION (1u << 24 | 0xeu << 20) /* CV, COND = always */
 
-void run_request(struct cpu *cpu, unsigned bits)
+static void wake(struct soft_vcpu *vcpu)
 {
-	struct soft_vcpu *vcpu = cpu->vcpu;
-	atomic_fetch_or(&cpu->pending, bits);
 	if (atomic_load(&vcpu->sleeping)) {
 		pthread_mutex_lock(&vcpu->sleep_lock);
 		pthread_cond_signal(&vcpu->wake);
@@ -32,16 +40,36 @@ void run_request(struct cpu *cpu, unsigned bits)
 	}
 }
 
-/* WFI: until a line rises (masked or not) or anything is requested. */
-static void sleep_until_event(struct soft_vcpu *vcpu)
+void run_request(struct cpu *cpu, unsigned bits)
 {
-	struct cpu *cpu = &vcpu->cpu;
-	timer_update(cpu);
+	atomic_fetch_or(&cpu->pending, bits);
+	wake(cpu->vcpu);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static bool has_reason_to_run(struct soft_vcpu *vcpu)
+{
+	return (atomic_load(&vcpu->cpu.pending) & ~(unsigned)RUN_STEP) || atomic_load(&vcpu->lines);
+}
+
+/* Sleep until a line rises (masked or not) or anything is requested; @limit_ns: WFE, so until that time or an event at most. */
+static void sleep_until_event(struct soft_vcpu *vcpu, uint64_t limit_ns)
+{
+	struct timespec limit = {.tv_sec = (time_t)(limit_ns / NS_PER_S), .tv_nsec = (long)(limit_ns % NS_PER_S)};
+	timer_update(&vcpu->cpu);
 	atomic_store(&vcpu->running, false);
 	pthread_mutex_lock(&vcpu->sleep_lock);
 	atomic_store(&vcpu->sleeping, true);
-	while (!(atomic_load(&cpu->pending) & ~(unsigned)RUN_STEP) && !atomic_load(&vcpu->lines)) {
-		pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
+	int rc = 0;
+	while (!has_reason_to_run(vcpu) && rc == 0 && !(limit_ns && atomic_load(&vcpu->event))) {
+		rc = limit_ns ? pthread_cond_clockwait(&vcpu->wake, &vcpu->sleep_lock, CLOCK_MONOTONIC, &limit)
+			      : pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
 	}
 	atomic_store(&vcpu->sleeping, false);
 	pthread_mutex_unlock(&vcpu->sleep_lock);
@@ -77,7 +105,7 @@ static bool look_at_pending(struct soft_vcpu *vcpu)
 		return false;
 	}
 	if ((bits & RUN_WFI) && !atomic_load(&vcpu->lines)) {
-		sleep_until_event(vcpu);
+		sleep_until_event(vcpu, 0);
 		if (!atomic_load(&vcpu->lines)) {
 			/* Work and timers are no wake-up events by themselves; their interrupts are. */
 			atomic_fetch_or(&cpu->pending, RUN_WFI);
@@ -301,17 +329,48 @@ void run_op_wfi(struct cpu *cpu, const struct insn *i)
 	LEAVE(cpu, i);
 }
 
-/* The architecture lets WFE complete at any time.  With other vCPUs it lets them run. */
+/* When the event stream (CNTKCTL_EL1) is sure to have come, or WFE just ends: the architecture lets it end at any time. */
+static uint64_t event_limit(const struct soft_vcpu *vcpu, uint64_t now)
+{
+	uint64_t cntkctl = vcpu->sys.cntkctl;
+	uint64_t period = WFE_LONGEST_NS;
+	if (cntkctl & CNTKCTL_EVNTEN) {
+		period = (UINT64_C(2) << (cntkctl >> 4 & 0xf)) * TIMER_NS;
+	}
+	return now + (period < WFE_LONGEST_NS ? period : WFE_LONGEST_NS);
+}
+
+/*
+ * Who waits by WFE expects what it waits for at once, and that another vCPU's store ends the wait: no store tells us.  So a
+ * run of WFEs first only lets other threads run, and then sleeps for as long as the event stream would let it.
+ */
+static void wait_for_event(struct soft_vcpu *vcpu)
+{
+	uint64_t now = now_ns();
+	if (now - vcpu->wfe_last > WFE_RUN_NS) {
+		vcpu->wfe_since = now;
+	}
+	if (now - vcpu->wfe_since < WFE_SPIN_NS || has_reason_to_run(vcpu)) {
+		sched_yield();
+	} else {
+		sleep_until_event(vcpu, event_limit(vcpu, now));
+		now = now_ns();
+	}
+	vcpu->wfe_last = now;
+}
+
 void run_op_wfe(struct cpu *cpu, const struct insn *i)
 {
 	struct soft_vcpu *vcpu = cpu->vcpu;
-	if (!vcpu->event && wfx_trapped(cpu, i, SCTLR_NTWE, 1)) {
+	bool event = atomic_exchange(&vcpu->event, false);
+	if (!event && wfx_trapped(cpu, i, SCTLR_NTWE, 1)) {
 		return;
 	}
-	if (!vcpu->event && vcpu->engine->vcpu_count > 1) {
-		sched_yield();
+	if (event) {
+		vcpu->wfe_last = 0;
+	} else {
+		wait_for_event(vcpu);
 	}
-	vcpu->event = false;
 	LEAVE(cpu, i);
 }
 
@@ -325,13 +384,17 @@ void run_op_yield(struct cpu *cpu, const struct insn *i)
 
 void run_op_sev(struct cpu *cpu, const struct insn *i)
 {
-	cpu->vcpu->event = true;
+	struct soft_engine *engine = cpu->vcpu->engine;
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		atomic_store(&engine->vcpus[n]->event, true);
+		wake(engine->vcpus[n]);
+	}
 	NEXT(cpu, i);
 }
 
 void run_op_sevl(struct cpu *cpu, const struct insn *i)
 {
-	cpu->vcpu->event = true;
+	atomic_store(&cpu->vcpu->event, true);
 	NEXT(cpu, i);
 }
 
