@@ -23,7 +23,7 @@ test: setup-test $(BUILD)/.with-tests $(ASAN)/build.ninja $(ARM64)/build.ninja
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene
 	@python3 tests/run.py $(BUILD) $(ASAN) $(ARM64)
 
-# What takes many minutes: STRESS_S=seconds for each run of stress-ng, LITMUS_RUNS=n.
+# What takes many minutes to hours, the CPU engine by a thousand million instructions among it: STRESS_S=seconds for each run of stress-ng, LITMUS_RUNS=n.
 test-long: setup-test $(BUILD)/.with-tests
 	@ninja -C $(BUILD)
 	@python3 images/guest.py $(BUILD)/guest images/vkscene $(BUILD)/images/vkscene

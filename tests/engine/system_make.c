@@ -204,14 +204,16 @@ static void make_control(struct system_program *p, struct random *random)
 	c->sctlr = system_sctlr_random(random);
 }
 
-/* A word that can be left out without a loop that never ends. */
+/* A word that can be left out without a loop that never ends, or tables that are none. */
 static unsigned random_word_to_stop_at(const struct system_program *p, struct random *random)
 {
 	for (;;) {
 		unsigned n = random_below(random, p->words);
 		enum a64_op op = a64_decode(p->code[n]);
-		bool steers =
-			(a64_infos[op].flags & A64_ENDS) || op == A64_ADR || op == A64_MSR_reg;
+		bool steers = (a64_infos[op].flags & A64_ENDS) || op == A64_ADR ||
+			      op == A64_MSR_reg ||
+			      a64_infos[op].format ==
+				      A64_FORMAT_mov_wide; /* of control registers' values */
 		if (!steers && (p->code[n] & 31) != SYSTEM_LOOP_X) {
 			return n;
 		}

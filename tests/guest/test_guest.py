@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -299,6 +300,31 @@ def test_four_cpus_work_at_once():
     result.told("^back 4")
     for bad in ("stall", "BUG", "WARNING", "Oops"):
         assert bad not in result.console, result.console[-2000:]
+
+
+def test_clock_is_right_after_the_process_was_stopped():
+    stopped_s = 3
+    with vm.Vm(script="""
+        echo @before $(cut -d' ' -f1 /proc/uptime)
+        sleep 1
+        echo @slept
+        read line
+        echo @after $(cut -d' ' -f1 /proc/uptime)
+        sleep 0.1
+        echo @end
+    """) as guest:
+        start = time.monotonic()
+        guest.wait_for("@slept")
+        seen = time.monotonic()
+        guest.process.send_signal(signal.SIGSTOP)
+        time.sleep(stopped_s)
+        guest.process.send_signal(signal.SIGCONT)
+        guest.type("go\n")
+        guest.wait_for("@end")
+        end = time.monotonic()
+        before, after = (float(re.search(f"@{word} ([0-9.]+)", guest.console()).group(1)) for word in ("before", "after"))
+    # Both clocks count the stop, and nothing that was not.
+    assert stopped_s + 1 <= after - before <= end - start, (before, after, seen - start, end - start)
 
 
 def test_sigterm_ends_cleanly_and_leaves_nothing():
