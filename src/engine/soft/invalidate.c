@@ -38,16 +38,38 @@ static void do_op(struct cpu *cpu, const struct invalidate_op *op)
 	}
 }
 
+static void add_line(struct invalidate_box *box, uint64_t gpa)
+{
+	uint64_t page = gpa & ~(uint64_t)(GUEST_PAGE - 1), bit = UINT64_C(1) << (gpa % GUEST_PAGE / 64);
+	struct invalidate_code *last = box->code_count ? &box->code[box->code_count - 1] : NULL;
+	if (last && last->page == page) {
+		last->lines |= bit;
+	} else if (box->code_count < INVALIDATE_PAGES) {
+		box->code[box->code_count++] = (struct invalidate_code){page, bit};
+	} else {
+		box->code_overflow = true;
+	}
+}
+
+static void add_op(struct invalidate_box *box, const struct invalidate_op *op)
+{
+	if (op->kind == INVALIDATE_CODE_LINE) {
+		add_line(box, op->start);
+	} else if (op->kind == INVALIDATE_CODE) {
+		box->code_overflow = true;
+	} else if (box->count < INVALIDATE_BOX) {
+		box->ops[box->count++] = *op;
+	} else {
+		box->overflow = true;
+	}
+}
+
 static void post(struct soft_vcpu *vcpu, const struct invalidate_op *op)
 {
 	struct invalidate_box *box = &vcpu->invalidate;
 	{
 		LOCKED(&box->lock);
-		if (box->count < INVALIDATE_BOX) {
-			box->ops[box->count++] = *op;
-		} else {
-			box->overflow = true;
-		}
+		add_op(box, op);
 		atomic_fetch_add(&box->posted, 1);
 	}
 	run_request(&vcpu->cpu, RUN_WORK);
@@ -73,20 +95,38 @@ void invalidate_post_all(struct soft_engine *engine, const struct invalidate_op 
 	}
 }
 
+static void drop_lines(struct cpu *cpu, const struct invalidate_code *code)
+{
+	for (uint64_t lines = code->lines; lines; lines &= lines - 1) {
+		code_drop_line(cpu, code->page + (uint64_t)__builtin_ctzll(lines) * 64);
+	}
+}
+
+static void work_on_code(struct cpu *cpu, struct invalidate_box *box)
+{
+	if (box->code_overflow) {
+		code_drop_all(cpu);
+	}
+	for (unsigned n = 0; n < box->code_count && !box->code_overflow; n++) {
+		drop_lines(cpu, &box->code[n]);
+	}
+	box->code_count = 0;
+	box->code_overflow = false;
+}
+
 void invalidate_work(struct cpu *cpu)
 {
 	struct invalidate_box *box = &cpu->vcpu->invalidate;
 	LOCKED(&box->lock);
 	if (box->overflow) {
 		mmu_flush_all(cpu);
-		code_drop_all(cpu);
-	} else {
-		for (unsigned n = 0; n < box->count; n++) {
-			do_op(cpu, &box->ops[n]);
-		}
+	}
+	for (unsigned n = 0; n < box->count && !box->overflow; n++) {
+		do_op(cpu, &box->ops[n]);
 	}
 	box->count = 0;
 	box->overflow = false;
+	work_on_code(cpu, box);
 	atomic_store(&box->done, atomic_load(&box->posted));
 }
 

@@ -33,13 +33,20 @@ struct invalidate_op {
 	uint64_t start, len;
 };
 
-enum { INVALIDATE_BOX = 64 };
+enum { INVALIDATE_BOX = 64, INVALIDATE_PAGES = 1024 };
 
+/* Lines of a page whose code changed: a bit for each 64 bytes. */
+struct invalidate_code {
+	uint64_t page, lines;
+};
+
+/* Kernels drop code line by line, page after page, while another vCPU may sleep for long: code has a list of its own. */
 struct invalidate_box {
 	pthread_mutex_t lock;
-	struct invalidate_op ops[INVALIDATE_BOX];
-	unsigned count;
-	bool overflow;		      /* some were lost: everything has to go */
+	struct invalidate_op ops[INVALIDATE_BOX]; /* of TLBs */
+	struct invalidate_code code[INVALIDATE_PAGES];
+	unsigned count, code_count;
+	bool overflow, code_overflow; /* some were lost: all translations, or all code, have to go */
 	_Atomic uint64_t posted, done; /* sequence numbers */
 	bool waits; /* own vCPU thread only: something was posted to others since the last DSB */
 };
