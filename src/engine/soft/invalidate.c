@@ -20,27 +20,20 @@ void invalidate_finish(struct invalidate_box *box)
 static void do_op(struct cpu *cpu, const struct invalidate_op *op)
 {
 	switch (op->kind) {
-	case INVALIDATE_TLB:
-		mmu_flush_all(cpu);
-		break;
-	case INVALIDATE_TLB_ASID:
-		mmu_flush_asid(cpu, op->asid);
-		break;
+	case INVALIDATE_TLB: mmu_flush_all(cpu); break;
+	case INVALIDATE_TLB_ASID: mmu_flush_asid(cpu, op->asid); break;
 	case INVALIDATE_TLB_RANGE:
 		mmu_flush_range(cpu, op->start, op->len, op->asid, op->any_asid);
 		break;
-	case INVALIDATE_CODE_LINE:
-		code_drop_line(cpu, op->start);
-		break;
-	case INVALIDATE_CODE:
-		code_drop_all(cpu);
-		break;
+	case INVALIDATE_CODE_LINE: code_drop_line(cpu, op->start); break;
+	case INVALIDATE_CODE: code_drop_all(cpu); break;
 	}
 }
 
 static void add_line(struct invalidate_box *box, uint64_t gpa)
 {
-	uint64_t page = gpa & ~(uint64_t)(GUEST_PAGE - 1), bit = UINT64_C(1) << (gpa % GUEST_PAGE / 64);
+	uint64_t page = gpa & ~(uint64_t)(GUEST_PAGE - 1), bit = UINT64_C(1)
+								 << (gpa % GUEST_PAGE / 64);
 	struct invalidate_code *last = box->code_count ? &box->code[box->code_count - 1] : NULL;
 	if (last && last->page == page) {
 		last->lines |= bit;

@@ -26,8 +26,9 @@ enum {
 
 bool jit_is_supported(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-	       __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("popcnt");
 }
 
 static bool map_code(struct jit *jit)
@@ -49,7 +50,8 @@ static bool map_code(struct jit *jit)
 
 static void *reserve(size_t bytes, int flags)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -76,7 +78,8 @@ static int open_perf_map(void)
 }
 
 /* The block from @code to the end of what was translated, for perf. */
-static void note_for_perf(struct cpu *cpu, const struct jit_page *page, unsigned n, const uint8_t *from)
+static void note_for_perf(struct cpu *cpu, const struct jit_page *page, unsigned n,
+			  const uint8_t *from)
 {
 	struct jit *jit = cpu->jit;
 	if (jit->perf_map >= 0) {
@@ -265,6 +268,7 @@ void jit_run(struct cpu *cpu, struct jit_page *page)
 	}
 	link_jump(cpu, page, n);
 	jit->stats.entries++;
-	void (*enter)(void *, const uint8_t *) = (void (*)(void *, const uint8_t *))(uintptr_t)jit->stubs.enter;
+	void (*enter)(void *, const uint8_t *) =
+		(void (*)(void *, const uint8_t *))(uintptr_t)jit->stubs.enter;
 	enter(&cpu->x[16], (const uint8_t *)(uintptr_t)page->entry[n]);
 }

@@ -2,9 +2,8 @@
 /*
  * jit_alu.c - translate addition, subtraction, logic, conditional selects and comparisons
  *
- * How it works: sums that set no flags use LEA, which leaves the host's flags alone; so flags of a comparison stay usable for
- * longer.
- * Threads: the vCPU thread.
+ * How it works: sums that set no flags use LEA, which leaves the host's flags alone; so flags of a
+ * comparison stay usable for longer. Threads: the vCPU thread.
  */
 #include "engine/soft/jit_priv.h"
 
@@ -37,7 +36,8 @@ static void sum_imm_flags(struct jit_block *t, bool sub, int32_t imm)
 	if (sub && t->i.rd == CPU_SINK) {
 		int own = jit_pinned(t, t->i.rn);
 		if (own >= 0 && imm == 0) {
-			x86_rr(&t->x, X_TEST, wide, (unsigned)own, (unsigned)own); /* as CMP: no borrow, no overflow */
+			x86_rr(&t->x, X_TEST, wide, (unsigned)own,
+			       (unsigned)own); /* as CMP: no borrow, no overflow */
 		} else if (own >= 0) {
 			x86_alu_imm(&t->x, ALU_CMP, wide, (unsigned)own, imm);
 		} else {
@@ -84,7 +84,8 @@ void jit_address(struct jit_block *t)
 	jit_write(t, t->i.rd, to);
 }
 
-/* RDX = guest register @n shifted (0 LSL, 1 LSR, 2 ASR, 3 ROR) by @amount; the flags of the host change unless it is LSL by 0. */
+/* RDX = guest register @n shifted (0 LSL, 1 LSR, 2 ASR, 3 ROR) by @amount; the flags of the host
+ * change unless it is LSL by 0. */
 static void load_shifted(struct jit_block *t, unsigned n, unsigned kind, unsigned amount, bool wide)
 {
 	static const enum x86_shift shifts[] = {SH_SHL, SH_SHR, SH_SAR, SH_ROR};
@@ -155,7 +156,8 @@ void jit_add_sub_reg(struct jit_block *t)
 		return;
 	}
 	if (!sub && !flags && kind == 0 && amount <= 3) {
-		unsigned b = jit_read(t, t->i.rm, RDX), a = jit_read(t, t->i.rn, RCX), to = jit_target(t, t->i.rd, RCX);
+		unsigned b = jit_read(t, t->i.rm, RDX), a = jit_read(t, t->i.rn, RCX),
+			 to = jit_target(t, t->i.rd, RCX);
 		x86_rm(&t->x, X_LEA, wide, to, x86_indexed(a, b, amount, 0));
 		jit_write(t, t->i.rd, to);
 		return;
@@ -167,7 +169,8 @@ void jit_add_sub_reg(struct jit_block *t)
 
 void jit_add_sub_ext(struct jit_block *t)
 {
-	static const unsigned extends[] = {X_MOVZX8, X_MOVZX16, 0, 0, X_MOVSX8, X_MOVSX16, X_MOVSXD, 0};
+	static const unsigned extends[] = {X_MOVZX8, X_MOVZX16, 0,	  0,
+					   X_MOVSX8, X_MOVSX16, X_MOVSXD, 0};
 	bool sub = t->raw >> 30 & 1, flags = t->raw >> 29 & 1, wide = is_wide(t);
 	unsigned option = A64_option(t->raw), amount = A64_imm3(t->raw);
 	if (sub || flags || amount) {

@@ -2,10 +2,10 @@
 /*
  * jit_atomic.c - translate exclusives, ordered accesses and LSE atomics
  *
- * How it works: as op_atomic.c does them: exclusives compare and swap with what was loaded; atomics are locked instructions of the
- * host, or a loop around one.  Acquire is a plain load here, release is an exchange, so that no later load passes it.
- * LOCK CMPXCHG needs RAX, where NZCV is: it waits in cpu->result.
- * Threads: the vCPU thread; guest memory is shared with others.
+ * How it works: as op_atomic.c does them: exclusives compare and swap with what was loaded; atomics
+ * are locked instructions of the host, or a loop around one.  Acquire is a plain load here, release
+ * is an exchange, so that no later load passes it. LOCK CMPXCHG needs RAX, where NZCV is: it waits
+ * in cpu->result. Threads: the vCPU thread; guest memory is shared with others.
  */
 #include "engine/soft/jit_mem.h"
 
@@ -128,7 +128,8 @@ void jit_exchange(struct jit_block *t)
 		x86_lock(x);
 	}
 	size_prefix(t);
-	x86_rm(x, swaps ? sized(t, X_XCHG, X_XCHG8) : sized(t, X_XADD, X_XADD8), wide, RDX, x86_at(RCX, 0));
+	x86_rm(x, swaps ? sized(t, X_XCHG, X_XCHG8) : sized(t, X_XADD, X_XADD8), wide, RDX,
+	       x86_at(RCX, 0));
 	zero_extend(t, RDX);
 	jit_write(t, t->i.rd, RDX);
 }

@@ -17,15 +17,20 @@ static void move_field(struct jit_block *t, bool is_signed)
 	struct x86 *x = &t->x;
 	bool wide = is_wide(t);
 	unsigned width = wide ? 64 : 32, immr = A64_immr(t->raw), imms = A64_imms(t->raw);
-	unsigned left = width - 1 - imms, right = imms >= immr ? left + immr : left - (width - immr);
+	unsigned left = width - 1 - imms,
+		 right = imms >= immr ? left + immr : left - (width - immr);
 	unsigned to = jit_target(t, t->i.rd, RCX);
 	unsigned bits = imms + 1;
-	if (immr == 0 && (bits == 8 || bits == 16 || bits == 32)) { /* SXTB and so on: no flags change */
+	if (immr == 0 &&
+	    (bits == 8 || bits == 16 || bits == 32)) { /* SXTB and so on: no flags change */
 		unsigned from = jit_read(t, t->i.rn, RCX);
 		if (bits == 32) {
-			x86_rr(x, is_signed && wide ? X_MOVSXD : X_MOV, is_signed && wide, to, from);
+			x86_rr(x, is_signed && wide ? X_MOVSXD : X_MOV, is_signed && wide, to,
+			       from);
 		} else {
-			unsigned op = is_signed ? (bits == 8 ? X_MOVSX8 : X_MOVSX16) : bits == 8 ? X_MOVZX8 : X_MOVZX16;
+			unsigned op = is_signed	  ? (bits == 8 ? X_MOVSX8 : X_MOVSX16)
+				      : bits == 8 ? X_MOVZX8
+						  : X_MOVZX16;
 			x86_rr(x, op, is_signed && wide, to, from);
 		}
 		jit_write(t, t->i.rd, to);
@@ -267,8 +272,9 @@ void jit_bits(struct jit_block *t)
 }
 
 /*
- * CRC32W, CRC32X by carry-less multiplication.  X is Rn ^ Rm, for CRC32W shifted to the high half; P is the reflected polynomial.
- * With Q = X / P modulo x^64 the low half of Q * P is X, so X ^ Q * P, which leaves the same remainder, is the high half alone.
+ * CRC32W, CRC32X by carry-less multiplication.  X is Rn ^ Rm, for CRC32W shifted to the high half;
+ * P is the reflected polynomial. With Q = X / P modulo x^64 the low half of Q * P is X, so X ^ Q *
+ * P, which leaves the same remainder, is the high half alone.
  */
 void jit_crc32(struct jit_block *t)
 {

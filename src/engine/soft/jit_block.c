@@ -2,9 +2,9 @@
 /*
  * jit_block.c - translate one block: the loop over its instructions, and what all emitters use
  *
- * How it works: a block goes from its first word to the first instruction that never goes on with the next one, to a word that
- * is the start of another block, or to the end of the page.  Paths that are seldom taken are emitted behind it.
- * Threads: the vCPU thread.
+ * How it works: a block goes from its first word to the first instruction that never goes on with
+ * the next one, to a word that is the start of another block, or to the end of the page.  Paths
+ * that are seldom taken are emitted behind it. Threads: the vCPU thread.
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/jit_priv.h"
@@ -12,8 +12,8 @@
 /* ----- guest registers ----- */
 
 static const int8_t homes[CPU_SP + 1] = {
-	[0] = RBX, [1] = RDI, [2] = R8, [3] = R9, [4] = R10, [19] = R12, [20] = R13, [21] = R14,
-	[22] = R15, [CPU_SP] = R11,
+	[0] = RBX,  [1] = RDI,	[2] = R8,   [3] = R9,	[4] = R10,
+	[19] = R12, [20] = R13, [21] = R14, [22] = R15, [CPU_SP] = R11,
 };
 
 int jit_home(unsigned n)
@@ -154,10 +154,10 @@ void jit_flags_clobber(struct jit_block *t)
 
 enum x86_cc jit_flags_test(struct jit_block *t, unsigned cond)
 {
-	static const uint8_t conditions[] = {CC_E, CC_NE, CC_AE, CC_B, CC_S,  CC_NS, CC_O,
-					     CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G,  CC_LE};
-	static const uint8_t fp_conditions[] = {CC_E, CC_NE, CC_AE, CC_B, CC_B,	 CC_AE, CC_O,
-						CC_NO, CC_A, CC_BE, CC_AE, CC_B, CC_A, CC_BE};
+	static const uint8_t conditions[] = {CC_E,  CC_NE, CC_AE, CC_B,	 CC_S, CC_NS, CC_O,
+					     CC_NO, CC_A,  CC_BE, CC_GE, CC_L, CC_G,  CC_LE};
+	static const uint8_t fp_conditions[] = {CC_E,  CC_NE, CC_AE, CC_B,  CC_B, CC_AE, CC_O,
+						CC_NO, CC_A,  CC_BE, CC_AE, CC_B, CC_A,	 CC_BE};
 	bool needs_carry = cond == 2 || cond == 3 || cond == 8 || cond == 9;
 	if (t->flags == JIT_FLAGS_FP) {
 		return fp_conditions[cond]; /* OF is 0, as V */
@@ -180,7 +180,8 @@ uint32_t jit_peek(struct jit_block *t, unsigned n)
 	unsigned index = n - t->first;
 	assert(index < JIT_BLOCK_WORDS);
 	for (; t->words_read <= index; t->words_read++) {
-		uint32_t word = __atomic_load_n(&t->page->words[t->first + t->words_read], __ATOMIC_RELAXED);
+		uint32_t word = __atomic_load_n(&t->page->words[t->first + t->words_read],
+						__ATOMIC_RELAXED);
 		t->ops[t->words_read] = (uint16_t)a64_decode(word);
 		t->words[t->words_read] = word;
 	}
@@ -217,7 +218,8 @@ static struct jit_late *new_late(struct jit_block *t)
 
 static unsigned new_record(struct jit_block *t)
 {
-	static_assert(offsetof(struct jit_record, stop) == sizeof(struct insn) + offsetof(struct insn, fn),
+	static_assert(offsetof(struct jit_record, stop) ==
+			      sizeof(struct insn) + offsetof(struct insn, fn),
 		      "a handler goes on with i[1].fn");
 	struct jit *jit = t->jit;
 	struct jit_record *r = &jit->records[jit->records_used];
@@ -238,7 +240,8 @@ static void emit_call(struct jit_block *t, struct x86 *x, unsigned record, const
 	jit_call_stub(t, stub);
 }
 
-/* The late path for this instruction from the current state: the last one if it is the same, or a new one. */
+/* The late path for this instruction from the current state: the last one if it is the same, or a
+ * new one. */
 static struct jit_late *open_late(struct jit_block *t, int kind)
 {
 	struct jit_late *late = t->late_count ? &t->late[t->late_count - 1] : NULL;
@@ -298,8 +301,8 @@ void jit_leave(struct jit_block *t, unsigned n)
 }
 
 /*
- * Leave for word @n of this page, and have the rel32 at @hole, which leads here, linked to it if nothing else was to do; at
- * once if it was translated before.
+ * Leave for word @n of this page, and have the rel32 at @hole, which leads here, linked to it if
+ * nothing else was to do; at once if it was translated before.
  */
 static void emit_link(struct jit_block *t, uint8_t *hole, unsigned n)
 {
@@ -460,8 +463,11 @@ static void start_block(struct jit_block *t, struct cpu *cpu, struct jit_page *p
 {
 	struct jit *jit = cpu->jit;
 	memset(t, 0, offsetof(struct jit_block, late));
-	t->x = (struct x86){.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write,
-			    .rbp_low = JIT_RBP_LOW, .rbp_high = JIT_RBP_HIGH};
+	t->x = (struct x86){.at = jit->at,
+			    .end = jit->write + jit->size,
+			    .bias = jit->code - jit->write,
+			    .rbp_low = JIT_RBP_LOW,
+			    .rbp_high = JIT_RBP_HIGH};
 	t->x.floor = x86_here(&t->x);
 	t->start = jit->at;
 	t->cpu = cpu;

@@ -2,10 +2,10 @@
 /*
  * jit_branch.c - translate branches
  *
- * How it works: a jump inside the page leads to a late path, which has it linked to its target's code once that was
- * translated.  All others look the target's page up in the exec table and jump through the page's entries.
- * Every way back (in the page) and out of the page tests cpu->pending, so no loop misses it.
- * Threads: the vCPU thread.
+ * How it works: a jump inside the page leads to a late path, which has it linked to its target's
+ * code once that was translated.  All others look the target's page up in the exec table and jump
+ * through the page's entries. Every way back (in the page) and out of the page tests cpu->pending,
+ * so no loop misses it. Threads: the vCPU thread.
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/jit_priv.h"
@@ -18,7 +18,8 @@ static void jump_local(struct jit_block *t, int cc, unsigned n)
 	jit_link_later(t, cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc), n);
 }
 
-/* RCX has the target's page, RSI a copy of it, RDX the slot of the exec table: on to its entry at offset RCX (or @offset). */
+/* RCX has the target's page, RSI a copy of it, RDX the slot of the exec table: on to its entry at
+ * offset RCX (or @offset). */
 static void enter_page(struct jit_block *t, int offset)
 {
 	struct x86 *x = &t->x;
@@ -40,7 +41,8 @@ static void enter_page(struct jit_block *t, int offset)
 /* RDX = slot of the exec table for the address in RCX. */
 static void find_slot(struct x86 *x)
 {
-	static_assert(sizeof(struct exec_entry) == 16 && offsetof(struct jit_page, entry) == 0, "as the code assumes");
+	static_assert(sizeof(struct exec_entry) == 16 && offsetof(struct jit_page, entry) == 0,
+		      "as the code assumes");
 	x86_rorx(x, false, RDX, RCX, 8);
 	x86_alu_imm(x, ALU_AND, false, RDX, (EXEC_ENTRIES - 1) * 16);
 	x86_rm(x, X_ADD, true, RDX, JIT_CPU(jit_exec));
@@ -113,7 +115,8 @@ static void jump_label(struct jit_block *t, int cc, struct jit_label *label)
 	} else if (label->code) {
 		x86_jcc(&t->x, (enum x86_cc)cc, label->code);
 	} else {
-		uint8_t *hole = cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc);
+		uint8_t *hole =
+			cc < 0 ? x86_jmp_later(&t->x) : x86_jcc_later(&t->x, (enum x86_cc)cc);
 		int32_t back = label->hole ? (int32_t)(hole - label->hole) : 0;
 		memcpy(hole, &back, sizeof(back));
 		label->hole = hole;
@@ -137,7 +140,8 @@ static struct jit_label *label_of(struct jit_block *t, int64_t distance)
 	return (uint64_t)distance < GUEST_PAGE ? jit_label_at(t, (unsigned)distance / 4) : NULL;
 }
 
-/* Before a branch by the instruction's displacement: V registers as its target wants them, or stored. */
+/* Before a branch by the instruction's displacement: V registers as its target wants them, or
+ * stored. */
 static void prepare(struct jit_block *t)
 {
 	struct jit_label *label = label_of(t, t->i.offset + (int64_t)t->i.imm);
@@ -242,7 +246,8 @@ void jit_branch_bit(struct jit_block *t)
 void jit_branch_reg(struct jit_block *t)
 {
 	if (decode_has_feature(t->cpu, A64_FEATURE_BTI) && t->op != A64_RET) {
-		jit_call_handler(t); /* sets PSTATE.BTYPE; leaves by the run loop, which checks it */
+		jit_call_handler(
+			t); /* sets PSTATE.BTYPE; leaves by the run loop, which checks it */
 		t->ended = true;
 		return;
 	}

@@ -2,12 +2,12 @@
 /*
  * jit_group.c - one TLB probe for several accesses by the same base register
  *
- * How it works: functions save registers and read structures by runs of loads and stores at known distances from one register.
- * Such a run, with other harmless instructions in between, becomes a group: one probe covers the bytes of all
- * its accesses; if they lie in one page that may be accessed so, none of them can fault, and each is one move at [RSI + distance].
- * If not, the interpreter's handlers do the whole group.
- * Invariants: instructions of a group leave RSI alone and change the base register by known amounts only.
- * Threads: the vCPU thread.
+ * How it works: functions save registers and read structures by runs of loads and stores at known
+ * distances from one register. Such a run, with other harmless instructions in between, becomes a
+ * group: one probe covers the bytes of all its accesses; if they lie in one page that may be
+ * accessed so, none of them can fault, and each is one move at [RSI + distance]. If not, the
+ * interpreter's handlers do the whole group. Invariants: instructions of a group leave RSI alone
+ * and change the base register by known amounts only. Threads: the vCPU thread.
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/jit_mem.h"
@@ -17,8 +17,8 @@ enum { GROUP_INSNS = 16, GROUP_SPAN = 512 };
 /* A load or store that a group can hold. */
 struct member {
 	unsigned base;
-	int32_t imm, size; /* bytes at base + imm */
-	int32_t moves;	   /* what the base register changes by */
+	int32_t imm, size;  /* bytes at base + imm */
+	int32_t moves;	    /* what the base register changes by */
 	bool is_load, ends; /* ends: it writes the base register otherwise */
 };
 
@@ -32,15 +32,17 @@ static bool read_member(uint32_t raw, enum a64_op op, struct member *m)
 {
 	enum a64_format format = a64_infos[op].format;
 	jit_emit_fn emit = jit_emitters[op].emit;
-	unsigned log2 = is_pair(format) ? 2 + (raw >> 31) : raw >> 30, rt = A64_Rt(raw), rt2 = A64_Rt2(raw);
+	unsigned log2 = is_pair(format) ? 2 + (raw >> 31) : raw >> 30, rt = A64_Rt(raw),
+		 rt2 = A64_Rt2(raw);
 	if ((emit != jit_access && emit != jit_access_pair) || format == A64_FORMAT_ldst_reg ||
 	    (format == A64_FORMAT_ldst_ur && (raw >> 10 & 3))) {
 		return false;
 	}
 	*m = (struct member){.base = A64_Rn(raw), .size = (is_pair(format) ? 2 : 1) << log2};
 	m->is_load = is_pair(format) ? raw >> 22 & 1 : (raw >> 22 & 3) != 0;
-	m->ends = m->is_load && (rt == m->base || (is_pair(format) && rt2 == m->base)) && m->base != CPU_SP;
-	int32_t imm = is_pair(format)		     ? (int32_t)a64_sign(A64_imm7(raw), 7) * (1 << log2)
+	m->ends = m->is_load && (rt == m->base || (is_pair(format) && rt2 == m->base)) &&
+		  m->base != CPU_SP;
+	int32_t imm = is_pair(format) ? (int32_t)a64_sign(A64_imm7(raw), 7) * (1 << log2)
 		      : format == A64_FORMAT_ldst_ui ? (int32_t)A64_imm12(raw) << log2
 						     : (int32_t)a64_sign(A64_imm9(raw), 9);
 	bool writes_back = format == A64_FORMAT_ldst_wb || format == A64_FORMAT_pair_wb;
@@ -164,7 +166,8 @@ void jit_group_by_hand(struct cpu *cpu, const struct insn *first)
 	const uint32_t *words = e->page->words;
 	for (unsigned k = n; k < n + count; k++) {
 		struct insn pair[2] = {
-			{.raw = __atomic_load_n(&words[k], __ATOMIC_RELAXED), .offset = (uint16_t)(k * 4)},
+			{.raw = __atomic_load_n(&words[k], __ATOMIC_RELAXED),
+			 .offset = (uint16_t)(k * 4)},
 			{.fn = stop, .offset = (uint16_t)(k * 4 + 4)},
 		};
 		decode_insn(cpu, &pair[0]);

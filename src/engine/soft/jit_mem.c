@@ -2,9 +2,10 @@
 /*
  * jit_mem.c - translate loads and stores of general registers
  *
- * How it works: as mem.h does it: the entry of the first byte's page is compared with the page of the last byte; what misses goes
- * to the handler, with nothing changed.  The host's loads and stores keep the order that Arm asks of plain ones.
- * Threads: the vCPU thread; guest memory is shared.
+ * How it works: as mem.h does it: the entry of the first byte's page is compared with the page of
+ * the last byte; what misses goes to the handler, with nothing changed.  The host's loads and
+ * stores keep the order that Arm asks of plain ones. Threads: the vCPU thread; guest memory is
+ * shared.
  */
 #include "engine/soft/jit_mem.h"
 
@@ -68,12 +69,14 @@ struct x86_mem jit_locate(struct jit_block *t, int32_t imm, unsigned size, enum 
 }
 
 /* A load of 2^@log2 bytes, sign-extended to 32 or 64 bits or zero-extended. */
-static void load(struct jit_block *t, unsigned n, unsigned log2, bool is_signed, bool wide, struct x86_mem m)
+static void load(struct jit_block *t, unsigned n, unsigned log2, bool is_signed, bool wide,
+		 struct x86_mem m)
 {
 	static const unsigned plain[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV};
 	static const unsigned extended[] = {X_MOVSX8, X_MOVSX16, X_MOVSXD, X_MOV};
 	unsigned to = jit_target(t, n, RDX);
-	x86_rm(&t->x, is_signed ? extended[log2] : plain[log2], is_signed ? wide : log2 == 3, to, m);
+	x86_rm(&t->x, is_signed ? extended[log2] : plain[log2], is_signed ? wide : log2 == 3, to,
+	       m);
 	jit_write(t, n, to);
 }
 
@@ -168,7 +171,9 @@ void jit_access_pair(struct jit_block *t)
 		jit_call_handler(t);
 		return;
 	}
-	struct x86_mem first = jit_locate(t, post ? 0 : imm, 2u << log2, is_load ? JIT_READ : JIT_WRITE), second = first;
+	struct x86_mem first = jit_locate(t, post ? 0 : imm, 2u << log2,
+					  is_load ? JIT_READ : JIT_WRITE),
+		       second = first;
 	second.disp += 1 << log2;
 	if (is_load) {
 		load(t, t->i.rd, log2, is_signed, is_signed, first);

@@ -2,12 +2,12 @@
 /*
  * jit_region.c - choose what a block covers and which guest registers it keeps in host registers
  *
- * How it works: a block that starts at the head of a loop becomes a region: all words up to the last branch back to its head,
- * with the branches among them as plain jumps.  Everywhere else, ten guest registers are always in host registers; a region, or a
- * long block, that uses others more often borrows host registers for those: it exchanges them where it is entered
- * and back wherever it is left.
- * V registers that a region uses stay in XMM registers from one of its labels to the next.
- * Invariants: at a label of a region NZCV is in EAX and XMM registers are as t->kept says.
+ * How it works: a block that starts at the head of a loop becomes a region: all words up to the
+ * last branch back to its head, with the branches among them as plain jumps.  Everywhere else, ten
+ * guest registers are always in host registers; a region, or a long block, that uses others more
+ * often borrows host registers for those: it exchanges them where it is entered and back wherever
+ * it is left. V registers that a region uses stay in XMM registers from one of its labels to the
+ * next. Invariants: at a label of a region NZCV is in EAX and XMM registers are as t->kept says.
  * Threads: the vCPU thread.
  */
 #include "engine/soft/decode.h"
@@ -110,7 +110,8 @@ static void note_labels(struct jit_block *t)
 	for (unsigned n = t->first; n <= t->last; n++) {
 		uint32_t raw = jit_word(t, n);
 		unsigned target;
-		if (jit_branch_target(raw, jit_op_of(t, n), n, &target) && target >= t->first && target <= t->last) {
+		if (jit_branch_target(raw, jit_op_of(t, n), n, &target) && target >= t->first &&
+		    target <= t->last) {
 			t->labels[target - t->first].used = true;
 		}
 	}
@@ -121,7 +122,8 @@ static bool always_branches(enum a64_op op)
 	return op == A64_B || op == A64_BL || op == A64_BR || op == A64_BLR || op == A64_RET;
 }
 
-/* Registers that the words from t->first on use, to @last or, if that is 0, to the end of the block; how many words. */
+/* Registers that the words from t->first on use, to @last or, if that is 0, to the end of the
+ * block; how many words. */
 static unsigned count_uses(struct jit_block *t, unsigned last, unsigned counts[32])
 {
 	unsigned n = t->first;
@@ -136,7 +138,8 @@ static unsigned count_uses(struct jit_block *t, unsigned last, unsigned counts[3
 	return n - t->first;
 }
 
-/* Borrow the host register of the least used guest register for the most used one that has none, while that pays. */
+/* Borrow the host register of the least used guest register for the most used one that has none,
+ * while that pays. */
 static void exchange_registers(struct jit_block *t, const unsigned counts[32], unsigned gain)
 {
 	while (t->exchange_count < JIT_EXCHANGES) {
@@ -239,7 +242,8 @@ void jit_give_registers(struct jit_block *t)
 
 struct jit_label *jit_label_at(struct jit_block *t, unsigned n)
 {
-	struct jit_label *label = t->is_region && n >= t->first && n <= t->last ? &t->labels[n - t->first] : NULL;
+	struct jit_label *label =
+		t->is_region && n >= t->first && n <= t->last ? &t->labels[n - t->first] : NULL;
 	return label && label->used ? label : NULL;
 }
 

@@ -95,8 +95,11 @@ static void emit_handler(struct x86 *x, bool by_hand)
 
 void jit_emit_stubs(struct jit *jit)
 {
-	struct x86 x = {.at = jit->at, .end = jit->write + jit->size, .bias = jit->code - jit->write,
-			.rbp_low = JIT_RBP_LOW, .rbp_high = JIT_RBP_HIGH};
+	struct x86 x = {.at = jit->at,
+			.end = jit->write + jit->size,
+			.bias = jit->code - jit->write,
+			.rbp_low = JIT_RBP_LOW,
+			.rbp_high = JIT_RBP_HIGH};
 	struct jit_stubs *s = &jit->stubs;
 	s->enter = x86_here(&x);
 	emit_enter(&x);

@@ -2,8 +2,8 @@
 /*
  * jit_system.c - translate the system instructions that kernels run all the time
  *
- * How it works: registers that are plain storage, the interrupt masks, SP_EL0, FPCR, FPSR, DCZID_EL0 and DC ZVA are done here if
- * nothing has to be looked at; else the handler does.
+ * How it works: registers that are plain storage, the interrupt masks, SP_EL0, FPCR, FPSR,
+ * DCZID_EL0 and DC ZVA are done here if nothing has to be looked at; else the handler does.
  * Threads: the vCPU thread.
  */
 #include "engine/soft/jit_mem.h"
@@ -65,7 +65,8 @@ static void check_dze(struct jit_block *t)
 	jit_slow(t, x86_jcc_later(x, CC_E));
 }
 
-/* Before interrupts may be unmasked: if one waits, or debugging looks at the masks, the handler does it. */
+/* Before interrupts may be unmasked: if one waits, or debugging looks at the masks, the handler
+ * does it. */
 static void no_interrupt_waits(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
