@@ -152,8 +152,8 @@ void jit_sha1_rounds(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
 	unsigned kind = t->op == A64_SHA1C ? 0 : t->op == A64_SHA1P ? 1 : 2;
-	const struct x86_mem constants[] = {JIT_CONSTANT(t, sha1_k[0]), JIT_CONSTANT(t, sha1_k[1]),
-					    JIT_CONSTANT(t, sha1_k[2])};
+	struct x86_mem constant = JIT_CONSTANT(t, sha1_k);
+	constant.disp += (int32_t)(kind * sizeof(t->cpu->jit_constants.sha1_k[0]));
 	if (!host_has_sha()) {
 		jit_call_handler(t);
 		return;
@@ -161,7 +161,7 @@ void jit_sha1_rounds(struct jit_block *t)
 	jit_fp_enter(t);
 	unsigned d = read_whole(t, A64_Rd(t->raw)), e = jit_vread(t, A64_Rn(t->raw), 4);
 	unsigned w = read_whole(t, A64_Rm(t->raw));
-	x86_vm(x, V_PSUBD, T1, w, constants[kind]);
+	x86_vm(x, V_PSUBD, T1, w, constant);
 	x86_vrr_imm(x, V_INSERTPS, T0, e, e, 0xe);
 	x86_v(x, V_PADDD, T1, T1, T0);
 	x86_vrr_imm(x, V_PSHUFD, T1, 0, T1, REVERSED);
