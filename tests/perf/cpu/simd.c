@@ -33,7 +33,7 @@ static uint64_t f64_steps(unsigned work, double drive)
 	for (unsigned i = 0; i < work; i++) {
 		a = a * k + b + drive;
 		b = b * 0.5 + a * 0.125;
-		a = a / (b + 1.5) + 1; /* stays a normal number */
+		a = a / (b + 1.5);
 	}
 	return mix_double(mix_double(0, a[0]), b[1]);
 }
