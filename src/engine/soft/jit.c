@@ -62,7 +62,6 @@ static void forget_all(struct jit *jit)
 	jit->pages_used = 0;
 	jit->records_used = 0;
 	jit->at = jit->start;
-	jit->generation++;
 	jit->stats.flushes++;
 }
 

@@ -66,7 +66,7 @@ static void insert_field(struct jit_block *t)
 	x86_shift_imm(x, SH_SHL, wide, RCX, width - 1 - imms);
 	x86_shift_imm(x, SH_SHR, wide, RCX, width - bits - at);
 	unsigned to = jit_target(t, t->i.rd, RSI);
-	jit_load(t, t->i.rd == CPU_SINK ? CPU_ZR : t->i.rd, to == RSI ? RSI : to, wide);
+	jit_load(t, t->i.rd == CPU_SINK ? CPU_ZR : t->i.rd, to, wide);
 	if (wide && (int64_t)~mask != (int32_t)~mask) {
 		x86_mov_imm(x, RDX, ~mask);
 		x86_rr(x, X_AND, true, to, RDX);

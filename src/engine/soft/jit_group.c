@@ -150,11 +150,6 @@ bool jit_group(struct jit_block *t)
 	return true;
 }
 
-static void stop(struct cpu *cpu, const struct insn *i)
-{
-	cpu->next = i;
-}
-
 void jit_group_by_hand(struct cpu *cpu, const struct insn *first)
 {
 	const struct exec_entry *e = run_exec_slot(cpu->jit_exec, cpu->block_pc);
@@ -168,7 +163,7 @@ void jit_group_by_hand(struct cpu *cpu, const struct insn *first)
 		struct insn pair[2] = {
 			{.raw = __atomic_load_n(&words[k], __ATOMIC_RELAXED),
 			 .offset = (uint16_t)(k * 4)},
-			{.fn = stop, .offset = (uint16_t)(k * 4 + 4)},
+			{.fn = jit_stop, .offset = (uint16_t)(k * 4 + 4)},
 		};
 		decode_insn(cpu, &pair[0]);
 		cpu->next = NULL;

@@ -45,8 +45,7 @@ struct jit_page {
 /* Pieces of code that all blocks use. */
 struct jit_stubs {
 	const uint8_t *enter;	     /* C: void (*)(void *base, const uint8_t *code) */
-	const uint8_t *exit;	     /* all state in registers, cpu->pc set */
-	const uint8_t *exit_pc;	     /* the same with the address in RCX */
+	const uint8_t *exit_pc;	     /* all state in registers, the address in RCX */
 	const uint8_t *exit_offset;  /* the same with the offset in the page in RCX */
 	const uint8_t *handler;	     /* call the handler of the record in RSI; comes back if the next instruction follows */
 	const uint8_t *group;	     /* the same for EDX instructions of the page, from the record's on */
@@ -66,7 +65,6 @@ struct jit {
 	struct jit_page *pool;
 	unsigned pages_used;
 	struct jit_page *buckets[JIT_BUCKETS];
-	uint64_t generation; /* counts what was forgotten */
 	struct jit_stats stats;
 	int perf_map; /* file descriptor, or -1 */
 	struct jit_store *store; /* NULL: nothing is kept */

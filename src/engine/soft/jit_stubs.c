@@ -117,7 +117,6 @@ void jit_emit_stubs(struct jit *jit)
 	x86_rm(&x, X_ADD, true, RCX, JIT_CPU(block_pc));
 	s->exit_pc = x86_here(&x);
 	x86_rm(&x, X_STORE, true, RCX, JIT_CPU(pc));
-	s->exit = x86_here(&x);
 	store_state(&x);
 	emit_return(&x);
 	jit_emit_byte_stubs(&x, s);
