@@ -89,6 +89,7 @@ enum {
 	/* X registers with a meaning: where a wild branch goes on, what counts loops. */
 	SYSTEM_RETURN_X = 27,
 	SYSTEM_LOOP_X = 28,
+	SYSTEM_LOOP_TIMES = 40, /* at most */
 	SYSTEM_FUNCTIONS = 4,
 	SYSTEM_MOVING_BYTES = 32, /* from function to function of a moving page */
 };

@@ -119,7 +119,7 @@ static void emit_row(struct maker *m)
 /* MOV x28, #n; a body; SUB; CBNZ. */
 static void emit_loop(struct maker *m)
 {
-	unsigned times = one_in(m, 24) ? 40 : 2 + below(m, 4);
+	unsigned times = one_in(m, 24) ? SYSTEM_LOOP_TIMES : 2 + below(m, 4);
 	stream_emit_number(&m->s, SYSTEM_LOOP_X, times);
 	unsigned start = m->s.count;
 	unsigned words = 1 + below(m, one_in(m, 4) ? 40 : 8);

@@ -6,11 +6,12 @@
  * with the whole state in struct cpu; registers, ELR and SPSR are changed there, and ERET goes on.
  * Interrupts are not shown: where they are taken is the engine's choice, so the line is lowered and
  * the program goes on.  They must change nothing. Threads: the caller's runs the vCPU; one per
- * machine kicks it when it does not stop.
+ * machine kicks it when it does not stop or sleeps.
  */
 #include "system.h"
 
 #include "base/own.h"
+#include "engine/soft/run.h"
 #include "engine/soft/soft.h"
 
 #include <pthread.h>
@@ -131,7 +132,8 @@ static void *watch(void *opaque)
 	while (m->deadline >= 0) {
 		struct timespec until = {.tv_sec = time(NULL) + 1};
 		pthread_cond_timedwait(&m->changed, &m->lock, &until);
-		if (m->deadline > 0 && time(NULL) >= m->deadline) {
+		bool late = time(NULL) >= m->deadline;
+		if (m->deadline > 0 && (late || atomic_load(&soft_vcpu(m->vcpu)->sleeping))) {
 			engine_vcpu_kick(m->vcpu);
 		}
 	}
@@ -256,19 +258,38 @@ static bool is_interrupt(const struct system_machine *m)
 	return offset < CONTROL_OFFSET && ((offset & 0x180) == 0x80 || (offset & 0x180) == 0x100);
 }
 
+/*
+ * Go on behind a WFI.  Programs raise a line before they wait, but what stands between may be left
+ * out after an exception, and then the interrupt comes before the WFI.  A WFI may end for any
+ * reason (Arm ARM D1.7.2). False: a line is high and it slept all the same.
+ */
+static bool wake(struct system_machine *m)
+{
+	struct soft_vcpu *vcpu = soft_vcpu(m->vcpu);
+	unsigned pending = atomic_fetch_and(&vcpu->cpu.pending, ~(unsigned)RUN_WFI);
+	return !(pending & RUN_WFI) || !atomic_load(&vcpu->lines);
+}
+
 bool system_machine_run(struct system_machine *m)
 {
 	unsigned interrupts = 0;
-	set_deadline(m, time(NULL) + m->seconds);
+	time_t deadline = time(NULL) + m->seconds;
+	bool good = true;
+	set_deadline(m, deadline);
 	do {
 		m->stopped = false;
 		engine_run(m->vcpu);
+		if (m->stopped) {
+			good = !is_interrupt(m) || ++interrupts < INTERRUPTS;
+		} else {
+			good = wake(m) && time(NULL) < deadline;
+		}
 		engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, false);
 		engine_vcpu_set_line(m->vcpu, ENGINE_FIQ, false);
-		m->interrupts += m->stopped && is_interrupt(m);
-	} while (m->stopped && is_interrupt(m) && ++interrupts < INTERRUPTS);
+	} while (good && (!m->stopped || is_interrupt(m)));
 	set_deadline(m, 0);
-	return m->stopped && interrupts < INTERRUPTS;
+	m->interrupts += interrupts;
+	return good;
 }
 
 /* Did the program leave the control registers alone? */
@@ -308,6 +329,14 @@ bool system_machine_load(struct system_machine *m, const struct system_program *
 	return set_control(m, p);
 }
 
+/* Exceptions take the place of what sets the counter of a loop; it ends all the same. */
+static void bound_loop(struct cpu *cpu)
+{
+	if (cpu->x[SYSTEM_LOOP_X] - 1 >= SYSTEM_LOOP_TIMES) {
+		cpu->x[SYSTEM_LOOP_X] = 1;
+	}
+}
+
 bool system_machine_visit(struct system_machine *m, const struct system_program *p,
 			  const struct system_visit *visit)
 {
@@ -319,6 +348,7 @@ bool system_machine_visit(struct system_machine *m, const struct system_program 
 	for (unsigned n = 0; n < 31; n++) {
 		cpu->x[n] = random_integer(&random);
 	}
+	bound_loop(cpu);
 	for (unsigned n = 0; n < 64; n++) {
 		cpu->v[n / 2].d[n & 1] = random_lanes(&random);
 	}
@@ -336,6 +366,7 @@ void system_machine_resume(struct system_machine *m, uint64_t pc)
 {
 	cpu_of(m)->sys->elr = pc;
 	cpu_of(m)->sys->spsr &= ~SPSR_IL;
+	bound_loop(cpu_of(m));
 }
 
 const struct cpu *system_machine_cpu(const struct system_machine *m)
