@@ -49,6 +49,7 @@ struct venus_hook {
 enum {
 	VENUS_FLAG_REPLY = 1,  /* in a command's flags */
 	VENUS_MAX_NESTING = 2, /* a ring's own bytes, and streams it executes */
+	VENUS_RECENT = 64,     /* objects that a decoder finds without the table */
 };
 
 /* Private bytes still to be decoded: copied out of shared memory before decoding. */
@@ -99,6 +100,8 @@ struct venus_decoder {
 	uint64_t commands;	/* executed so far */
 	struct arena arena[VENUS_MAX_NESTING];
 	struct venus_log *log; /* private: where handles were put */
+	struct venus_object
+		*recent[VENUS_RECENT]; /* private: found last, by id modulo their number */
 };
 
 /* @ceiling: bytes that one command may need in decoded form. */
@@ -167,8 +170,8 @@ struct venus_object *venus_call_register(struct venus_call *call, uint32_t index
 struct venus_object *venus_call_object_at(struct venus_call *call, const void *slot);
 
 /*
- * The struct of type @type that the guest chained somewhere and that was kept from the driver, which does not know it; it still
- * goes into the reply.  NULL if there is none.
+ * The struct of type @type that the guest chained somewhere and that was kept from the driver,
+ * which does not know it; it still goes into the reply.  NULL if there is none.
  */
 void *venus_call_hidden(struct venus_call *call, VkStructureType type);
 

@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * codec.c - what the generated tables say: lengths, names, the capability set
+ * codec.c - what the generated tables say: names, the capability set
  * Threads: any; everything is constant.
  */
 #include "venus/codec.h"
 
 #include <string.h>
-
-uint64_t codec_length(uint32_t index, const void *base)
-{
-	const struct venus_len *len = &venus_lens[index];
-	if (index == 0) {
-		return 1;
-	}
-	const uint8_t *at = (const uint8_t *)base + len->off;
-	if (len->through) {
-		at = *(const uint8_t *const *)at;
-		if (!at) {
-			return 0;
-		}
-		at += len->off2;
-	}
-	uint64_t value = 0;
-	memcpy(&value, at, len->width);
-	uint64_t sum;
-	return __builtin_add_overflow(value, len->add, &sum) ? UINT64_MAX : sum / len->div;
-}
 
 const char *venus_command_name(uint32_t command)
 {

@@ -13,6 +13,8 @@
 
 #include "venus/call.h"
 
+#include <string.h>
+
 /* Letters: off = C offset of the member, a/b/len/c as said.  "length" = venus_lens[len]. */
 enum venus_op_kind {
 	OP_END,
@@ -137,8 +139,36 @@ struct venus_log {
 	size_t hidden_count, hidden_room;
 };
 
-/* Value of length @index for the struct at @base. */
-uint64_t codec_length(uint32_t index, const void *base);
+/* Value of length @index for the struct at @base.  Every array asks: a word that needs no
+ * arithmetic is the common case. */
+static inline uint64_t codec_length(uint32_t index, const void *base)
+{
+	const struct venus_len *len = &venus_lens[index];
+	const uint8_t *at = (const uint8_t *)base + len->off;
+	if (index == 0) {
+		return 1;
+	}
+	if (len->through) {
+		at = *(const uint8_t *const *)at;
+		if (!at) {
+			return 0;
+		}
+		at += len->off2;
+	}
+	uint64_t value = 0;
+	if (len->width == sizeof(uint32_t)) {
+		uint32_t word;
+		memcpy(&word, at, sizeof(word));
+		value = word;
+	} else {
+		memcpy(&value, at, len->width);
+	}
+	uint64_t sum;
+	if (__builtin_add_overflow(value, len->add, &sum)) {
+		return UINT64_MAX;
+	}
+	return len->div == 1 ? sum : sum / len->div;
+}
 
 /*
  * Read one command's parameters into call->args.  `keep_handles`: log every handle (for hooks and

@@ -102,7 +102,8 @@ static uint64_t decode_count(struct reader *reader, const struct venus_op *op, c
 		decode_fail(reader, "count differs from length member");
 		return 0;
 	}
-	if (smallest && count > (size_t)(reader->end - reader->cur) / smallest + 1) {
+	size_t left = (size_t)(reader->end - reader->cur);
+	if (smallest && (count > left || count * smallest > left + smallest)) {
 		decode_fail(reader, "count is larger than the command");
 		return 0;
 	}
@@ -126,6 +127,28 @@ static void decode_log_handle(struct reader *reader, const void *slot, struct ve
 	log->handles[log->handle_count++] = (struct venus_log_handle){slot, object, id};
 }
 
+/*
+ * A stream names the same few objects again and again: the decoder remembers the last one of each
+ * residue.  Objects stay readable as long as their table, and one that is gone or used anew has
+ * another id.
+ */
+static inline struct venus_object *decode_find(struct reader *reader, uint64_t id,
+					       VkObjectType type)
+{
+	struct venus_object **recent = &reader->call->decoder->recent[id % VENUS_RECENT];
+	struct venus_object *object = *recent;
+	if (!object || __atomic_load_n(&object->id, __ATOMIC_ACQUIRE) != id ||
+	    object->type != type) {
+		object = venus_objects_find(&reader->call->dispatch->objects, id, type);
+		if (!object) {
+			decode_fail(reader, "no such object of that type");
+			return NULL;
+		}
+		*recent = object;
+	}
+	return object;
+}
+
 static struct venus_object *decode_handle(struct reader *reader, VkObjectType type, uint64_t *slot)
 {
 	uint64_t id = decode_u64(reader);
@@ -133,10 +156,8 @@ static struct venus_object *decode_handle(struct reader *reader, VkObjectType ty
 		*slot = 0;
 		return NULL;
 	}
-	struct venus_object *object =
-		venus_objects_find(&reader->call->dispatch->objects, id, type);
+	struct venus_object *object = decode_find(reader, id, type);
 	if (!object) {
-		decode_fail(reader, "no such object of that type");
 		return NULL;
 	}
 	if (object->failed) {

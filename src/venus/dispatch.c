@@ -430,7 +430,9 @@ static int dispatch_command(struct venus_decoder *decoder, struct venus_stream *
 	if (dispatch_execute(&call) < 0) {
 		return -EPROTO;
 	}
-	dispatch_clamp(&call);
+	if (call.capacity) {
+		dispatch_clamp(&call);
+	}
 	if (dispatch_effects(&call) < 0) {
 		return -EPROTO;
 	}

@@ -244,7 +244,7 @@ struct venus_object *venus_objects_add(struct venus_objects *objects, uint64_t i
 	object->pool = pool;
 	object->data = NULL;
 	object->first_child = NULL;
-	__atomic_store_n(&object->id, id, __ATOMIC_RELAXED);
+	__atomic_store_n(&object->id, id, __ATOMIC_RELEASE); /* decoders may know the object already */
 	struct venus_buckets *buckets =
 		atomic_load_explicit(&objects->buckets, memory_order_relaxed);
 	if (objects->count > buckets->mask) {
