@@ -4,14 +4,14 @@
  *
  * How it works: this is an option A implementation: what is left after a prologue is a negative
  * number of bytes below the ends in Xd and Xs, or, when copying backwards, a positive number above
- * the starts.  So only Xn changes from then on. A prologue does the whole work, unless something is
- * pending: then it puts the registers back into the form it takes, with what is done taken off, and
- * runs again; after it, main and epilogue find Xn = 0.  Those who find more (a debugger or another
- * machine put it there) do all of it.  Bytes move in pieces that lie in one page on both sides, so
- * host functions do the work; where no memory is, in accesses of up to 8 bytes. Invariants: pieces
- * depend on addresses and sizes only, so neither interrupts nor the translator change what
- * overlapping copies in the wrong direction give.  Each run makes progress by a piece. Threads: the
- * vCPU thread.
+ * the starts.  So only Xn changes from then on. A prologue of a forward copy does the whole work,
+ * unless something is pending: then it puts the registers back into the form it takes, with what is
+ * done taken off, and runs again; after it, main and epilogue find Xn = 0.  It can not do so
+ * backwards: what is left may overlap no more, and would be copied forward.  There main finds all
+ * of it.  Bytes move in pieces that lie in one page on both sides, so host functions do the work;
+ * where no memory is, in accesses of up to 8 bytes. Invariants: pieces depend on addresses and
+ * sizes only, so neither interrupts nor the translator change what overlapping copies in the wrong
+ * direction give.  Each run makes progress by a piece. Threads: the vCPU thread.
  */
 #include "engine/soft/exception.h"
 #include "engine/soft/mem.h"
@@ -239,7 +239,11 @@ static __attribute__((noinline)) bool begin(struct cpu *cpu, const struct insn *
 	}
 	struct job job = make_job(cpu, i);
 	job.left = least(job.left, has_direction(i->raw) ? SIZE_MOST_CPYP : SIZE_MOST);
-	job.backwards = has_direction(i->raw) && must_go_back(&job);
+	if (has_direction(i->raw) && must_go_back(&job)) {
+		cpu->x[i->rn] = job.left;
+		cpu->nzcv = 0;
+		return true;
+	}
 	enum outcome outcome = move_all(cpu, i, &job);
 	cpu->x[i->rd] = job.to;
 	if (job.copies) {

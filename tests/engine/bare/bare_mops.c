@@ -61,7 +61,6 @@ ONE(source_31, 0x191f0440)
 ONE(set_data_is_size, 0x19c20440)
 ONE(other_size, 0x59010440)
 
-
 #define CHECK_OPERANDS(o, d_, s_, n_)                                                              \
 	do {                                                                                       \
 		struct operands check_o_ = (o);                                                    \
@@ -138,13 +137,15 @@ static void map_pages(unsigned count)
 
 static void copies_forward_of_all_sizes_and_places(void)
 {
-	static const unsigned sizes[] = {1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 100, 128, 129, 255, 300, 1000, 4096, 9000};
+	static const unsigned sizes[] = {1,  2,	  7,   8,   15,	 16,  17,   31,	  33,
+					 64, 100, 128, 129, 255, 300, 1000, 4096, 9000};
 	map_pages(10);
 	for (unsigned k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
 		unsigned size = sizes[k];
 		for (unsigned place = 0; place < 3; place++) {
 			uint64_t from = TEST_VA + (place ? PAGE - size % PAGE / 2 - 1 : 64);
-			uint64_t to = TEST_VA + 5 * PAGE + (place == 2 ? PAGE - size % PAGE / 3 - 1 : 32 + place);
+			uint64_t to = TEST_VA + 5 * PAGE +
+				      (place == 2 ? PAGE - size % PAGE / 3 - 1 : 32 + place);
 			fill(from, size);
 			*(volatile uint8_t *)(to - 1) = *(volatile uint8_t *)(to + size) = 0xee;
 			struct operands o = cpyfp(to, from, size, 0xful << 28);
@@ -221,7 +222,8 @@ static void overlaps_copy_in_the_right_direction(void)
 		for (unsigned j = 0; j < sizeof(distances) / sizeof(distances[0]); j++) {
 			unsigned size = sizes[k];
 			int back = distances[j] > 0 && (unsigned)distances[j] < size;
-			uint64_t from = TEST_VA + 2 * PAGE - 100, to = from + (uint64_t)(int64_t)distances[j];
+			uint64_t from = TEST_VA + 2 * PAGE - 100,
+				 to = from + (uint64_t)(int64_t)distances[j];
 			fill(from, size);
 			struct operands o = cpyp(to, from, size, 0);
 			o = cpym(o.d, o.s, o.n, o.nzcv);
@@ -246,6 +248,7 @@ static void tags_do_not_turn_the_direction(void)
 	trap_clear();
 	fill(TEST_VA, 100);
 	struct operands o = cpyp(TEST_VA + 4, TEST_VA | tag, 100, 0);
+	o = cpym(o.d, o.s, o.n, o.nzcv);
 	CHECK_OPERANDS(o, TEST_VA + 4, TEST_VA | tag, 0);
 	check_pattern(TEST_VA + 4, 0, 100);
 	fill(TEST_VA + 4, 100);
@@ -275,6 +278,26 @@ static void nothing_touches_no_memory(void)
 	CHECK_EQ(trap.count, 0);
 }
 
+/* Also where what is left after a fault overlaps no more. */
+static void faults_do_not_turn_the_direction(void)
+{
+	map_pages(4);
+	uint64_t there = *pte(1), edge = TEST_VA + 2 * PAGE, from = edge - 73, to = edge - 21;
+	fill(from, 56);
+	*pte(1) |= PTE_RO;
+	flush_all();
+	struct operands o = cpyp(to, from, 56, 0);
+	o = cpym(o.d, o.s, o.n, o.nzcv);
+	CHECK_ABORT(0x0f | WNR, edge - 1);
+	CHECK_OPERANDS(o, to, from, 21);
+	*pte(1) = there;
+	flush_all();
+	o = cpym(o.d, o.s, o.n, o.nzcv);
+	CHECK_OPERANDS(o, to, from, 0);
+	check_pattern(to, 0, 56);
+	CHECK_EQ(trap.count, 0);
+}
+
 /* Pages 0, 1 and 3 are there, 2 is not. */
 static void faults_say_how_far_it_got(void)
 {
@@ -295,12 +318,14 @@ static void faults_say_how_far_it_got(void)
 	o = setp(hole - 10, 3, 30, C_FLAG);
 	CHECK_ABORT(0x07 | WNR, hole);
 	CHECK_OPERANDS(o, hole, 3, 20);
-	/* Backwards from the end. */
+	/* Backwards from the end; main does it. */
 	o = cpyp(hole + PAGE - 200, hole + PAGE - 300, 400, C_FLAG);
+	CHECK_OPERANDS(o, hole + PAGE - 200, hole + PAGE - 300, 400);
+	CHECK_EQ(o.nzcv, 0);
+	o = cpym(o.d, o.s, o.n, o.nzcv);
 	CHECK_ABORT(0x07, hole + PAGE - 1);
 	CHECK_OPERANDS(o, hole + PAGE - 200, hole + PAGE - 300, 300);
-	CHECK_EQ(o.nzcv, C_FLAG);
-	o = cpyp(hole + PAGE - 40, hole - 10, PAGE + 40, C_FLAG);
+	o = cpym(hole + PAGE - 40, hole - 10, PAGE + 40, 0);
 	CHECK_ABORT(0x07, hole + PAGE - 1);
 	CHECK_EQ(o.n, PAGE + 10);
 	/* Main and epilogue change Xn alone. */
@@ -540,7 +565,7 @@ static void watchpoints_stop_at_their_byte(void)
 	struct operands o = setp(TEST_VA + 10, 1, 300, 0);
 	CHECK_TRAP(MOPS(0x35ul) | 0x22 | WNR, TEST_VA + 104);
 	CHECK_OPERANDS(o, TEST_VA + 104, 1, 300 - 94);
-	o = cpyp(TEST_VA + 12, TEST_VA + 10, 300, 0);
+	o = cpym(TEST_VA + 12, TEST_VA + 10, 300, 0); /* backwards */
 	CHECK_TRAP(MOPS(0x35ul) | 0x22 | WNR, TEST_VA + 111);
 	CHECK_OPERANDS(o, TEST_VA + 12, TEST_VA + 10, 100);
 	/* Reads are not watched. */
@@ -552,9 +577,11 @@ static void watchpoints_stop_at_their_byte(void)
 	CHECK_EQ(trap.count, 0);
 }
 
-TESTS(T(copies_forward_of_all_sizes_and_places), T(sets_of_all_sizes_and_places), T(main_and_epilogue_take_over),
-      T(overlaps_copy_in_the_right_direction), T(tags_do_not_turn_the_direction), T(nothing_touches_no_memory),
-      T(faults_say_how_far_it_got), T(sizes_saturate), T(wrong_states_are_refused),
-      T(unprivileged_forms_have_the_rights_of_el0), T(alignment_is_never_checked), T(devices_get_aligned_accesses),
-      T(registers_that_coincide_are_undefined), T(el0_needs_mscen), T(interrupts_are_taken_in_the_middle),
-      T(watchpoints_stop_at_their_byte));
+TESTS(T(copies_forward_of_all_sizes_and_places), T(sets_of_all_sizes_and_places),
+      T(main_and_epilogue_take_over), T(overlaps_copy_in_the_right_direction),
+      T(tags_do_not_turn_the_direction), T(nothing_touches_no_memory),
+      T(faults_do_not_turn_the_direction), T(faults_say_how_far_it_got), T(sizes_saturate),
+      T(wrong_states_are_refused), T(unprivileged_forms_have_the_rights_of_el0),
+      T(alignment_is_never_checked), T(devices_get_aligned_accesses),
+      T(registers_that_coincide_are_undefined), T(el0_needs_mscen),
+      T(interrupts_are_taken_in_the_middle), T(watchpoints_stop_at_their_byte));
