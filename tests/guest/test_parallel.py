@@ -8,15 +8,13 @@ LITMUS is the program of litmus.c.  The long form takes LITMUS_RUNS (default a m
 """
 import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent), str(HERE.parents[1] / "images")]
-import aptroot  # noqa: E402
-import guest  # noqa: E402
+import programs  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
 
@@ -49,26 +47,13 @@ def litmus(cpus, runs, limit_s):
     result.told("^litmus status 0")
 
 
-def stress_disk():
-    """An ext4 disk with stress-ng and its libraries, from Debian's arm64 packages."""
-    out = vm.BUILD / "stress"
-    root = aptroot.unpacked("stress-ng", aptroot.AptRoot(guest.SUITE, guest.ARCH), ["stress-ng"], EXCLUDE,
-                            lambda r: shutil.rmtree(r / "usr/share"))
-    disk = out / f"{root.name}.img"
-    if not disk.exists():
-        out.mkdir(exist_ok=True)
-        guest.make_disk(disk, root)
-    return disk
-
-
 def stress(cpus, seconds):
     """Each stressor in turn, one process for each vCPU, results verified."""
     each = max(1, seconds // len(STRESSORS))
-    result = vm.run("--cpus", cpus, "--disk", f"{stress_disk()},ro", memory="1G", limit_s=3 * seconds + 300, script=f"""
-        mount -t ext4 -o ro /dev/vdc /mnt
-        export LD_LIBRARY_PATH=/mnt/usr/lib/aarch64-linux-gnu
+    result = vm.run("--cpus", cpus, "--disk", f"{programs.disk('stress-ng', EXCLUDE)},ro", memory="1G", limit_s=3 * seconds + 300,
+                    script=f"""{programs.mount("/dev/vdc")}
         cd /tmp
-        /mnt/usr/bin/stress-ng --seq {cpus} --with {','.join(STRESSORS)} -t {each} --verify --oomable --temp-path /tmp --no-rand-seed 2>&1
+        stress-ng --seq {cpus} --with {','.join(STRESSORS)} -t {each} --verify --oomable --temp-path /tmp --no-rand-seed 2>&1
         echo stress status $?
         dmesg | grep -E '{KERNEL_COMPLAINTS}'
         true""")
