@@ -288,9 +288,11 @@ static int server_region_info(struct vfu_server *server, const struct vfu_messag
 		*fd = region.fd;
 	}
 	info.argsz = len;
-	if (room < len) { /* the client asks again with more room */
+	if (room < len) { /* the client asks again with more room; until then there is no list */
 		len = sizeof(info);
+		info.flags &= ~(uint32_t)VFU_REGION_HAS_CAPS;
 		info.cap_offset = 0;
+		*fd = -1;
 	}
 	memcpy(server->buffer, &info, sizeof(info));
 	return (int)len;

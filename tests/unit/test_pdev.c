@@ -6,6 +6,7 @@
 #include "bus/irq.h"
 #include "passthrough/pdev.h"
 #include "passthrough/vfu_server.h"
+#include "passthrough/vfu_stream.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #define MEM64 UINT64_C(0x8000000000)
 
@@ -566,9 +569,49 @@ static void refused_devices_leave_nothing_behind(void **state)
 	bench_finish(&b);
 }
 
+/* The client's first question has room for the plain description alone (as QEMU's has). */
+static void list_of_areas_is_promised_only_where_it_fits(void **state)
+{
+	struct bench b;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct vfu_region_info info;
+	struct vfu_reader reader;
+	struct vfu_message *m;
+	machine_start(&b, true);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", b.path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	vfu_reader_init(&reader);
+	struct vfu_header header = {.command = VFU_VERSION};
+	const struct vfu_version version = {VFU_MAJOR, VFU_MINOR};
+	assert_int_equal(vfu_send(fd, &header, &(struct vfu_part){&version, sizeof(version)}, 1,
+				  NULL, 0, 1000),
+			 0);
+	assert_int_equal(vfu_reader_pull(&reader, fd, &m), 1);
+	for (unsigned room = sizeof(info); room; room = room == sizeof(info) ? info.argsz : 0) {
+		header = (struct vfu_header){.command = VFU_DEVICE_GET_REGION_INFO};
+		info = (struct vfu_region_info){.argsz = room};
+		assert_int_equal(vfu_send(fd, &header, &(struct vfu_part){&info, sizeof(info)}, 1,
+					  NULL, 0, 1000),
+				 0);
+		assert_int_equal(vfu_reader_pull(&reader, fd, &m), 1);
+		bool whole = room > sizeof(info);
+		memcpy(&info, m->body, sizeof(info));
+		assert_true(info.argsz > sizeof(info));
+		assert_int_equal(m->len, whole ? info.argsz : sizeof(info));
+		assert_int_equal(!!(info.flags & VFU_REGION_HAS_CAPS), whole);
+		assert_int_equal(info.cap_offset, whole ? sizeof(info) : 0);
+		assert_int_equal(m->fd_count, whole);
+	}
+	vfu_reader_finish(&reader);
+	close(fd);
+	bench_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(list_of_areas_is_promised_only_where_it_fits),
 		cmocka_unit_test(configuration_is_ours_and_the_devices),
 		cmocka_unit_test(mapped_page_is_shared_and_the_rest_is_passed_on),
 		cmocka_unit_test(memory_that_could_vanish_is_not_mapped),
