@@ -174,10 +174,33 @@ static void interrupt_at_a_backward_branch_keeps_vectors(void **state)
 	CHECK(words, 1);
 }
 
+/* Arm's underflow is below the normal numbers before rounding, the host's after it. */
+static void products_that_round_up_to_the_smallest_normal_number_underflow(void **state)
+{
+	static const uint32_t words[] = {
+		0x52800203, /* mov w3, #FPSR_IXC */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x52808004, /* mov w4, #0x400 */
+		0x72a40004, /* movk w4, #0x2000, lsl #16: 2^-63 (1 + 2^-13) */
+		0x1e270080, /* fmov s0, w4 */
+		0x529f0005, /* mov w5, #0xf800 */
+		0x72a3ffe5, /* movk w5, #0x1fff, lsl #16: 2^-63 (1 - 2^-13) */
+		0x1e2700a1, /* fmov s1, w5 */
+		0x1e210802, /* fmul s2, s0, s1 */
+		0xd53b4426, /* mrs x6, fpsr */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x6e21dc03, /* fmul v3.4s, v0.4s, v1.4s */
+		0xd53b4427, /* mrs x7, fpsr */
+		HVC,
+	};
+	CHECK(words, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interrupt_at_a_backward_branch_keeps_vectors),
+		cmocka_unit_test(products_that_round_up_to_the_smallest_normal_number_underflow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

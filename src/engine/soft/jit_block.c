@@ -262,6 +262,18 @@ void jit_slow(struct jit_block *t, uint8_t *hole)
 	jit_late_hole(open_late(t, LATE_SLOW), hole);
 }
 
+void jit_slow_unless_tiny(struct jit_block *t, uint8_t *hole, bool is_wide, unsigned count)
+{
+	struct jit_late *late = new_late(t);
+	late->kind = LATE_TINY;
+	late->is_wide = is_wide;
+	late->count = count;
+	late->target = t->n + 1;
+	late->resume = x86_here(&t->x);
+	jit_late_hole(late, hole);
+	open_late(t, LATE_SLOW); /* behind it: where it leads if need be */
+}
+
 void jit_slow_next(struct jit_block *t, uint8_t *hole)
 {
 	jit_late_hole(open_late(t, LATE_NEXT), hole);
@@ -345,6 +357,14 @@ static void emit_slow(struct jit_block *t, const struct jit_late *late)
 	}
 }
 
+static void emit_tiny(struct jit_block *t, const struct jit_late *late, struct jit_late *slow)
+{
+	x86_mov_imm(&t->x, RCX, (1u << late->count) - 1);
+	jit_call_stub(t, late->is_wide ? t->jit->stubs.tiny_d : t->jit->stubs.tiny_s);
+	jit_late_hole(slow, x86_jcc_later(&t->x, CC_NE));
+	x86_jmp(&t->x, late->resume);
+}
+
 /* A seldom taken way out of a block that exchanged registers. */
 static void emit_way_out(struct jit_block *t, const struct jit_late *late)
 {
@@ -370,6 +390,8 @@ static void emit_late(struct jit_block *t)
 			emit_link(t, late->holes[0], late->target);
 		} else if (late->kind == LATE_BRANCH || late->kind == LATE_LEAVE) {
 			emit_way_out(t, late);
+		} else if (late->kind == LATE_TINY) {
+			emit_tiny(t, late, &t->late[n + 1]);
 		} else {
 			emit_slow(t, late);
 		}

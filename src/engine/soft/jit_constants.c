@@ -65,6 +65,7 @@ static void fill_lanes(struct jit_constants *c)
 		c->abs_s[n] = 0x7fffffff;
 		c->sign_s[n] = 0x80000000;
 		c->inf_s[n] = 0x7f7fffff;
+		c->normal_s[n] = 0x00800000;
 		c->bias_s[n] = 0x80000000u - (2u << 23);
 		c->beyond_s[n] = 0x80000000u + (0xfdu << 23) - 1;
 		c->bias_d[n] = 0x80000000u - (2u << 20);
@@ -74,6 +75,7 @@ static void fill_lanes(struct jit_constants *c)
 		c->abs_d[n] = INT64_MAX;
 		c->sign_d[n] = UINT64_C(1) << 63;
 		c->inf_d[n] = 0x7fefffffffffffff;
+		c->normal_d[n] = 0x0010000000000000;
 	}
 }
 

@@ -23,6 +23,8 @@ struct jit_constants {
 	uint32_t ones_s[4], low_s[4];
 	uint32_t abs_s[4], sign_s[4], inf_s[4], bias_s[4], beyond_s[4];
 	uint64_t abs_d[2], sign_d[2], inf_d[2];
+	uint32_t normal_s[4]; /* the smallest normal number */
+	uint64_t normal_d[2];
 	uint32_t bias_d[4], beyond_d[4];
 	uint32_t sha1_k[3][4];
 };

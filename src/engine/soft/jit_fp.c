@@ -5,8 +5,9 @@
  * How it works: by fp_fast.h's argument: while FPCR rounds to nearest without flushing and FPSR.IXC
  * is set, a result of the host that is a normal number above the smallest ones is Arm's, with
  * nothing to add to FPSR.  The smallest binade counts as too small, which makes the test one
- * comparison of the exponent.  A sum can not be tiny and inexact, so only infinities and NaNs are
- * looked at. All else goes to the handler. Threads: the vCPU thread.
+ * comparison of the exponent; those are looked at once more out of line.  A sum can not be tiny and
+ * inexact, so only infinities and NaNs are looked at. All else goes to the handler. Threads: the
+ * vCPU thread.
  */
 #include "engine/soft/jit_fp.h"
 
@@ -49,7 +50,63 @@ void jit_fp_check(struct jit_block *t, bool is_wide, bool is_sum)
 		end -= 2;
 	}
 	x86_alu_imm(x, ALU_CMP, false, RDX, (int32_t)(end << shift));
-	jit_slow(t, x86_jcc_later(x, CC_AE));
+	if (is_sum) {
+		jit_slow(t, x86_jcc_later(x, CC_AE));
+	} else {
+		jit_slow_unless_tiny(t, x86_jcc_later(x, CC_AE), is_wide, 1);
+	}
+}
+
+/* RDX: which of the lanes in RCX's mask are set in T1.  NE: some. */
+static uint8_t *any_lane(struct x86 *x, bool is_wide)
+{
+	x86_v(x, is_wide ? V_MOVMSKPD : V_MOVMSKPS, RDX, 0, T1);
+	x86_rr(x, X_AND, false, RDX, RCX);
+	return x86_jcc_later(x, CC_NE);
+}
+
+/*
+ * NE if the handler must look at T0, a result with a lane (RCX: their mask) that is not well above
+ * the smallest normal number: it is infinite or a NaN, or FPSR.UFC may have to be set.  Arm's
+ * underflow is that the result was inexact and, before it was rounded, below the normal numbers;
+ * the host's is the same after rounding, which differs where the smallest normal number comes out.
+ * MXCSR.UE tells whether there was one since it was cleared.  RDX and T1 change.
+ */
+static const uint8_t *emit_tiny(struct x86 *x, bool is_wide)
+{
+	enum { UE = 1 << 4 };
+	const uint8_t *here = x86_here(x);
+	x86_vm(x, V_PAND, T1, T0,
+	       is_wide ? JIT_CPU(jit_constants.abs_d) : JIT_CPU(jit_constants.abs_s));
+	x86_v(x, V_MOVDQA, T2, 0, T1);
+	x86_vm(x, is_wide ? V_PCMPGTQ : V_PCMPGTD, T1, T1,
+	       is_wide ? JIT_CPU(jit_constants.inf_d) : JIT_CPU(jit_constants.inf_s));
+	uint8_t *infinite = any_lane(x, is_wide);
+	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
+	uint8_t *known = x86_jcc_later(x, CC_NE);
+	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2,
+	       is_wide ? JIT_CPU(jit_constants.normal_d) : JIT_CPU(jit_constants.normal_s));
+	uint8_t *rounded = any_lane(x, is_wide);
+	x86_mxcsr(x, true, JIT_CPU(result));
+	x86_test_imm_mem(x, JIT_CPU(result), UE);
+	uint8_t *exact = x86_jcc_later(x, CC_E);
+	x86_alu_imm_mem(x, ALU_AND, false, JIT_CPU(result), ~UE);
+	x86_mxcsr(x, false, JIT_CPU(result));
+	x86_alu_imm(x, ALU_OR, false, RDX, 1);
+	x86_land(x, infinite);
+	x86_land(x, rounded);
+	x86_ret(x);
+	x86_land(x, known);
+	x86_land(x, exact);
+	x86_rr(x, X_CMP, false, RDX, RDX);
+	x86_ret(x);
+	return here;
+}
+
+void jit_emit_fp_stubs(struct x86 *x, struct jit_stubs *stubs)
+{
+	stubs->tiny_s = emit_tiny(x, false);
+	stubs->tiny_d = emit_tiny(x, true);
 }
 
 /* FADD, FSUB, FMUL, FDIV, FNMUL, FSQRT. */

@@ -51,6 +51,7 @@ struct jit_stubs {
 	const uint8_t *group;	     /* the same for EDX instructions of the page, from the record's on */
 	const uint8_t *link;	     /* as exit_offset, and RDX is a rel32 to be linked to there */
 	const uint8_t *copy_bytes, *set_bytes; /* jit_mops.c */
+	const uint8_t *tiny_s, *tiny_d; /* jit_fp.c */
 	const uint8_t *untranslated; /* entry of what is not translated: as exit_offset */
 };
 
@@ -122,15 +123,16 @@ struct jit_group {
 
 /* A path out of line: emitted behind the block. */
 struct jit_late {
-	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP, LATE_BRANCH, LATE_LEAVE } kind;
+	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP, LATE_BRANCH, LATE_LEAVE, LATE_TINY } kind;
 	uint8_t *holes[JIT_HOLES];
 	unsigned hole_count;
-	const uint8_t *resume; /* slow, group: where the code goes on (executable view) */
+	const uint8_t *resume; /* slow, group, tiny: where the code goes on (executable view) */
 	unsigned record;       /* slow, next */
 	struct jit_vregs before, after; /* slow, next: at the holes; slow: where it goes on */
 	unsigned target;       /* next, link, leave: word */
 	int64_t distance;      /* branch: from the page's start, in bytes */
-	unsigned count;	       /* group: instructions */
+	unsigned count;	       /* group: instructions; tiny: lanes */
+	bool is_wide;	       /* tiny */
 };
 
 /* A word of a region that others of it branch to. */
@@ -323,6 +325,11 @@ static inline uint32_t jit_flags_word(unsigned nzcv)
 void jit_slow(struct jit_block *t, uint8_t *hole);
 /* As jit_slow(), but go on with a new block behind this instruction: what this block knows does not hold there. */
 void jit_slow_next(struct jit_block *t, uint8_t *hole);
+/*
+ * @hole: of the low @count lanes of T0, a result, one is tiny, infinite or a NaN.  To the handler only if that has something
+ * to add to FPSR.
+ */
+void jit_slow_unless_tiny(struct jit_block *t, uint8_t *hole, bool is_wide, unsigned count);
 /* Here the instruction's slow path comes back.  Call once, at the end of an emitter that used jit_slow(). */
 void jit_slow_end(struct jit_block *t);
 /* Do the instruction by its handler. */
@@ -385,6 +392,7 @@ void jit_fp_need(struct jit_block *t, bool rounds);
 
 void jit_emit_stubs(struct jit *jit);
 void jit_emit_byte_stubs(struct x86 *x, struct jit_stubs *stubs);
+void jit_emit_fp_stubs(struct x86 *x, struct jit_stubs *stubs);
 /* Translate the instruction at t->n. */
 void jit_insn(struct jit_block *t);
 /* Translate the group that starts at t->n, if there is one; t->n is behind it then. */

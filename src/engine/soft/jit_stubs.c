@@ -120,5 +120,6 @@ void jit_emit_stubs(struct jit *jit)
 	store_state(&x);
 	emit_return(&x);
 	jit_emit_byte_stubs(&x, s);
+	jit_emit_fp_stubs(&x, s);
 	jit->at = x.at;
 }

@@ -12,18 +12,29 @@ static bool is_double(const struct jit_block *t)
 	return t->raw >> 22 & 1;
 }
 
-void jit_fp_check_signs(struct jit_block *t, bool is_wide)
+static unsigned lane_count(const struct jit_block *t, bool is_wide)
+{
+	bool scalar = t->raw >> 28 & 1;
+	return scalar ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
+}
+
+/* A jump that is taken if the top bit of a lane of T1 is set. */
+static uint8_t *any_sign(struct jit_block *t, bool is_wide)
 {
 	struct x86 *x = &t->x;
-	bool scalar = t->raw >> 28 & 1;
-	unsigned lanes = scalar ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
+	unsigned lanes = lane_count(t, is_wide);
 	x86_v(x, is_wide ? V_MOVMSKPD : V_MOVMSKPS, RDX, 0, T1);
 	if (lanes == (is_wide ? 2 : 4)) {
 		x86_rr(x, X_TEST, false, RDX, RDX);
 	} else {
 		x86_test_imm(x, false, RDX, (1u << lanes) - 1);
 	}
-	jit_slow(t, x86_jcc_later(x, CC_NE));
+	return x86_jcc_later(x, CC_NE);
+}
+
+void jit_fp_check_signs(struct jit_block *t, bool is_wide)
+{
+	jit_slow(t, any_sign(t, is_wide));
 }
 
 void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum)
@@ -33,13 +44,14 @@ void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum)
 	if (is_sum) {
 		x86_vm(x, V_PCMPGTD, T1, T1,
 		       is_wide ? JIT_CONSTANT(t, inf_d) : JIT_CONSTANT(t, inf_s));
+		jit_fp_check_signs(t, is_wide);
 	} else { /* as unsigned: exponent less 2 */
 		x86_vm(x, V_PADDD, T1, T1,
 		       is_wide ? JIT_CONSTANT(t, bias_d) : JIT_CONSTANT(t, bias_s));
 		x86_vm(x, V_PCMPGTD, T1, T1,
 		       is_wide ? JIT_CONSTANT(t, beyond_d) : JIT_CONSTANT(t, beyond_s));
+		jit_slow_unless_tiny(t, any_sign(t, is_wide), is_wide, lane_count(t, is_wide));
 	}
-	jit_fp_check_signs(t, is_wide);
 }
 
 static void begin(struct jit_block *t, bool rounds)

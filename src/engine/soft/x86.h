@@ -245,6 +245,13 @@ static inline void x86_test_imm_mem(struct x86 *x, struct x86_mem m, uint32_t im
 	x86_u32(x, imm);
 }
 
+/* STMXCSR, LDMXCSR */
+static inline void x86_mxcsr(struct x86 *x, bool store, struct x86_mem m)
+{
+	x86_opcode(x, X86(1, 0, 0xae), false, 0, m.index == RSP ? 0 : m.index, m.base, false);
+	x86_modrm_mem(x, store ? 3 : 2, m);
+}
+
 /* test r32, imm */
 static inline void x86_test_imm(struct x86 *x, bool wide, unsigned rm, uint32_t imm)
 {
