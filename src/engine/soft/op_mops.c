@@ -32,6 +32,7 @@ enum {
 	CPY_WRITE_USER = 1, /* options in the encoding */
 	CPY_READ_USER = 2,
 	SET_USER = 1,
+	SET_AT_ONCE = 16 * GUEST_PAGE, /* interrupts wait as long */
 };
 
 /* What moves: [to, to + left), and for copies the same from @from. */
@@ -129,6 +130,21 @@ static bool locate(struct cpu *cpu, const struct insn *i, uint64_t va, bool back
 	return LIKELY(*host != NULL) || mem_slow_bytes(cpu, i, va, back, flags, host, size);
 }
 
+/*
+ * Of @left bytes to set from @va on, so many lie behind each other at @host: the first @size, and
+ * neighbours that the TLB knows.  Setting has no pieces that show.
+ */
+static uint64_t join_pages(struct cpu *cpu, uint64_t va, unsigned flags, uint8_t *host,
+			   uint64_t size, uint64_t left)
+{
+	struct tlb_entry *table = flags & MEM_USER ? cpu->tlb_user : cpu->tlb;
+	left = least(left, SET_AT_ONCE);
+	while (size < left && mem_hit_write(table, va + size, 1, false) == host + size) {
+		size = least(left, size + GUEST_PAGE);
+	}
+	return size;
+}
+
 /* The largest access of at most @most bytes that is aligned at @to and @from. */
 static unsigned device_size(uint64_t to, uint64_t from, uint64_t most)
 {
@@ -193,6 +209,7 @@ static uint64_t move_piece(struct cpu *cpu, const struct insn *i, const struct j
 	if (job->copies) {
 		copy(host_to, host_from, size);
 	} else {
+		size = join_pages(cpu, to, job->write_flags, host_to, size, job->left);
 		memset(host_to, (uint8_t)cpu->x[i->rm], size);
 	}
 	return size;
