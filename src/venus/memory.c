@@ -15,17 +15,20 @@
 #include "venus/chain.h"
 #include "venus/context.h"
 #include "venus/device.h"
+#include "venus/lane.h"
 #include "venus/physical.h"
 #include "venus_args.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
 	MEMORY_SPARE_DESCRIPTORS = 512,
 	MEMORY_MIN_ALLOCATIONS = 64,
+	MEMORY_PATIENCE_MS = 100, /* for memory on its way back */
 	MEMORY_MAX_ALLOCATIONS = 32 * 1024, /* each is a mapping too: half of what Linux allows by default */
 };
 
@@ -108,6 +111,21 @@ static VkResult memory_chain_pages(struct venus_call *call, VkMemoryAllocateInfo
 	return VK_SUCCESS;
 }
 
+/*
+ * What the guest has freed is not all given back yet: the resource made of it goes by the virtqueue, which this ring may be ahead of.
+ * So a full context waits a little; the virtqueue's own thread, which would wait for itself, does not.
+ */
+static int memory_create_pages(struct venus_call *call, struct device *device, uint64_t bytes, struct pages **pages)
+{
+	struct budget *budget = context_budget(device->context);
+	int status = pages_create(pages, budget, bytes);
+	for (int i = 0; status == -EDQUOT && lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+		status = pages_create(pages, budget, bytes);
+	}
+	return status;
+}
+
 /* Prepares mappable memory: fresh pages, or an export if that is how this driver does it. */
 static VkResult memory_prepare_mappable(struct venus_call *call, struct device *device,
 					VkMemoryAllocateInfo *info, struct memory *memory)
@@ -129,7 +147,7 @@ static VkResult memory_prepare_mappable(struct venus_call *call, struct device *
 		memory->exportable = true;
 		return VK_SUCCESS;
 	}
-	int status = pages_create(&memory->pages, context_budget(device->context), bytes);
+	int status = memory_create_pages(call, device, bytes, &memory->pages);
 	if (status) {
 		return status == -EMFILE || status == -ENFILE ? VK_ERROR_TOO_MANY_OBJECTS
 							      : VK_ERROR_OUT_OF_DEVICE_MEMORY;
@@ -201,6 +219,9 @@ static int memory_export_locked(struct venus_object *object, void *opaque)
 {
 	struct memory_request *request = opaque;
 	struct memory *memory = __atomic_load_n(&object->data, __ATOMIC_ACQUIRE);
+	if (object->failed) {
+		return -ENOMEM; /* the guest has not heard of it yet */
+	}
 	if (!memory || request->bytes > memory->bytes) {
 		return -EINVAL;
 	}

@@ -13,10 +13,12 @@
 #include "base/own.h"
 #include "base/sock.h"
 #include "venus/context.h"
+#include "venus/idmap.h"
 #include "venus/vtest_sync.h"
 #include "venus/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -49,6 +51,7 @@ enum {
 	VTEST_BATCH_WORDS = 6,
 	VTEST_SYNC_WORDS = 3,
 	VTEST_GRANULE = 4096,
+	VTEST_MAX_UNBACKED = 16384,
 };
 
 struct vtest_client {
@@ -60,6 +63,7 @@ struct vtest_client {
 	struct watch watch;
 	struct vtest_syncs syncs;
 	uint32_t next_resource;
+	struct idmap unbacked; /* resources that could not be made: any value */
 	bool named;
 	uint32_t *body; /* of the request being carried out */
 	size_t body_room;
@@ -192,6 +196,17 @@ static bool vtest_get_capset(struct vtest_client *client)
 	return vtest_reply(client, VTEST_GET_CAPSET, reply, 1 + WIRE_CAPSET_BYTES / 4);
 }
 
+/* The protocol has no word for failure.  What can not be mapped is an error that the client's program sees when it maps. */
+static bool vtest_answer_unbacked(struct vtest_client *client, uint32_t id)
+{
+	AUTO_FD int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || client->unbacked.count >= VTEST_MAX_UNBACKED || idmap_put(&client->unbacked, id, client) < 0) {
+		log_limited(LOG_WARN, "client dropped: too much of what it wants fails");
+		return false;
+	}
+	return vtest_reply_u32(client, VTEST_RESOURCE_CREATE_BLOB, id) && vtest_send_fd(client, fd);
+}
+
 static bool vtest_create_blob(struct vtest_client *client)
 {
 	const uint32_t *body = client->body;
@@ -203,6 +218,9 @@ static bool vtest_create_blob(struct vtest_client *client)
 	uint32_t id = ++client->next_resource;
 	int status = context_create_blob(client->context, id, body[1], vtest_u64(body + 4),
 					 vtest_u64(body + 2), &blob);
+	if ((status == -ENOMEM || status == -EDQUOT) && vtest_u64(body + 4)) {
+		return vtest_answer_unbacked(client, id);
+	}
 	if (status) {
 		log_limited(LOG_WARN, "client dropped: no memory for it: %s", strerror(-status));
 		return false;
@@ -214,7 +232,8 @@ static bool vtest_create_blob(struct vtest_client *client)
 static bool vtest_unref(struct vtest_client *client)
 {
 	return client->words == 1 && client->context &&
-	       !context_unref(client->context, client->body[0]);
+	       (idmap_take(&client->unbacked, client->body[0]) ||
+		!context_unref(client->context, client->body[0]));
 }
 
 static bool vtest_do_sync_create(struct vtest_client *client)
@@ -453,6 +472,7 @@ void vtest_serve_client(int socket, const struct vtest_config *config, const str
 		watch_release();
 	}
 	vtest_syncs_finish(&client->syncs);
+	idmap_finish(&client->unbacked);
 	free(client->body);
 	free(client);
 }

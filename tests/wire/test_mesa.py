@@ -108,6 +108,23 @@ def test_a_newer_host_driver_draws_the_same_with_and_without_oriel():
         assert server.errors() == "", server.errors()
 
 
+VKMEMORY = str(venus.BUILD / "tests/wire/vkmemory")
+
+
+def test_odd_pieces_of_memory_are_their_owners_alone():
+    with Server() as server:
+        out = newer_mesa().run(server.path, VKMEMORY, "odd", "400")
+        assert re.search(r"odd: \d{3} pieces", out), out
+        assert server.errors() == "", server.errors()
+
+
+def test_the_end_of_memory_is_an_error_and_passes():
+    with Server("--memory-limit", "256") as server:
+        out = newer_mesa().run(server.path, VKMEMORY, "fill", str(32 << 20))
+        assert re.search(r"fill: [67] pieces, then VkResult -[125]\nfill: there is room again", out), out
+        assert server.errors() == "", server.errors()
+
+
 def test_programs_run_side_by_side():
     reports = []
     with Server() as server:
