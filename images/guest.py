@@ -29,7 +29,8 @@ EXCLUDE = {
     "openssl-provider-legacy", "libssl3t64", "mount", "libmount1", "coreutils", "libgmp10", "libapparmor1", "libaudit1",
     "libaudit-common", "libpam0g", "libseccomp2", "libkmod2", "libsmartcols1", "libblkid1", "libcap-ng0", "libcrypt1",
 }
-MODULES = ["virtio_blk", "ext4", "virtio_net", "virtio-rng", "virtio-gpu", "gpio_keys", "crc32c_generic"]
+MODULES = ["virtio_blk", "ext4", "virtio_net", "virtio-rng", "virtio-gpu", "gpio_keys"]
+OLD_MODULES = ["crc32c_generic"]  # ext4 wants it up to Linux 6.15; not there any more in newer ones
 # On the root disk, for those who want them: `sh /usr/lib/oriel/modules/load NAME`.
 OPTIONAL_MODULES = ["nvme", "e1000e", "xhci-pci", "usb-storage", "sd_mod"]
 APPLETS = """[ awk basename blkdiscard cat chmod cmp cp cttyhack cut date dd df dmesg dirname du echo env expr false find free grep gunzip
@@ -65,7 +66,7 @@ def module_order(kernel_root, version, modules):
     builtin = {Path(l).name.split(".")[0].replace("-", "_") for l in (base / "modules.builtin").read_text().split()}
     order = []
     for name in (m.replace("-", "_") for m in modules):
-        if name in builtin:
+        if name in builtin or (name in OLD_MODULES and name not in needs):
             continue
         if name not in needs:
             raise aptroot.AptError(f"the kernel package has no module {name}")
@@ -87,12 +88,21 @@ def make_initrd(out, root, kernel_root, version):
     parts.append(cpio_entry("bin/busybox", 0o100755, (root / "usr/bin/busybox").read_bytes()))
     parts.append(cpio_entry("init", 0o100755, (Path(__file__).parent / "guest/init").read_bytes()))
     names = []
-    for path in module_order(kernel_root, version, MODULES):
+    for path in module_order(kernel_root, version, MODULES + OLD_MODULES):
         names.append(path.name.split(".")[0] + ".ko")
         parts.append(cpio_entry(f"modules/{names[-1]}", 0o100644, module_data(path)))
     parts.append(cpio_entry("modules/order", 0o100644, ("\n".join(names) + "\n").encode()))
     parts.append(cpio_entry("TRAILER!!!", 0))
     out.write_bytes(b"".join(parts))
+
+
+def make_boot(out, root, kernel_root):
+    """Kernel and initial RAM disk of the unpacked packages in @out; the kernel's version."""
+    version = next((kernel_root / "usr/lib/modules").iterdir()).name
+    make_initrd(out / "initrd.img", root, kernel_root, version)
+    places = (kernel_root / f"boot/vmlinuz-{version}", kernel_root / f"usr/lib/modules/{version}/vmlinuz")  # the second since Linux 7
+    shutil.copy(next(p for p in places if p.exists()), out / "Image")
+    return version
 
 
 def make_root(root, vkscene, mesa):
@@ -164,7 +174,7 @@ def make(out, source, headers):
     apt = aptroot.AptRoot(SUITE, ARCH)
     apt.update()
     debs = apt.download(KERNEL_PACKAGES + ROOT_PACKAGES, EXCLUDE)
-    is_kernel = lambda d: d.name.startswith("linux-image")
+    is_kernel = lambda d: d.name.startswith("linux-")
     mesa = next(d.name.split("_")[1] for d in debs if d.name.startswith("mesa-vulkan-drivers_"))
     with tempfile.TemporaryDirectory(dir=out) as work:
         root, kernel_root = Path(work) / "root", Path(work) / "kernel"
@@ -172,13 +182,11 @@ def make(out, source, headers):
         aptroot.unpack([d for d in debs if is_kernel(d)], kernel_root)
         vkscene = Path(work) / "vkscene"
         compile_vkscene(source, headers, root, vkscene)
-        version = next((kernel_root / "usr/lib/modules").iterdir()).name
         progress = aptroot.Progress("making the guest's disks")
-        make_initrd(out / "initrd.img", root, kernel_root, version)
+        version = make_boot(out, root, kernel_root)
         make_root(root, vkscene, mesa)
         add_modules(root, kernel_root, version)
         make_disk(out / "root.img", root)
-        shutil.copy(kernel_root / f"boot/vmlinuz-{version}", out / "Image")
         progress.done()
     manifest.write_text(json.dumps({"key": key, "kernel": version, "mesa": mesa, "suite": SUITE}) + "\n")
 

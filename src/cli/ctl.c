@@ -45,7 +45,7 @@ static int ctl_connect(const char *name, struct error *err)
 static json_t *ctl_ask(int fd, const json_t *request, struct error *err)
 {
 	AUTO_FREE char *text = json_dumps(request, JSON_COMPACT);
-	char line[16384];
+	char line[64 << 10];
 	size_t got = 0;
 	if (!text || send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 ||
 	    send(fd, "\n", 1, MSG_NOSIGNAL) < 0) {

@@ -88,6 +88,7 @@ struct engine_config {
 	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
 	uint32_t psci_version; /* of has_firmware engines: major << 16 | minor */
 	enum engine_cpu_model cpu;
+	uint32_t window_granule; /* soft: as if the host's pages were that large (a power of two, 4096 or more); 0: as they are */
 	const char *cache_folder; /* soft: keep translations in it between runs; NULL: keep none.  Read at creation only */
 };
 
@@ -115,6 +116,7 @@ struct engine {
 	 * until the guest starts them.
 	 */
 	bool has_firmware;
+	uint32_t window_granule; /* window_map() takes multiples of it: a page of the host; a power of two, 4096 or more */
 };
 
 #define ENGINE_OFF UINT64_MAX
@@ -206,8 +208,8 @@ static inline int MUST_CHECK engine_window_place(struct engine *engine, uint64_t
 }
 
 /*
- * Map pages of @fd (borrowed, must be sealed against shrinking) at @offset of the window.  All multiples of 4096.  Any thread.
- * Unmapped parts read as zero and ignore writes.  -EINVAL for a range outside the window.
+ * Map pages of @fd (borrowed, must be sealed against shrinking) at @offset of the window.  All multiples of window_granule.  Any thread.
+ * Unmapped parts read as zero and ignore writes.  -EINVAL for a range outside the window or not aligned.
  */
 static inline int MUST_CHECK engine_window_map(struct engine *engine, uint64_t offset, int fd,
 					       uint64_t fd_offset, uint64_t len, struct error *err)

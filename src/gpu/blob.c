@@ -12,9 +12,10 @@
 #include <assert.h>
 #include <unistd.h>
 
-static uint64_t blob_round(uint64_t size)
+static uint64_t blob_round(const struct gpu *gpu, uint64_t size)
 {
-	return (size + GPU_WINDOW_GRANULE - 1) / GPU_WINDOW_GRANULE * GPU_WINDOW_GRANULE;
+	uint64_t granule = gpu_window_granule(gpu->window);
+	return (size + granule - 1) / granule * granule;
 }
 
 static uint32_t blob_create_guest(struct gpu *gpu, const struct gpu_command *command)
@@ -72,6 +73,10 @@ void gpu_create_blob(struct gpu *gpu, struct gpu_command *command)
 		gpu_answer(gpu, command, GPU_ERR_INVALID_PARAMETER);
 		return;
 	}
+	if (gpu->blobs_aligned && request->size % gpu_window_granule(gpu->window)) {
+		gpu_answer(gpu, command, GPU_ERR_INVALID_PARAMETER);
+		return;
+	}
 	if (request->blob_mem == GPU_BLOB_MEM_GUEST) {
 		gpu_answer(gpu, command, blob_create_guest(gpu, command));
 		return;
@@ -99,7 +104,7 @@ static uint32_t blob_map(struct gpu *gpu, struct gpu_resource *resource, uint64_
 	    resource->mapped || !resource->map_info) {
 		return GPU_ERR_INVALID_PARAMETER;
 	}
-	uint64_t len = blob_round(resource->size);
+	uint64_t len = blob_round(gpu, resource->size);
 	const char *why = "";
 	if (gpu_window_map(gpu->window, offset, resource->fd, len, &why) < 0) {
 		log_limited(LOG_WARN, "gpu: guest maps a blob of 0x%llx bytes at 0x%llx: %s",
@@ -175,7 +180,7 @@ void gpu_resource_command(struct gpu *gpu, struct gpu_command *command)
 static bool blob_keep(struct gpu *gpu, struct gpu_resource *resource, const struct wire_blob *blob,
 		      int fd)
 {
-	if (blob->size < blob_round(resource->size) ||
+	if (blob->size < blob_round(gpu, resource->size) ||
 	    blob->size - resource->charged > gpu->config.memory_limit - gpu->bytes_blob) {
 		return false;
 	}

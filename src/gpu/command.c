@@ -213,12 +213,12 @@ static void gpu_set_defaults(struct gpu *gpu)
 	for (size_t i = 0; i < gmem_region_count(gpu->parts.gmem); i++) {
 		ram += gmem_region(gpu->parts.gmem, i)->len;
 	}
-	if (!config->window_bytes) {
-		config->window_bytes = virtio_gpu_default_window(ram);
-	}
 	if (!config->memory_limit) {
 		uint64_t least = UINT64_C(1) << 30;
-		config->memory_limit = config->window_bytes > least ? config->window_bytes : least;
+		config->memory_limit = ram > least ? ram : least;
+	}
+	if (!config->window_bytes) {
+		config->window_bytes = virtio_gpu_default_window(config->memory_limit);
 	}
 	config->limit_2d = config->limit_2d ? config->limit_2d : UINT64_C(256) << 20;
 	config->start_limit_ms = config->start_limit_ms ? config->start_limit_ms : 30000;
@@ -292,6 +292,20 @@ static void gpu_add_counters(struct virtio_gpu_stats *stats,
 	stats->submits += context->submits;
 }
 
+/* Adds a resource to what its owner has. */
+static void gpu_add_use(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
+{
+	struct virtio_gpu_stats *stats = opaque;
+	for (unsigned i = 0; resource->owner && i < stats->context_count; i++) {
+		struct virtio_gpu_context_stats *context = &stats->contexts[i];
+		if (context->ctx_id == resource->owner->id) {
+			context->blob_bytes += resource->charged;
+			context->mapped_bytes += resource->mapped ? resource->window_len : 0;
+			return;
+		}
+	}
+}
+
 void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats)
 {
 	*stats = (struct virtio_gpu_stats){
@@ -302,6 +316,7 @@ void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats)
 		.draws = gpu->ended_totals.draws,
 		.dispatches = gpu->ended_totals.dispatches,
 		.submits = gpu->ended_totals.submits,
+		.window_bytes = gpu->window ? gpu->config.window_bytes : 0,
 		.blob_bytes = gpu->bytes_blob,
 		.mapped_bytes = gpu->bytes_mapped,
 		.refused = gpu->refused,
@@ -316,6 +331,7 @@ void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats)
 			gpu_add_counters(stats, to);
 		}
 	}
+	gpu_resource_for_each(gpu, gpu_add_use, stats);
 	uint64_t kept = gpu->ended_count < GPU_ENDED_KEPT ? gpu->ended_count : GPU_ENDED_KEPT;
 	for (uint64_t i = 1; i <= kept && stats->context_count < VIRTIO_GPU_STATS_CONTEXTS; i++) {
 		stats->contexts[stats->context_count++] =

@@ -547,6 +547,7 @@ static bool context_start_server(struct gpu_context *context)
 		.token = ++gpu->next_token,
 		.ctx_id = context->id,
 		.max_blob_bytes = gpu->config.memory_limit,
+		.blob_alignment = gpu_window_granule(gpu->window),
 		.name = context->stats.name,
 		.events = &context_events,
 		.opaque = context,

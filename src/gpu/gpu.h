@@ -134,6 +134,8 @@ struct gpu {
 	struct loop_source *watch;			/* timer, runs while there are contexts */
 	unsigned context_count, held;
 	unsigned queue_size; /* entries of the control queue */
+	bool blobs_aligned;  /* the driver took GPU_F_BLOB_ALIGNMENT: sizes are multiples of the
+				window's granule */
 	uint64_t held_bytes;
 	uint32_t next_token;
 

@@ -15,6 +15,9 @@
 #define GPU_F_EDID	    (UINT64_C(1) << 1)
 #define GPU_F_RESOURCE_BLOB (UINT64_C(1) << 3)
 #define GPU_F_CONTEXT_INIT  (UINT64_C(1) << 4)
+#define GPU_F_BLOB_ALIGNMENT                                                                       \
+	(UINT64_C(1) << 5) /* virtio 1.4: the device names an alignment of blobs and their places  \
+			    */
 
 enum gpu_queue { GPU_QUEUE_CONTROL, GPU_QUEUE_CURSOR, GPU_QUEUE_COUNT };
 
@@ -82,6 +85,7 @@ struct gpu_rect {
 
 struct gpu_config {
 	uint32_t events_read, events_clear, num_scanouts, num_capsets;
+	uint32_t blob_alignment; /* exists with GPU_F_BLOB_ALIGNMENT */
 };
 
 struct gpu_display_info {

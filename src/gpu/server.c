@@ -261,7 +261,7 @@ static int server_send_hello(int socket, const struct gpu_server_config *config,
 		.version = WIRE_VERSION,
 		.ctx_id = config->ctx_id,
 		.max_blob_bytes = config->max_blob_bytes,
-		.blob_alignment = 4096,
+		.blob_alignment = config->blob_alignment,
 		.query_only = query_only,
 	};
 	snprintf(hello.name, sizeof(hello.name), "%s", config->name ? config->name : "");

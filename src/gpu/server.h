@@ -44,7 +44,8 @@ struct gpu_server_config {
 	const struct gpu_spawner *spawner;
 	uint32_t token, ctx_id;
 	uint64_t max_blob_bytes;
-	const char *name; /* guest's debug name, at most 63 bytes are used */
+	uint32_t blob_alignment; /* of blobs' sizes */
+	const char *name;	 /* guest's debug name, at most 63 bytes are used */
 	const struct gpu_server_events *events;
 	void *opaque;
 };

@@ -30,10 +30,11 @@ struct virtio_gpu {
 	bool in_batch; /* the interrupt comes at its end */
 };
 
-uint64_t virtio_gpu_default_window(uint64_t ram_bytes)
+uint64_t virtio_gpu_default_window(uint64_t memory_bytes)
 {
-	uint64_t window = UINT64_C(256) << 20;
-	while (window < ram_bytes) {
+	uint64_t window = UINT64_C(512) << 20, most = UINT64_C(256)
+						      << 30; /* half of the board's room for BARs */
+	while (window / 2 < memory_bytes && window < most) {
 		window *= 2;
 	}
 	return window;
@@ -46,8 +47,9 @@ static uint64_t virtio_gpu_config_read(struct virtio_device *device, unsigned of
 		.events_read = atomic_load(&self->events),
 		.num_scanouts = self->scanouts,
 		.num_capsets = self->capsets,
+		.blob_alignment = self->gpu->window ? gpu_window_granule(self->gpu->window) : 0,
 	};
-	return virtio_config_load(&config, sizeof(config), offset, size);
+	return virtio_config_load(&config, device->config_len, offset, size);
 }
 
 static void virtio_gpu_config_write(struct virtio_device *device, unsigned offset, unsigned size,
@@ -125,6 +127,8 @@ static void virtio_gpu_activate(struct virtio_device *device)
 {
 	virtio_gpu_inner(device)->queue_size =
 		virtq_size(virtio_device_queue(device, GPU_QUEUE_CONTROL));
+	virtio_gpu_inner(device)->blobs_aligned =
+		virtio_device_negotiated(device, GPU_F_BLOB_ALIGNMENT);
 }
 
 static void virtio_gpu_notify(struct virtio_device *device, unsigned index)
@@ -188,7 +192,7 @@ static void virtio_gpu_describe(struct virtio_gpu *self, const struct virtio_gpu
 	device->features = GPU_F_EDID;
 	device->queue_count = GPU_QUEUE_COUNT;
 	device->queue_size = GPU_QUEUE_SIZE;
-	device->config_len = sizeof(struct gpu_config);
+	device->config_len = offsetof(struct gpu_config, blob_alignment);
 	self->scanouts = display_count(parts->display);
 	if (self->gpu->config.shared) {
 		device->features |= GPU_F_VIRGL | GPU_F_RESOURCE_BLOB | GPU_F_CONTEXT_INIT;
@@ -196,6 +200,11 @@ static void virtio_gpu_describe(struct virtio_gpu *self, const struct virtio_gpu
 		device->shm.len = self->gpu->config.window_bytes;
 		device->shm.place = virtio_gpu_place;
 		self->capsets = 1;
+		if (gpu_window_granule(self->gpu->window) >
+		    4096) { /* smaller pages than these no guest has */
+			device->features |= GPU_F_BLOB_ALIGNMENT;
+			device->config_len = sizeof(struct gpu_config);
+		}
 	}
 }
 

@@ -20,12 +20,12 @@
 #include <sys/types.h>
 
 struct virtio_gpu_config {
-	bool shared;	       /* offer Vulkan contexts; false: 2D only, no window, no servers */
-	uint64_t window_bytes; /* host-visible window, a power of two; 0:
-				  virtio_gpu_default_window() of guest RAM */
-	uint64_t memory_limit; /* host memory of all blobs together, bytes; 0: the larger of window
-				  and 1 GiB */
-	uint64_t limit_2d;     /* host memory of all 2D resources together, bytes; 0: 256 MiB */
+	bool shared;		 /* offer Vulkan contexts; false: 2D only, no window, no servers */
+	uint64_t window_bytes;	 /* host-visible window, a power of two; 0:
+				    virtio_gpu_default_window() of guest RAM */
+	uint64_t memory_limit;	 /* host memory of all blobs together, bytes; 0: the larger of guest
+				    RAM   and 1 GiB */
+	uint64_t limit_2d;	 /* host memory of all 2D resources together, bytes; 0: 256 MiB */
 	unsigned start_limit_ms; /* a server must be ready within; 0: 30 s */
 };
 
@@ -38,8 +38,11 @@ struct virtio_gpu_parts {
 	const struct gpu_spawner *spawner; /* NULL only without shared */
 };
 
-/* A window as large as @ram_bytes, rounded up to a power of two, at least 256 MiB. */
-uint64_t virtio_gpu_default_window(uint64_t ram_bytes);
+/*
+ * A window for @memory_bytes of blobs: twice as much and more, up to the next power of two, since
+ * the guest's kernel gives places back late and leaves gaps; 512 MiB to 256 GiB.
+ */
+uint64_t virtio_gpu_default_window(uint64_t memory_bytes);
 
 /*
  * With config->shared this starts a server to ask what the host's Vulkan driver offers, and waits
@@ -58,6 +61,8 @@ struct virtio_gpu_context_stats {
 	bool live;     /* false: ended, one of the last ones */
 	char name[64]; /* what the guest calls it; printable ASCII */
 	uint64_t commands, draws, dispatches, submits; /* as the server counted them */
+	uint64_t blob_bytes,
+		mapped_bytes; /* of live ones: host memory, and how much of it is in the window */
 };
 
 struct virtio_gpu_stats {
@@ -65,8 +70,9 @@ struct virtio_gpu_stats {
 	uint32_t api_version;
 	uint64_t contexts_started, contexts_lost;
 	uint64_t commands, draws, dispatches, submits; /* of all contexts, also ended ones */
-	uint64_t blob_bytes, mapped_bytes,
-		refused; /* refused: control commands answered with an error */
+	uint64_t window_bytes, blob_bytes,
+		mapped_bytes; /* the rest of the window's use is ended contexts' */
+	uint64_t refused;     /* refused: control commands answered with an error */
 	unsigned context_count;
 	struct virtio_gpu_context_stats contexts[VIRTIO_GPU_STATS_CONTEXTS]; /* live ones first */
 };

@@ -15,19 +15,27 @@
 struct gpu_window {
 	struct engine *engine;
 	uint64_t len;
+	uint32_t granule;
 	uint64_t used[]; /* bit set: mapped */
 };
 
 struct gpu_window *gpu_window_create(struct engine *engine, uint64_t len)
 {
-	assert(len && len % (64 * GPU_WINDOW_GRANULE) == 0);
-	uint64_t words = len / GPU_WINDOW_GRANULE / 64;
+	uint32_t granule = engine->window_granule;
+	assert(len && granule && len % (64 * (uint64_t)granule) == 0);
+	uint64_t words = len / granule / 64;
 	struct gpu_window *window = calloc(1, sizeof(*window) + words * sizeof(window->used[0]));
 	if (window) {
 		window->engine = engine;
 		window->len = len;
+		window->granule = granule;
 	}
 	return window;
+}
+
+uint32_t gpu_window_granule(const struct gpu_window *window)
+{
+	return window->granule;
 }
 
 void gpu_window_destroy(struct gpu_window *window)
@@ -69,15 +77,17 @@ static void window_mark(struct gpu_window *window, uint64_t first, uint64_t end,
 int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t len,
 		   const char **why)
 {
-	if (offset % GPU_WINDOW_GRANULE || len % GPU_WINDOW_GRANULE || !len) {
-		*why = "not page aligned";
+	if (offset % window->granule || len % window->granule || !len) {
+		*why = window->granule > 4096 ? "not aligned to this host's pages (needs a kernel "
+						"with such pages, or Linux 7.2)"
+					      : "not page aligned";
 		return -EINVAL;
 	}
 	if (offset > window->len || len > window->len - offset) {
 		*why = "outside the window";
 		return -EINVAL;
 	}
-	uint64_t first = offset / GPU_WINDOW_GRANULE, end = (offset + len) / GPU_WINDOW_GRANULE;
+	uint64_t first = offset / window->granule, end = (offset + len) / window->granule;
 	if (!window_is_free(window, first, end)) {
 		*why = "over another blob";
 		return -EEXIST;
@@ -95,7 +105,6 @@ int gpu_window_map(struct gpu_window *window, uint64_t offset, int fd, uint64_t 
 
 void gpu_window_unmap(struct gpu_window *window, uint64_t offset, uint64_t len)
 {
-	window_mark(window, offset / GPU_WINDOW_GRANULE, (offset + len) / GPU_WINDOW_GRANULE,
-		    false);
+	window_mark(window, offset / window->granule, (offset + len) / window->granule, false);
 	engine_window_unmap(window->engine, offset, len);
 }

@@ -2,8 +2,8 @@
 /*
  * window.h - the host-visible window: which parts of it have pages
  *
- * A place in the window is mapped at most once; the engine does the mapping.
- * Threads: the device's loop.
+ * A place in the window is mapped at most once; the engine does the mapping, by granules as large
+ * as the host's pages. Threads: the device's loop.
  */
 #ifndef ORIEL_GPU_WINDOW_H
 #define ORIEL_GPU_WINDOW_H
@@ -12,13 +12,13 @@
 
 #include <stdint.h>
 
-enum { GPU_WINDOW_GRANULE = 4096 };
-
 struct engine;
 struct gpu_window;
 
-/* @len bytes, a multiple of 256 KiB.  @engine is borrowed.  NULL if out of memory. */
+/* @len bytes, a multiple of 64 granules.  @engine is borrowed.  NULL if out of memory. */
 struct gpu_window *gpu_window_create(struct engine *engine, uint64_t len) MUST_CHECK;
+/* What offsets and sizes are multiples of: the engine's granule, bytes. */
+uint32_t gpu_window_granule(const struct gpu_window *window);
 /* Accepts NULL.  Unmaps what is left. */
 void gpu_window_destroy(struct gpu_window *window);
 /*

@@ -147,9 +147,12 @@ static int set_soft_options(struct vm_config *c, const char *options, struct err
 			c->soft_isv_strict = true;
 		} else if (!strcmp(option, "perf-map")) {
 			c->soft_perf_map = true;
+		} else if (!strcmp(option, "granule=16k") || !strcmp(option, "granule=64k")) {
+			c->soft_granule = option[8] == '1' ? 16 << 10 : 64 << 10;
 		} else {
 			return error_set(err, -EINVAL,
-					 "--engine: soft has no option '%s', only: interp, isv=strict, perf-map",
+					 "--engine: soft has no option '%s', only: interp, isv=strict, perf-map, "
+					 "granule=16k, granule=64k",
 					 option);
 		}
 	}
@@ -169,6 +172,7 @@ static int set_engine(struct vm_config *c, const char *value, struct error *err)
 	}
 	c->engine = (enum config_engine)word;
 	c->soft_interp = c->soft_isv_strict = c->soft_perf_map = false;
+	c->soft_granule = 0;
 	if (*comma && c->engine != CONFIG_ENGINE_SOFT) {
 		return error_set(err, -EINVAL, "--engine: %s takes no options; only soft does", name);
 	}
@@ -343,7 +347,8 @@ static const struct option_row rows[] = {
 	{"memory", "SIZE", "guest RAM (default 2G)", set_memory},
 	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
 	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
-	 HELP_INDENT "(no translation), perf-map (for perf), isv=strict (report accesses as hardware does)", set_engine},
+	 HELP_INDENT "(no translation), perf-map (for perf), isv=strict (report accesses as hardware does),\n"
+	 HELP_INDENT "granule=16k|64k (map GPU memory as a host with such pages does)", set_engine},
 	{"no-translation-cache", NULL, "keep no translated code between runs (in $XDG_CACHE_HOME/oriel)",
 	 set_no_translation_cache},
 	{"cpu", "default|max|baseline|host", "CPU model: fast; all features; Armv8.0; what this host runs best", set_cpu},

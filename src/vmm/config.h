@@ -57,11 +57,12 @@ struct vm_config {
 	bool soft_perf_map;   /* --engine soft,perf-map */
 	bool soft_interp;     /* --engine soft,interp: no translation */
 	bool translation_cache; /* keep translated code between runs */
+	uint32_t soft_granule; /* --engine soft,granule=16k: as on a host with such pages; 0: as they are */
 	bool soft_isv_strict; /* --engine soft,isv=strict: syndromes as hardware gives them */
 	enum engine_cpu_model cpu;
 	uint32_t psci_version; /* of the firmware calls: major << 16 | minor */
 	enum config_gpu gpu;
-	uint64_t gpu_memory_bytes; /* host memory of all contexts, and the window's size; 0: as guest RAM */
+	uint64_t gpu_memory_bytes; /* host memory of all contexts; 0: as guest RAM */
 	char *gpu_server;	   /* path of oriel-gpu; NULL: beside the oriel binary, then $PATH */
 	unsigned display_width, display_height;
 	enum config_net net;

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { CONTROL_MAX_CLIENTS = 8, CONTROL_LINE_ROOM = 4096 };
+enum { CONTROL_LINE_ROOM = 4096 };
 
 struct control_request {
 	struct control *control;
@@ -104,6 +104,11 @@ void control_answer(struct control_request *request, json_t *answer)
 		loop_mod_fd(request->source, EPOLLIN);
 		client_next(request);
 	}
+}
+
+void control_refuse(struct control_request *request, const char *why)
+{
+	control_answer(request, json_pack("{s:b,s:s}", "ok", 0, "error", why));
 }
 
 static void client_on_readable(void *opaque, uint32_t events)

@@ -23,7 +23,7 @@ struct control_request;
  */
 typedef void (*control_fn)(void *opaque, struct control_request *request, const json_t *body);
 
-enum { CONTROL_PATH_ROOM = 108 };
+enum { CONTROL_PATH_ROOM = 108, CONTROL_MAX_CLIENTS = 8 };
 
 /*
  * Where the socket of VM @name is: $XDG_RUNTIME_DIR/oriel/NAME.sock, else /run/oriel for root and
@@ -37,5 +37,7 @@ struct control *control_create(struct loop *loop, const char *name, control_fn f
 void control_destroy(struct control *control);
 /* Takes @answer; NULL means that memory ran out. */
 void control_answer(struct control_request *request, json_t *answer);
+/* The answer is that it can not be done: one line that says why. */
+void control_refuse(struct control_request *request, const char *why);
 
 #endif

@@ -240,6 +240,7 @@ void vm_destroy(struct vm *vm)
 		vm_write_screenshot(vm);
 	}
 	vm_destroy_control(vm);
+	vm_free_detached(vm);
 	pci_host_destroy(vm->pci);
 	vfio_host_destroy(vm->vfio);
 	screenshot_destroy(vm->screenshot);

@@ -101,15 +101,6 @@ int vm_create_hvc(struct vm *vm, struct error *err)
 	return rc;
 }
 
-static uint64_t round_up_to_power_of_two(uint64_t value)
-{
-	uint64_t power = 1;
-	while (power < value && power < UINT64_C(1) << 62) {
-		power <<= 1;
-	}
-	return power;
-}
-
 int vm_create_gpu(struct vm *vm, struct error *err)
 {
 	const struct vm_config *config = vm->config;
@@ -117,11 +108,9 @@ int vm_create_gpu(struct vm *vm, struct error *err)
 		return 0;
 	}
 	bool shared = config->gpu == CONFIG_GPU_SHARED;
-	uint64_t memory = config->gpu_memory_bytes;
 	const struct virtio_gpu_config gpu = {
 		.shared = shared,
-		.window_bytes = memory ? round_up_to_power_of_two(memory) : 0,
-		.memory_limit = memory,
+		.memory_limit = config->gpu_memory_bytes,
 	};
 	const struct virtio_gpu_parts parts = {
 		.loop = vm->device_loop,

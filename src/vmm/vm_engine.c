@@ -38,6 +38,7 @@ static struct engine *create_soft(struct vm *vm, const char *why, struct error *
 		.interp = c->soft_interp,
 		.isv_strict = c->soft_isv_strict,
 		.perf_map = c->soft_perf_map,
+		.window_granule = c->soft_granule,
 		.cpu = c->cpu,
 		.cache_folder = cache,
 	};

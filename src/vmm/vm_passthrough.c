@@ -182,18 +182,6 @@ static void on_patience(void *opaque)
 
 /* ----- requests ----- */
 
-static void answer_error(struct control_request *request, const struct error *err)
-{
-	control_answer(request, json_pack("{s:b,s:s}", "ok", 0, "error", err->text));
-}
-
-static void answer_text(struct control_request *request, const char *text)
-{
-	struct error err = {0};
-	error_set(&err, -EINVAL, "%s", text);
-	answer_error(request, &err);
-}
-
 /* The slot whose device is @address, or the first empty one if that is NULL. */
 static struct vm_slot *find_slot(struct vm *vm, const char *address)
 {
@@ -206,18 +194,18 @@ static struct vm_slot *find_slot(struct vm *vm, const char *address)
 	return NULL;
 }
 
-static void request_attach(struct vm *vm, struct control_request *request, const json_t *body)
+void vm_request_attach(struct vm *vm, struct control_request *request, const json_t *body)
 {
 	struct config_passthrough device;
 	struct error err = {0};
 	const char *text = json_string_value(json_object_get(body, "device"));
 	struct vm_slot *slot = find_slot(vm, NULL);
 	if (!text) {
-		answer_text(request, "attach needs a device");
+		control_refuse(request, "attach needs a device");
 		return;
 	}
 	if (!slot || vm->retired_count == VM_MAX_SLOTS) {
-		answer_text(request, "no slot is empty: start the VM with --hotplug-slots");
+		control_refuse(request, "no slot is empty: start the VM with --hotplug-slots");
 		return;
 	}
 	free_retired(vm);
@@ -227,24 +215,24 @@ static void request_attach(struct vm *vm, struct control_request *request, const
 	}
 	config_passthrough_finish(&device);
 	if (status < 0) {
-		answer_error(request, &err);
+		control_refuse(request, err.text);
 		return;
 	}
 	control_answer(request, json_pack("{s:b,s:i,s:s}", "ok", 1, "slot", (int)(slot - vm->slots),
 					  "reset", pdev_reset_used(slot->device)));
 }
 
-static void request_detach(struct vm *vm, struct control_request *request, const json_t *body)
+void vm_request_detach(struct vm *vm, struct control_request *request, const json_t *body)
 {
 	const char *text = json_string_value(json_object_get(body, "device"));
 	struct vm_slot *slot = text ? find_slot(vm, text) : NULL;
 	json_int_t patience = json_integer_value(json_object_get(body, "timeout"));
 	if (!slot) {
-		answer_text(request, "no such device is attached (oriel ctl status)");
+		control_refuse(request, "no such device is attached (oriel ctl status)");
 		return;
 	}
 	if (slot->waiting) {
-		answer_text(request, "it is being detached already");
+		control_refuse(request, "it is being detached already");
 		return;
 	}
 	slot->waiting = request;
@@ -258,7 +246,7 @@ static void request_detach(struct vm *vm, struct control_request *request, const
 	pci_port_request_eject(slot->port);
 }
 
-static void request_status(struct vm *vm, struct control_request *request)
+json_t *vm_slots_status(struct vm *vm)
 {
 	json_t *slots = json_array();
 	for (size_t i = 0; i < vm->slot_count; i++) {
@@ -269,22 +257,7 @@ static void request_status(struct vm *vm, struct control_request *request)
 							"gone", (int)pdev_is_gone(slot->device))
 					    : json_null());
 	}
-	control_answer(request, json_pack("{s:b,s:o}", "ok", 1, "slots", slots));
-}
-
-static void on_request(void *opaque, struct control_request *request, const json_t *body)
-{
-	struct vm *vm = opaque;
-	const char *command = json_string_value(json_object_get(body, "command"));
-	if (command && !strcmp(command, "attach")) {
-		request_attach(vm, request, body);
-	} else if (command && !strcmp(command, "detach")) {
-		request_detach(vm, request, body);
-	} else if (command && !strcmp(command, "status")) {
-		request_status(vm, request);
-	} else {
-		answer_text(request, "unknown command");
-	}
+	return slots;
 }
 
 /* ----- set-up ----- */
@@ -350,22 +323,8 @@ int vm_create_passthrough(struct vm *vm, struct error *err)
 	return make_window(vm, err);
 }
 
-int vm_create_control(struct vm *vm, struct error *err)
+void vm_free_detached(struct vm *vm)
 {
-	const struct vm_config *config = vm->config;
-	char name[16];
-	if (!config->name && !vm->slot_count) {
-		return 0; /* nothing that could be controlled, and nothing to call it by */
-	}
-	snprintf(name, sizeof(name), "%d", (int)getpid());
-	vm->control_socket = control_create(vm->control, config->name ? config->name : name,
-					    on_request, vm, err);
-	return vm->control_socket ? 0 : -EINVAL;
-}
-
-void vm_destroy_control(struct vm *vm)
-{
-	control_destroy(vm->control_socket);
 	while (vm->retired_count) {
 		pci_device_free(vm->retired[--vm->retired_count]);
 	}

@@ -18,6 +18,7 @@
 #include "display/display.h"
 #include "display/screenshot.h"
 #include "engine/engine.h"
+#include "gpu/virtio_gpu.h"
 #include "mem/gmem.h"
 #include "passthrough/pdev.h"
 #include "passthrough/vfio_host.h"
@@ -25,6 +26,7 @@
 #include "virtio/device.h"
 #include "vmm/broker.h"
 #include "vmm/console.h"
+#include "vmm/control.h"
 #include "vmm/vm.h"
 
 #include <pthread.h>
@@ -79,6 +81,10 @@ struct vm {
 	struct pci_device *retired[VM_MAX_SLOTS]; /* out of their slots, not freed yet */
 	size_t retired_count;
 	struct control *control_socket;
+	/* Of `oriel ctl status`: who waits for the device loop to fill gpu_status.  Control loop, but for gpu_status meanwhile. */
+	struct control_request *asking[CONTROL_MAX_CLIENTS];
+	size_t asking_count;
+	struct virtio_gpu_stats gpu_status;
 	uint64_t started_ns;
 	pthread_t device_thread;
 	bool has_device_thread;
@@ -130,11 +136,26 @@ int vm_create_rng(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_hvc(struct vm *vm, struct error *err) MUST_CHECK;
 int vm_create_gpu(struct vm *vm, struct error *err) MUST_CHECK;
 
-/* ----- vm_passthrough.c: --passthrough, --hotplug-slots, and the control socket ----- */
+/* ----- vm_passthrough.c: --passthrough, --hotplug-slots.  Control loop ----- */
 
 int vm_create_passthrough(struct vm *vm, struct error *err) MUST_CHECK;
+/* What `oriel ctl` asks for; each is answered, now or later. */
+void vm_request_attach(struct vm *vm, struct control_request *request, const json_t *body);
+void vm_request_detach(struct vm *vm, struct control_request *request, const json_t *body);
+/* An array: what is in each slot. */
+json_t *vm_slots_status(struct vm *vm);
+/* What is left of devices that were detached.  Before the PCI host goes. */
+void vm_free_detached(struct vm *vm);
+
+/* ----- vm_control.c: the control socket.  Control loop ----- */
+
 int vm_create_control(struct vm *vm, struct error *err) MUST_CHECK;
-/* Before the PCI host goes. */
+/* Before the device loop goes. */
 void vm_destroy_control(struct vm *vm);
+
+/* ----- vm_stats.c ----- */
+
+/* Counters of the GPU as JSON. */
+json_t *vm_stats_of_gpu(const struct virtio_gpu_stats *stats);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * Keys: name, engine, run_s, resets, hypercalls {function id: calls, others}, interrupts {acks, sgis, msis, msis_dropped},
  * gpu {driver, api_version, contexts [...], ...} if it has one.
- * Threads: after vm_run().
+ * Threads: after vm_run(), but vm_stats_of_gpu(): any.
  */
 #include "gpu/virtio_gpu.h"
 #include "vmm/vm_priv.h"
@@ -41,29 +41,29 @@ static json_t *stats_of_hypercalls(struct vm *vm)
 
 static json_t *stats_of_context(const struct virtio_gpu_context_stats *c)
 {
-	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid", (int)c->pid,
-			 "live", c->live, "name", c->name, "commands", (json_int_t)c->commands, "draws",
+	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid",
+			 (int)c->pid, "live", c->live, "name", c->name, "commands", (json_int_t)c->commands, "draws",
 			 (json_int_t)c->draws, "dispatches", (json_int_t)c->dispatches, "submits",
-			 (json_int_t)c->submits);
+			 (json_int_t)c->submits, "blob_bytes", (json_int_t)c->blob_bytes, "mapped_bytes",
+			 (json_int_t)c->mapped_bytes);
 }
 
-static json_t *stats_of_gpu(struct vm *vm)
+json_t *vm_stats_of_gpu(const struct virtio_gpu_stats *s)
 {
-	struct virtio_gpu_stats s = {0};
 	char version[32];
-	virtio_gpu_stats(vm->gpu, &s);
-	snprintf(version, sizeof(version), "%u.%u.%u", s.api_version >> 22 & 0x7f, s.api_version >> 12 & 0x3ff,
-		 s.api_version & 0xfff);
+	snprintf(version, sizeof(version), "%u.%u.%u", s->api_version >> 22 & 0x7f, s->api_version >> 12 & 0x3ff,
+		 s->api_version & 0xfff);
 	json_t *contexts = json_array();
-	for (unsigned i = 0; i < s.context_count; i++) {
-		json_array_append_new(contexts, stats_of_context(&s.contexts[i]));
+	for (unsigned i = 0; i < s->context_count; i++) {
+		json_array_append_new(contexts, stats_of_context(&s->contexts[i]));
 	}
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "driver", s.driver,
-			 "api_version", version, "contexts_started", (json_int_t)s.contexts_started, "contexts_lost",
-			 (json_int_t)s.contexts_lost, "commands", (json_int_t)s.commands, "draws",
-			 (json_int_t)s.draws, "dispatches", (json_int_t)s.dispatches, "submits",
-			 (json_int_t)s.submits, "blob_bytes", (json_int_t)s.blob_bytes, "mapped_bytes",
-			 (json_int_t)s.mapped_bytes, "refused", (json_int_t)s.refused, "contexts", contexts);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "driver", s->driver,
+			 "api_version", version, "contexts_started", (json_int_t)s->contexts_started, "contexts_lost",
+			 (json_int_t)s->contexts_lost, "commands", (json_int_t)s->commands, "draws",
+			 (json_int_t)s->draws, "dispatches", (json_int_t)s->dispatches, "submits",
+			 (json_int_t)s->submits, "window_bytes", (json_int_t)s->window_bytes, "blob_bytes",
+			 (json_int_t)s->blob_bytes, "mapped_bytes", (json_int_t)s->mapped_bytes, "refused",
+			 (json_int_t)s->refused, "contexts", contexts);
 }
 
 static void put_json(void *opaque, const char *name, uint64_t value)
@@ -99,7 +99,9 @@ int vm_write_stats(struct vm *vm, const char *path, struct error *err)
 		json_object_set_new(root, "engine_counters", stats_of_engine(vm));
 	}
 	if (root && vm->gpu) {
-		json_object_set_new(root, "gpu", stats_of_gpu(vm));
+		struct virtio_gpu_stats stats = {0};
+		virtio_gpu_stats(vm->gpu, &stats);
+		json_object_set_new(root, "gpu", vm_stats_of_gpu(&stats));
 	}
 	int rc = 0;
 	errno = 0;

@@ -59,7 +59,7 @@ struct wire_hello {
 	uint32_t version; /* WIRE_VERSION */
 	uint32_t ctx_id;
 	uint64_t max_blob_bytes;  /* limit for all host memory of this context */
-	uint32_t blob_alignment;  /* guest-visible granule, 4096 */
+	uint32_t blob_alignment;  /* blobs are multiples of it: the host's page, 4096 or more */
 	uint32_t query_only;	  /* 1: answer with WELCOME and exit */
 	char name[64];		  /* guest's debug name, NUL-terminated */
 };

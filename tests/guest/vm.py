@@ -35,14 +35,15 @@ def script_disk(directory, script):
 
 
 class Vm:
-    """A running `oriel run`; use as a context manager.  @cache: a folder for kept translations."""
+    """A running `oriel run`; use as a context manager.  @image: a folder of guests.py; @cache: one for kept translations."""
 
-    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None):
+    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None, image=None):
         self.dir = tempfile.TemporaryDirectory(prefix="oriel-test-")
-        command = [str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or IMAGE / "Image"), "--initrd", str(IMAGE / "initrd.img"), "--memory", memory,
+        image = image or IMAGE
+        command = [str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or image / "Image"), "--initrd", str(image / "initrd.img"), "--memory", memory,
                    "--gpu", gpu, "--console", "stdio", "--boot-timeout", "120"]
         if root:  # True: the usual one; or the path of another
-            command += ["--disk", f"{IMAGE / 'root.img' if root is True else root},ro"]
+            command += ["--disk", f"{image / 'root.img' if root is True else root},ro"]
         task = ""
         if script is not None:
             command += ["--disk", f"{script_disk(self.dir.name, script)},ro"]

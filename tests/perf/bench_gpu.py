@@ -20,8 +20,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "images"), str(ROOT / "tests/wire"), str(ROOT / "tests/guest"), str(ROOT / "tests")]
-import aptroot  # noqa: E402
-import guest as guest_image  # noqa: E402
 
 GROUPS = ("start", "sync", "memory", "record", "pipeline", "draw")
 RATES = ("/s", "k/s", "MB/s", "fps")
@@ -127,16 +125,16 @@ class Vtest(Host):
 
 def guest_lines(build, groups):
     """The same in the guest; vkbench comes on a disk of its own, since the image is the demo's."""
+    import program  # noqa: PLC0415
     import vm  # noqa: PLC0415
     vm.BUILD, vm.ORIEL, vm.IMAGE = build, build / "oriel", build / "guest"
-    disk = build / "bench/vkbench.img"
-    program = build / "bench/vkbench"
-    disk.write_bytes(program.read_bytes() + bytes(-program.stat().st_size % 4096))
+    source = ROOT / "tests/perf/gpu"
+    disk = program.disk(build, "vkbench", sorted(source.glob("*.c")), build / "tests/perf/gpu")
     wanted = " ".join(g for g in groups if g in GROUPS)
-    script = "dd if=/dev/vdc of=/tmp/vkbench bs=4096 2>/dev/null; chmod +x /tmp/vkbench\n"
-    script += f"/tmp/vkbench {wanted}\n" if wanted else ""
+    script = program.TAKE
+    script += f"/tmp/program {wanted}\n" if wanted else ""
     script += f"/usr/lib/oriel/vkscene --frames {SCENE_FRAMES}\n" if "scene" in groups else ""
-    script += "/tmp/vkbench draw >/tmp/a & /tmp/vkbench draw >/tmp/b; wait; sed -n 's/triangle-256x256/two/p' /tmp/a /tmp/b\n" \
+    script += "/tmp/program draw >/tmp/a & /tmp/program draw >/tmp/b; wait; sed -n 's/triangle-256x256/two/p' /tmp/a /tmp/b\n" \
         if "two" in groups else ""
     result = vm.run("--cpus", "2", "--disk", f"{disk},ro", gpu="shared", memory="2G", script=script, limit_s=900)
     console = result.console.replace("\r", "")
@@ -151,21 +149,6 @@ def guest_lines(build, groups):
     if not found:
         raise SystemExit(f"bench_gpu: error: the guest measured nothing:\n{console[-800:]}")
     return found
-
-
-def compile_for_guest(build):
-    """vkbench for arm64, linked against the loader in the guest's packages."""
-    apt = aptroot.AptRoot(guest_image.SUITE, guest_image.ARCH)
-    apt.update()
-    root = build / "bench/arm64"
-    if not (root / "done").exists():
-        aptroot.unpack(apt.download(["libvulkan1"], guest_image.EXCLUDE), root)
-        (root / "done").touch()
-    source, headers = ROOT / "tests/perf/gpu", build / "tests/perf/gpu"
-    guest_image.run("aarch64-linux-gnu-gcc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-I", source, "-I", headers, "-I", ROOT / "images/vkscene",
-                    "-idirafter", "/usr/include", *sorted(source.glob("*.c")), ROOT / "images/vkscene/gpu.c", "-L",
-                    root / "usr/lib/aarch64-linux-gnu", "-l:libvulkan.so.1", "-Wl,--unresolved-symbols=ignore-in-shared-libs",
-                    "-o", build / "bench/vkbench", what="compile vkbench for arm64")
 
 
 def ratio(unit, value, base):
@@ -203,7 +186,6 @@ def main():
     samples = {"native": [], "vtest": []}
     try:
         if not options.no_guest:
-            compile_for_guest(build)
             samples["guest"] = []
         for number in range(options.rounds):
             print(f"  round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)

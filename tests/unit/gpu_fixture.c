@@ -126,6 +126,7 @@ bool fixture_open(struct fixture *f, bool shared, struct error *err)
 	assert(status == 0);
 	gmem_seal(f->gmem);
 	f->engine.ops = &engine_ops;
+	f->engine.window_granule = f->granule ? f->granule : 4096;
 	f->spawner = (struct gpu_spawner){spawner_start, spawner_end, spawner_pid, f};
 	struct virtio_gpu_config config = {
 		.shared = shared,

@@ -38,6 +38,7 @@ struct fixture {
 	struct gmem *gmem;
 	struct display *display;
 	struct engine engine;
+	uint32_t granule; /* of the engine; 0: 4096.  Before fixture_open() */
 	struct gpu_spawner spawner;
 	const struct gpu_spawner *real; /* set before fixture_open(): used instead of the fake */
 	struct gpu *gpu;

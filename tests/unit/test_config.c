@@ -115,6 +115,10 @@ static void engine_options_belong_to_soft(void **state)
 	assert_false(p.config.soft_interp);
 	config_finish(&p.config);
 	REFUSED("'turbo' is not one of: auto, soft, kvm", "--kernel", "k", "--engine", "turbo");
+	p = PARSE("--kernel", "k", "--engine", "soft,granule=64k");
+	assert_int_equal(p.config.soft_granule, 65536);
+	config_finish(&p.config);
+	REFUSED("no option 'granule=8k'", "--kernel", "k", "--engine", "soft,granule=8k");
 	REFUSED("no option 'fast'", "--kernel", "k", "--engine", "soft,fast");
 	REFUSED("no option 'isv=lax'", "--kernel", "k", "--engine", "soft,interp,isv=lax");
 	REFUSED("no option ''", "--kernel", "k", "--engine", "soft,");

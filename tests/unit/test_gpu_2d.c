@@ -314,8 +314,10 @@ static void large_edids_are_cut_not_wrong(void **state)
 	uint8_t edid[EDID_BYTES];
 	edid_make(edid, 100000, 1);
 	assert_int_equal(edid[54 + 2] | edid[54 + 4] >> 4 << 8, 4095);
-	assert_int_equal(virtio_gpu_default_window(3) >> 20, 256);
-	assert_int_equal(virtio_gpu_default_window(UINT64_C(3) << 30) >> 30, 4);
+	assert_int_equal(virtio_gpu_default_window(3) >> 20, 512);
+	assert_int_equal(virtio_gpu_default_window(UINT64_C(3) << 30) >> 30, 8);
+	assert_int_equal(virtio_gpu_default_window(UINT64_C(4) << 30) >> 30, 8);
+	assert_int_equal(virtio_gpu_default_window(UINT64_C(1) << 40) >> 30, 256);
 }
 
 int main(void)

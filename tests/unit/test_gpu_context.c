@@ -287,6 +287,72 @@ static void maps_are_checked_against_the_window(void **state)
 	assert_int_equal(fixture_type(f, 12), GPU_ERR_INVALID_PARAMETER);
 }
 
+/* A host with 16 or 64 KiB pages: only whole ones are mapped, and no two blobs share one. */
+static void large_granules_are_never_shared(void **state)
+{
+	static const uint32_t sizes[] = {1, 4095, 4097, 131268};
+	for (uint32_t granule = 16384; granule <= 65536; granule *= 4) {
+		struct fixture *f = calloc(1, sizeof(*f));
+		f->granule = granule;
+		assert_true(fixture_open(f, true, &(struct error){0}));
+		unsigned a = context(f, 1);
+		assert_int_equal(f->servers[a].hello.blob_alignment, granule);
+		uint64_t at = 0;
+		for (uint32_t i = 0; i < 4; i++) {
+			uint64_t len = (sizes[i] + granule - 1) / granule * granule;
+			uint32_t id = 10 + i, tag = 100 + 10 * i;
+			send_blob(f, tag, 1, id, sizes[i]);
+			reply_blob(f, a, expect(f, a, WIRE_CREATE_BLOB), len,
+				   fixture_memfd(len, SEALS));
+			assert_int_equal(fixture_type(f, tag), GPU_OK_NODATA);
+			if (at) {
+				send_map(f, tag + 1, id,
+					 at - granule); /* the end of the one before */
+				assert_int_equal(fixture_type(f, tag + 1),
+						 GPU_ERR_INVALID_PARAMETER);
+			}
+			for (uint64_t off = 4096; off < granule; off += 4096) {
+				send_map(f, tag + 2, id, at + off);
+				assert_int_equal(fixture_type(f, tag + 2),
+						 GPU_ERR_INVALID_PARAMETER);
+			}
+			send_map(f, tag + 3, id, at);
+			assert_int_equal(fixture_type(f, tag + 3), GPU_OK_MAP_INFO);
+			assert_int_equal(f->last_offset, at);
+			assert_int_equal(f->last_len, len);
+			at += len;
+		}
+		assert_int_equal(f->gpu->bytes_mapped, at);
+		/* A server whose blob is not whole granules is not believed. */
+		send_blob(f, 200, 1, 20, 4096);
+		reply_blob(f, a, expect(f, a, WIRE_CREATE_BLOB), 4096, fixture_memfd(4096, SEALS));
+		assert_int_equal(fixture_type(f, 200), GPU_ERR_OUT_OF_MEMORY);
+		f->gpu->blobs_aligned = true; /* the driver promised */
+		send_blob(f, 201, 1, 21, 4096);
+		assert_int_equal(fixture_type(f, 201), GPU_ERR_INVALID_PARAMETER);
+		fixture_close(f);
+		free(f);
+	}
+}
+
+static void the_windows_users_are_known(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	blob(f, a, 1, 10, 3 * 4096);
+	blob(f, b, 2, 11, 4096);
+	send_map(f, 1, 10, 0);
+	struct virtio_gpu_stats stats;
+	gpu_copy_stats(f->gpu, &stats);
+	assert_int_equal(stats.window_bytes, FIXTURE_WINDOW);
+	assert_int_equal(stats.mapped_bytes, 3 * 4096);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct virtio_gpu_context_stats *c = &stats.contexts[i];
+		assert_int_equal(c->blob_bytes, c->ctx_id == 1 ? 3 * 4096 : 4096);
+		assert_int_equal(c->mapped_bytes, c->ctx_id == 1 ? 3 * 4096 : 0);
+	}
+}
+
 static void blobs_are_checked_and_charged(void **state)
 {
 	struct fixture *f = *state;
@@ -768,6 +834,8 @@ int main(void)
 		SHARED(map_waits_for_create_and_nobody_else),
 		SHARED(unref_of_a_pending_blob_takes_effect_in_order),
 		SHARED(maps_are_checked_against_the_window),
+		SHARED(the_windows_users_are_known),
+		cmocka_unit_test(large_granules_are_never_shared),
 		SHARED(blobs_are_checked_and_charged),
 		SHARED(bad_descriptors_end_the_context),
 		SHARED(fences_complete_in_order_within_a_timeline_only),

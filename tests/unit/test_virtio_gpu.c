@@ -71,7 +71,7 @@ static pid_t rig_pid(void *opaque, uint32_t token)
 	return 0;
 }
 
-static int open_rig(void **state)
+static int open_granule(void **state, uint32_t granule)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct error err = {0};
@@ -79,6 +79,7 @@ static int open_rig(void **state)
 	fake_init(&rig->driver);
 	rig->display = display_create(1, 1024, 768);
 	rig->engine.ops = &rig_engine_ops;
+	rig->engine.window_granule = granule;
 	rig->spawner = (struct gpu_spawner){rig_start, rig_end, rig_pid, rig};
 	rig->server = -1;
 	struct virtio_gpu_config config = {.shared = true, .window_bytes = TEST_WINDOW};
@@ -87,8 +88,21 @@ static int open_rig(void **state)
 	struct virtio_device *device = virtio_gpu_create(&config, &parts, &err);
 	assert_non_null(device);
 	fake_start(&rig->driver, device,
-		   GPU_F_VIRGL | GPU_F_EDID | GPU_F_RESOURCE_BLOB | GPU_F_CONTEXT_INIT, TEST_QUEUE);
+		   (GPU_F_VIRGL | GPU_F_EDID | GPU_F_RESOURCE_BLOB | GPU_F_CONTEXT_INIT |
+		    GPU_F_BLOB_ALIGNMENT) &
+			   device->features,
+		   TEST_QUEUE);
 	return 0;
+}
+
+static int open_rig(void **state)
+{
+	return open_granule(state, 4096);
+}
+
+static int open_rig_16k(void **state)
+{
+	return open_granule(state, 16384);
 }
 
 static int close_rig(void **state)
@@ -142,6 +156,27 @@ static void the_configuration_says_what_there_is(void **state)
 	assert_true(rig->placed == 0x8000000000);
 	virtio_transport_config_write(device, 4, 4, 1);
 	assert_int_equal(virtio_transport_config_read(device, 0, 4), 0);
+}
+
+static void an_alignment_is_offered_where_one_is_needed(void **state)
+{
+	struct rig *rig = *state;
+	struct virtio_device *device = rig->driver.device;
+	bool large = rig->engine.window_granule > 4096;
+	assert_int_equal(!!(device->features & GPU_F_BLOB_ALIGNMENT), large);
+	assert_int_equal(device->config_len, large ? 20 : 16);
+	assert_int_equal(virtio_transport_config_read(device, 16, 4), large ? 16384 : 0);
+	struct gpu_create_blob create = {
+		{.type = GPU_RESOURCE_CREATE_BLOB}, 5, GPU_BLOB_MEM_GUEST, 0, 1, 0, 4096};
+	struct {
+		struct gpu_create_blob create;
+		uint64_t address;
+		uint32_t len, padding;
+	} message = {create, fake_alloc(&rig->driver, 4096), 4096, 0};
+	uint8_t *answer = send_pieces(rig, 0, &message, sizeof(message), 200, 24);
+	used_len(rig, 0);
+	assert_int_equal(answer[0] | answer[1] << 8,
+			 large ? GPU_ERR_INVALID_PARAMETER : GPU_OK_NODATA);
 }
 
 static void commands_may_come_in_pieces(void **state)
@@ -261,6 +296,9 @@ int main(void)
 #define RIG(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
 	const struct CMUnitTest tests[] = {
 		RIG(the_configuration_says_what_there_is),
+		RIG(an_alignment_is_offered_where_one_is_needed),
+		cmocka_unit_test_setup_teardown(an_alignment_is_offered_where_one_is_needed,
+						open_rig_16k, close_rig),
 		RIG(commands_may_come_in_pieces),
 		RIG(answers_never_leave_their_room),
 		RIG(oversized_commands_are_refused_with_their_fence),

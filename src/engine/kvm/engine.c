@@ -173,7 +173,9 @@ struct engine *kvm_engine_create(const struct engine_config *config, struct erro
 		error_set(err, -ENOMEM, "no memory for the CPU engine");
 		return NULL;
 	}
-	engine->base = (struct engine){.ops = &kvm_ops, .has_firmware = true};
+	engine->base = (struct engine){.ops = &kvm_ops,
+				       .has_firmware = true,
+				       .window_granule = (uint32_t)sysconf(_SC_PAGESIZE)};
 	engine->config = *config;
 	engine->dev = engine->vm = engine->gic.fd = -1;
 	pthread_mutex_init(&engine->window.lock, NULL);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int soft_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
 			struct error *err)
@@ -36,6 +37,10 @@ static int soft_window_place(struct engine *engine, uint64_t gpa, uint64_t len, 
 static int soft_window_map(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
 			   struct error *err)
 {
+	if ((offset | fd_offset | len) % engine->window_granule) {
+		return error_set(err, -EINVAL, "GPU window: 0x%llx+0x%llx is not aligned to pages of %u KiB",
+				 (unsigned long long)offset, (unsigned long long)len, engine->window_granule >> 10);
+	}
 	return memory_window_map(&soft_engine(engine)->memory, offset, fd, fd_offset, len, err);
 }
 
@@ -255,7 +260,9 @@ struct engine *soft_engine_create(const struct engine_config *config, struct err
 		error_set(err, -ENOMEM, "no memory for the CPU engine");
 		return NULL;
 	}
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
 	engine->base.ops = &soft_ops;
+	engine->base.window_granule = config->window_granule > page ? config->window_granule : page;
 	engine->config = *config;
 	engine->translates = !config->interp && jit_is_supported();
 	engine->store = engine->translates ? open_store(config) : NULL;
