@@ -10,9 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "wire")]
 import tap  # noqa: E402
+import mesa  # noqa: E402
 import vm  # noqa: E402
+import vulkaninfo  # noqa: E402
+from aptroot import AptError  # noqa: E402
 
 SCENE = "/usr/lib/oriel/vkscene --frames 12 --hash-every 4"
 
@@ -38,6 +41,16 @@ def test_scene_is_the_hosts_to_the_last_bit():
         contexts = json.loads(stats.read_text())["gpu"]["contexts"]
         assert max(c["draws"] for c in contexts) >= scene["draws"]
         assert result.status == 0, result.errors
+
+
+def test_vulkaninfo_differs_from_the_hosts_only_as_explained():
+    try:
+        host = vulkaninfo.of_the_host(mesa.Mesa())
+    except AptError as error:
+        raise tap.Skip(str(error)) from error
+    result = vm.run(gpu="shared", memory="1G", script="VK_LOADER_LAYERS_DISABLE='*' vulkaninfo 2>/dev/null")
+    text = result.console.replace("\r", "")
+    vulkaninfo.check(host, text[text.index("=========="):text.index("@oriel done")], "guest")
 
 
 def test_two_programs_share_the_gpu():
