@@ -553,6 +553,35 @@ static void what_is_no_access_is_an_external_abort(void **state)
 	bench_destroy(b);
 }
 
+/* Hardware does not describe memory copy and set, and they are not done by hand: SETP, and CPYP
+ * from a device and to it. */
+static void memory_operations_on_a_device_are_external_aborts(void **state)
+{
+	static const struct {
+		uint32_t word;
+		uint64_t to, from;
+	} cases[] = {
+		{0x19c30444, WINDOW, 0},		    /* setp [x4]!, x2!, x3 */
+		{0x1d030444, WINDOW, RAM + MIRROR + 0x100}, /* cpyp [x4]!, [x3]!, x2! */
+		{0x1d030444, RAM + MIRROR + 0x100, WINDOW},
+	};
+	static struct outcome out;
+	uint8_t memory[SCRATCH_LEN] = {0};
+	for (unsigned n = 0; n < 3; n++) {
+		struct bench *b = bench_create();
+		struct access_case c = case_of(b, cases[n].word, 64);
+		c.regs.x[4] = cases[n].to;
+		c.regs.x[3] = cases[n].from;
+		b->cpu->mops_off = false;
+		uint64_t pc = code_place(b, &c);
+		run_case(b, &c, 1, pc, memory, &out);
+		assert_int_equal(out.esr & ~0x40u, 0x96000410);
+		assert_int_equal(b->cpu->sys->elr, pc);
+		assert_memory_equal(out.memory, memory, sizeof(memory));
+		bench_destroy(b);
+	}
+}
+
 /* State of a vCPU of another engine goes in and comes out. */
 static void another_engine_is_helped(void **state)
 {
@@ -606,6 +635,7 @@ int main(void)
 		cmocka_unit_test(nothing_there_is_an_external_abort),
 		cmocka_unit_test(another_address_than_the_fault_is_an_external_abort),
 		cmocka_unit_test(what_is_no_access_is_an_external_abort),
+		cmocka_unit_test(memory_operations_on_a_device_are_external_aborts),
 		cmocka_unit_test(another_engine_is_helped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

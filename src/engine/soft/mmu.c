@@ -12,7 +12,7 @@
 #include "engine/soft/soft.h"
 #include "engine/soft/sysreg.h"
 
-enum { PA_BITS = 48 };
+enum { PA_BITS = 48, WIDE_PA_BITS = 52 };
 
 #define DESC_VALID    (UINT64_C(1) << 0)
 #define DESC_TABLE    (UINT64_C(1) << 1) /* at level 3: page */
@@ -31,11 +31,15 @@ enum { PA_BITS = 48 };
 
 #define TCR_HA (UINT64_C(1) << 39)
 #define TCR_HD (UINT64_C(1) << 40)
+#define TCR_DS (UINT64_C(1) << 59)
 
 /* The half of TCR_EL1 and the table that an address uses. */
 struct half {
 	uint64_t table;
 	unsigned input_bits, page_bits;
+	unsigned shareability;
+	bool lpa2; /* descriptors of 4K and 16K with output bits 51:50 where others have shareability */
+	bool lpa;  /* descriptors of 64K with output bits 51:48 in 15:12 */
 	bool disabled;	  /* EPD */
 	bool no_user;	  /* E0PD */
 	bool flat_rights; /* HPD: table attributes are ignored */
@@ -48,7 +52,8 @@ struct walk {
 	uint64_t desc;
 	uint64_t *desc_hva;
 	bool desc_writable;
-	unsigned level, shift; /* of the descriptor */
+	int level; /* of the descriptor; -1 is the first of five */
+	unsigned shift;
 };
 
 bool mmu_ignores_top(const struct cpu *cpu, uint64_t va, bool exec)
@@ -92,27 +97,47 @@ static struct half choose_half(const struct cpu *cpu, bool high)
 	const struct sysregs *sys = cpu->sys;
 	uint64_t tcr = sys->tcr;
 	unsigned shift = high ? 16 : 0;
-	unsigned tsz = tcr >> shift & 0x3f;
-	tsz = tsz < 16 ? 16 : tsz > 39 ? 39 : tsz; /* no LVA, no TTST: out of range is clamped */
+	unsigned page_bits = granule_bits(tcr >> (high ? 30 : 14) & 3, high);
+	bool lpa = sys->wide && page_bits == 16, lpa2 = sys->wide && page_bits != 16 && (tcr & TCR_DS);
+	unsigned tsz = tcr >> shift & 0x3f, least = lpa || lpa2 ? 12 : 16;
+	tsz = tsz < least ? least : tsz > 39 ? 39 : tsz; /* no TTST: out of range is clamped */
 	return (struct half){
 		.table = high ? sys->ttbr1 : sys->ttbr0,
 		.input_bits = 64 - tsz,
-		.page_bits = granule_bits(tcr >> (high ? 30 : 14) & 3, high),
+		.page_bits = page_bits,
+		.shareability = tcr >> (high ? 28 : 12) & 3,
+		.lpa2 = lpa2,
+		.lpa = lpa,
 		.disabled = tcr >> (7 + shift) & 1,
 		.no_user = tcr >> (high ? 56 : 55) & 1,
 		.flat_rights = tcr >> (high ? 42 : 41) & 1,
 	};
 }
 
-static unsigned output_bits(const struct cpu *cpu)
+static bool is_wide(const struct half *half)
 {
-	static const uint8_t bits[8] = {32, 36, 40, 42, 44, PA_BITS, PA_BITS, PA_BITS};
-	return bits[cpu->sys->tcr >> 32 & 7];
+	return half->lpa || half->lpa2;
 }
 
-static bool too_big(const struct cpu *cpu, uint64_t pa)
+static unsigned output_bits(const struct cpu *cpu, const struct half *half)
 {
-	return pa >> output_bits(cpu) != 0;
+	static const uint8_t bits[8] = {32, 36, 40, 42, 44, PA_BITS, WIDE_PA_BITS, WIDE_PA_BITS};
+	unsigned wanted = bits[cpu->sys->tcr >> 32 & 7];
+	return wanted > PA_BITS && !is_wide(half) ? PA_BITS : wanted;
+}
+
+static bool too_big(const struct cpu *cpu, const struct half *half, uint64_t pa)
+{
+	return pa >> output_bits(cpu, half) != 0;
+}
+
+/* The status of @fault at @level; those of level -1 have numbers of their own (Arm ARM D24.2.40). */
+static int fault_at(int fault, int level)
+{
+	if (level >= 0) {
+		return fault + level;
+	}
+	return fault == MMU_FAULT_TRANSLATION ? 0x2b : fault == MMU_FAULT_SIZE ? 0x29 : 0x13;
 }
 
 /* Load the descriptor at @pa. */
@@ -129,13 +154,32 @@ static bool load_descriptor(struct cpu *cpu, uint64_t pa, struct walk *walk)
 	return true;
 }
 
-/* Blocks: 1 GiB and 2 MiB with 4K, 32 MiB with 16K, 512 MiB with 64K. */
+/* Blocks: 1 GiB and 2 MiB with 4K, 32 MiB with 16K, 512 MiB with 64K; 512 GiB, 64 GiB and 4 TiB with wide addresses. */
 static bool may_be_block(const struct walk *walk)
 {
-	return walk->level == 2 || (walk->level == 1 && walk->half.page_bits == 12);
+	const struct half *half = &walk->half;
+	int first = half->page_bits == 12 ? 1 : 2;
+	return walk->level >= first - (is_wide(half) ? 1 : 0);
 }
 
 #define OUTPUT_MASK ((UINT64_C(1) << PA_BITS) - 1)
+#define LPA2_MASK   ((UINT64_C(1) << 50) - 1)
+
+/* The output address of a descriptor for 1 << @shift bytes. */
+static uint64_t output(const struct half *half, uint64_t desc, unsigned shift)
+{
+	uint64_t low = (desc & (half->lpa2 ? LPA2_MASK : OUTPUT_MASK)) >> shift << shift;
+	return half->lpa2  ? low | (desc >> 8 & 3) << 50
+	       : half->lpa ? low | (desc >> 12 & 0xf) << PA_BITS
+			   : low;
+}
+
+/* Where the first table is. */
+static uint64_t first_table(const struct half *half, unsigned top_bits)
+{
+	uint64_t low = half->table & OUTPUT_MASK & ~((UINT64_C(8) << top_bits) - 1) & ~UINT64_C(0x3f);
+	return is_wide(half) ? low | (half->table >> 2 & 0xf) << PA_BITS : low;
+}
 
 /* Follow the tables down to a block or page descriptor. */
 static int descend(struct cpu *cpu, uint64_t va, struct walk *walk)
@@ -144,27 +188,27 @@ static int descend(struct cpu *cpu, uint64_t va, struct walk *walk)
 	unsigned stride = half->page_bits - 3;
 	unsigned levels = (half->input_bits - half->page_bits + stride - 1) / stride;
 	unsigned top_bits = half->input_bits - half->page_bits - (levels - 1) * stride;
-	uint64_t table = half->table & OUTPUT_MASK & ~((UINT64_C(8) << top_bits) - 1) & ~UINT64_C(0x3f);
+	uint64_t table = first_table(half, top_bits);
 	uint64_t index_mask = (UINT64_C(1) << top_bits) - 1;
-	if (too_big(cpu, table)) {
+	if (too_big(cpu, half, table)) {
 		return MMU_FAULT_SIZE; /* level 0 */
 	}
-	for (walk->level = 4 - levels;; walk->level++) {
-		walk->shift = half->page_bits + (3 - walk->level) * stride;
+	for (walk->level = 4 - (int)levels;; walk->level++) {
+		walk->shift = half->page_bits + (unsigned)(3 - walk->level) * stride;
 		if (!load_descriptor(cpu, table + (va >> walk->shift & index_mask) * 8, walk)) {
-			return MMU_FAULT_WALK + walk->level;
+			return fault_at(MMU_FAULT_WALK, walk->level);
 		}
 		index_mask = (UINT64_C(1) << stride) - 1;
 		if (!(walk->desc & DESC_VALID)) {
-			return MMU_FAULT_TRANSLATION + walk->level;
+			return fault_at(MMU_FAULT_TRANSLATION, walk->level);
 		}
 		if (walk->level == 3 || !(walk->desc & DESC_TABLE)) {
 			bool good = walk->level == 3 ? (walk->desc & DESC_TABLE) != 0 : may_be_block(walk);
-			return good ? MMU_OK : (int)(MMU_FAULT_TRANSLATION + walk->level);
+			return good ? MMU_OK : fault_at(MMU_FAULT_TRANSLATION, walk->level);
 		}
-		table = walk->desc & OUTPUT_MASK & ~((UINT64_C(1) << half->page_bits) - 1);
-		if (too_big(cpu, table)) {
-			return MMU_FAULT_SIZE + walk->level;
+		table = output(half, walk->desc, half->page_bits);
+		if (too_big(cpu, half, table)) {
+			return fault_at(MMU_FAULT_SIZE, walk->level);
 		}
 		if (!half->flat_rights) {
 			walk->table_rights |= walk->desc;
@@ -198,7 +242,7 @@ static void find_attributes(const struct cpu *cpu, const struct walk *walk, stru
 {
 	uint64_t desc = walk->desc;
 	page->attr = cpu->sys->mair >> (desc >> 2 & 7) * 8;
-	page->shareability = desc >> 8 & 3;
+	page->shareability = walk->half.lpa2 ? walk->half.shareability : desc >> 8 & 3;
 	page->device = (page->attr & 0xf0) == 0;
 	page->guarded = desc & DESC_GP;
 	page->not_global = desc & DESC_NG;
@@ -227,7 +271,7 @@ static int check_leaf(struct cpu *cpu, struct walk *walk, enum mmu_regime regime
 		      bool misaligned, bool update, struct mmu_page *page, bool *again)
 {
 	uint64_t wanted = walk->desc;
-	if (too_big(cpu, walk->desc & OUTPUT_MASK & ~((UINT64_C(1) << walk->shift) - 1))) {
+	if (too_big(cpu, &walk->half, output(&walk->half, walk->desc, walk->shift))) {
 		return MMU_FAULT_SIZE + walk->level;
 	}
 	if (!(walk->desc & DESC_AF)) {
@@ -307,7 +351,7 @@ int mmu_walk(struct cpu *cpu, uint64_t va, enum mmu_regime regime, enum mmu_acce
 		}
 	} while (again);
 	uint64_t inside = (UINT64_C(1) << walk.shift) - 1;
-	page->pa = (walk.desc & OUTPUT_MASK & ~inside) | (va & inside);
+	page->pa = output(&walk.half, walk.desc, walk.shift) | (va & inside);
 	page->size = inside + 1;
 	page->large = walk.level < 3;
 	return MMU_OK;

@@ -36,11 +36,17 @@ struct access {
 	unsigned count;
 };
 
+/* Memory copy and set: never described, and not done by hand. */
+static bool is_memory_operation(uint32_t word)
+{
+	return a64_infos[a64_decode(word)].format == A64_FORMAT_mops;
+}
+
 bool nisv_is_described(uint32_t word)
 {
 	static const struct a64_registers none;
 	struct a64_access a;
-	return !a64_access_decode(&a, word, &none, 0, 0) || a.syndrome;
+	return a64_access_decode(&a, word, &none, 0, 0) ? a.syndrome : !is_memory_operation(word);
 }
 
 static bool fetch(struct cpu *cpu, uint64_t pc, uint32_t *word)
@@ -204,9 +210,13 @@ enum nisv_result nisv_complete(struct cpu *cpu, uint64_t pc, uint64_t fault_gpa)
 	uint8_t bytes[A64_ACCESS_MAX];
 	uint32_t word;
 	read_registers(cpu, &regs);
-	bool known = fetch(cpu, pc, &word) && decode(&s, word, &regs);
+	bool fetched = fetch(cpu, pc, &word), known = fetched && decode(&s, word, &regs);
 	if (known && !split(&s)) {
 		return NISV_FAULT;
+	}
+	if (!fetched && fault_gpa == NISV_ANY_GPA) { /* then it was the fetch that found nothing */
+		exception_take(cpu, EC_INSN_ABORT_EL0, MMU_FAULT_EXTERNAL, pc, true, pc);
+		return NISV_UNDECODED;
 	}
 	if (!known || !is_the_fault(&s, fault_gpa)) {
 		exception_take(cpu, EC_DATA_ABORT_EL0, MMU_FAULT_EXTERNAL | ISS_FNV, pc, true, 0);
@@ -233,6 +243,7 @@ static void load_state(struct cpu *cpu, const struct nisv_state *state)
 	sys->ttbr1 = state->ttbr1;
 	sys->mair = state->mair;
 	sys->vbar = state->vbar;
+	sys->wide = state->wide;
 	sys->dczid = (unsigned)__builtin_ctz(state->zva_bytes | 1u << 31) - 2;
 	cpu->nzcv = state->pstate & 0xf0000000;
 	cpu->pan = state->pstate >> 22 & 1;

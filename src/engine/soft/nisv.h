@@ -40,6 +40,7 @@ struct nisv_state {
 	uint64_t sp_el[2], pc, pstate;
 	uint64_t sctlr, tcr, ttbr0, ttbr1, mair, vbar, elr, spsr, esr, far;
 	unsigned zva_bytes;
+	bool wide; /* its CPU has addresses of 52 bits */
 };
 
 /* As nisv_complete(), for @state; @shadow is a vCPU of the built-in engine with the same memory and

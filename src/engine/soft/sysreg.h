@@ -63,6 +63,7 @@ struct sysregs {
 	/* Identification, fixed at creation (sysreg_id.c). */
 	uint64_t midr, ctr, clidr, dczid;
 	uint64_t pfr0, pfr1, dfr0, isar0, isar1, isar2, mmfr0, mmfr1, mmfr2;
+	bool wide; /* addresses of 52 bits (LPA2; LVA and LPA): only for a vCPU of another engine, see nisv.h */
 };
 
 /*
