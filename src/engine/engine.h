@@ -69,6 +69,11 @@ struct engine_host {
 	void (*timer_line)(void *host, unsigned vcpu, enum engine_ppi ppi, bool level);
 	/* The guest asked the engine's own firmware (struct engine: has_firmware) for power-off or @reset. */
 	void (*system_end)(void *host, unsigned vcpu, bool reset);
+	/*
+	 * The host has no pages any more for what is mapped at @offset of the GPU window (its file was cut, its memory is
+	 * broken): the whole range reads as zero from now on.  Must not block.
+	 */
+	void (*window_lost)(void *host, uint64_t offset);
 };
 
 /* What the CPU shows to the guest.  docs/engine.md says which features each model has. */
@@ -149,6 +154,9 @@ struct engine_ops {
 	void (*gic_reset)(struct engine *engine);
 	/* Optional: writes of a guest that only wake someone. */
 	void (*doorbell)(struct engine *engine, uint64_t gpa, int fd, bool on);
+	/* Optional: which pages of RAM the guest writes. */
+	int (*log_writes)(struct engine *engine, uint64_t gpa, bool on, struct error *err);
+	int (*take_writes)(struct engine *engine, uint64_t gpa, unsigned long *pages, struct error *err);
 	/* Optional: counters. */
 	void (*stats)(struct engine *engine, engine_stat_fn *put, void *opaque);
 };
@@ -258,6 +266,29 @@ static inline void engine_doorbell(struct engine *engine, uint64_t gpa, int fd, 
 	if (engine->ops->doorbell) {
 		engine->ops->doorbell(engine, gpa, fd, on);
 	}
+}
+
+/*
+ * @on: from now on, keep a log of the pages that the guest writes in the RAM which engine_map_ram() put at @gpa.  One
+ * thread; vCPUs may run.  -ENOTSUP: this engine has none.
+ */
+static inline int MUST_CHECK engine_log_writes(struct engine *engine, uint64_t gpa, bool on, struct error *err)
+{
+	return engine->ops->log_writes
+		       ? engine->ops->log_writes(engine, gpa, on, err)
+		       : error_set(err, -ENOTSUP, "this CPU engine keeps no log of written memory");
+}
+
+/*
+ * Take the log: bit n of @pages (a bit for each page of the host, in whole 64 bits) is set if page n was written since it was
+ * last taken.  After engine_log_writes(); the same thread.
+ */
+static inline int MUST_CHECK engine_take_writes(struct engine *engine, uint64_t gpa, unsigned long *pages,
+						struct error *err)
+{
+	return engine->ops->take_writes
+		       ? engine->ops->take_writes(engine, gpa, pages, err)
+		       : error_set(err, -ENOTSUP, "this CPU engine keeps no log of written memory");
 }
 
 /* Reset to EL1h, MMU off, DAIF masked, with @pc and x0 = @x0 (or off: ENGINE_OFF, has_firmware).  Only while that vCPU does not run. */

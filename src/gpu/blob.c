@@ -10,6 +10,7 @@
 #include "gpu/gpu.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static uint64_t blob_round(const struct gpu *gpu, uint64_t size)
@@ -215,4 +216,29 @@ uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wir
 	}
 	gpu_context_resume_all(gpu);
 	return result;
+}
+
+static void blob_lost_one(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
+{
+	uint64_t offset = *(const uint64_t *)opaque;
+	if (!resource->mapped || offset - resource->window_offset >= resource->window_len) {
+		return;
+	}
+	struct gpu_context *owner = resource->owner;
+	if (!owner || owner->lost || owner->closing) {
+		log_limited(LOG_WARN,
+			    "gpu: the host has no pages any more for resource %u, whose context "
+			    "has ended before",
+			    resource->id);
+		return;
+	}
+	char why[96];
+	snprintf(why, sizeof(why), "the host has no pages any more for its resource %u",
+		 resource->id);
+	gpu_context_lose(owner, why);
+}
+
+void gpu_blob_lost(struct gpu *gpu, uint64_t offset)
+{
+	gpu_resource_for_each(gpu, blob_lost_one, &offset);
 }

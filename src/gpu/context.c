@@ -103,7 +103,7 @@ static void context_stop_server(struct gpu_context *context)
 	context->server = NULL;
 }
 
-static void context_lose(struct gpu_context *context, const char *why)
+void gpu_context_lose(struct gpu_context *context, const char *why)
 {
 	struct gpu *gpu = context->gpu;
 	log_limited(LOG_WARN, "gpu: context %u (%s): server is gone: %s", context->id,
@@ -274,7 +274,7 @@ static void context_on_lost(void *opaque, const char *why)
 	if (context->closing) {
 		context_free(context);
 	} else {
-		context_lose(context, why);
+		gpu_context_lose(context, why);
 	}
 }
 
@@ -504,9 +504,9 @@ void gpu_context_watch(void *opaque)
 		}
 		if (!gpu_server_is_welcomed(context->server) &&
 		    now - context->started_ns > gpu->config.start_limit_ms * UINT64_C(1000000)) {
-			context_lose(context, "it was not ready in time");
+			gpu_context_lose(context, "it was not ready in time");
 		} else if (oldest && now - oldest->sent_ns > GPU_ANSWER_LIMIT_S * NS_PER_S) {
-			context_lose(context, "it does not answer");
+			gpu_context_lose(context, "it does not answer");
 		}
 	}
 	loop_timer_set(gpu->watch, gpu->context_count ? now + NS_PER_S : 0);

@@ -206,6 +206,9 @@ void gpu_resource_command(struct gpu *gpu, struct gpu_command *command); /* MAP,
 uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wire_blob *blob,
 			 int fd);
 
+/* The host has no pages any more for what is mapped at @offset of the window: its context ends. */
+void gpu_blob_lost(struct gpu *gpu, uint64_t offset);
+
 /* context.c */
 struct gpu_context *gpu_context_find(struct gpu *gpu, uint32_t id);
 void gpu_context_create(struct gpu *gpu, struct gpu_command *command);
@@ -217,6 +220,8 @@ bool gpu_context_hold(struct gpu_context *context, struct gpu_command *command) 
 /* Takes a SUBMIT_3D, CTX_ATTACH_RESOURCE, CTX_DETACH_RESOURCE, or host CREATE_BLOB whose resource
  * exists. */
 void gpu_context_command(struct gpu_context *context, struct gpu_command *command);
+/* Its server is ended, its commands fail from here on; @why is for a person.  Not of a lost one. */
+void gpu_context_lose(struct gpu_context *context, const char *why);
 /* Tell every server that knows @resource to forget it, each in its order. */
 void gpu_context_forget_resource(struct gpu *gpu, struct gpu_resource *resource);
 /* A blob became ready or failed: attachments that waited for it go on. */

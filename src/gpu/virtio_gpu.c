@@ -70,6 +70,30 @@ static void virtio_gpu_place(struct virtio_device *device, uint64_t gpa)
 	}
 }
 
+struct virtio_gpu_loss {
+	struct gpu *gpu;
+	uint64_t offset;
+};
+
+static void virtio_gpu_lose(void *opaque)
+{
+	struct virtio_gpu_loss *loss = opaque;
+	gpu_blob_lost(loss->gpu, loss->offset);
+	free(loss);
+}
+
+void virtio_gpu_window_lost(struct virtio_device *device, uint64_t offset)
+{
+	struct virtio_gpu_loss *loss = malloc(sizeof(*loss));
+	if (!loss) {
+		return; /* the context lives on with zeros */
+	}
+	*loss = (struct virtio_gpu_loss){((struct virtio_gpu *)device)->gpu, offset};
+	if (loop_post(device->loop, virtio_gpu_lose, loss) < 0) {
+		free(loss);
+	}
+}
+
 static struct gpu *virtio_gpu_inner(struct virtio_device *device)
 {
 	return ((struct virtio_gpu *)device)->gpu;

@@ -53,6 +53,10 @@ struct virtio_device *virtio_gpu_create(const struct virtio_gpu_config *config,
 					const struct virtio_gpu_parts *parts,
 					struct error *err) MUST_CHECK;
 
+/* The host has no pages any more for what is mapped at @offset of the window: the context that it
+ * belongs to ends.  Any thread. */
+void virtio_gpu_window_lost(struct virtio_device *device, uint64_t offset);
+
 enum { VIRTIO_GPU_STATS_CONTEXTS = 64 };
 
 struct virtio_gpu_context_stats {

@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 #include "base/own.h"
+#include "gpu/virtio_gpu.h"
 #include "vmm/vm_priv.h"
 
 #include <errno.h>
@@ -52,6 +53,11 @@ static void host_system_end(void *host, unsigned vcpu, bool reset)
 	vm_finish_with(host, reset ? VM_RESET : VM_POWERED_OFF);
 }
 
+static void host_window_lost(void *host, uint64_t offset)
+{
+	virtio_gpu_window_lost(((struct vm *)host)->gpu, offset); /* who else has a window? */
+}
+
 const struct engine_host vm_engine_host = {
 	.mmio_read = host_mmio_read,
 	.mmio_write = host_mmio_write,
@@ -60,6 +66,7 @@ const struct engine_host vm_engine_host = {
 	.hypercall = host_hypercall,
 	.timer_line = host_timer_line,
 	.system_end = host_system_end,
+	.window_lost = host_window_lost,
 };
 
 static void gic_set_line(void *opaque, unsigned vcpu, enum engine_line line, bool level)

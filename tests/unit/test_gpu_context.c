@@ -560,6 +560,33 @@ static void a_dead_server_answers_everything_and_leaves_its_memory(void **state)
 	assert_int_equal(context(f, 1), 2);
 }
 
+static void a_context_whose_mapped_memory_is_gone_is_ended(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	blob(f, a, 1, 10, 8192);
+	blob(f, b, 2, 20, 4096);
+	send_map(f, 1, 10, 0x4000);
+	send_map(f, 2, 20, 0x6000);
+	unsigned unmaps = f->unmaps;
+	gpu_blob_lost(f->gpu, 0x3000); /* nothing is there */
+	gpu_blob_lost(f->gpu, 0x7000);
+	assert_int_equal(f->gpu->contexts_lost, 0);
+	gpu_blob_lost(f->gpu, 0x5000);
+	assert_int_equal(f->gpu->contexts_lost, 1);
+	gpu_blob_lost(f->gpu, 0x4000); /* told twice */
+	assert_int_equal(f->gpu->contexts_lost, 1);
+	send_submit(f, 3, 1, 1, 6, 0);
+	assert_int_equal(fixture_type(f, 3), GPU_ERR_UNSPEC);
+	send_submit(f, 4, 2, 1, 6, 0);
+	reply_submitted(f, b, expect(f, b, WIRE_SUBMIT), 0);
+	assert_int_equal(fixture_type(f, 4), 0); /* its fence is awaited: the other one lives */
+	assert_int_equal(f->unmaps, unmaps);
+	send_simple(f, 5, GPU_RESOURCE_UNMAP_BLOB, 0, 10);
+	assert_int_equal(fixture_type(f, 5), GPU_OK_NODATA);
+	assert_int_equal(f->last_offset, 0x4000);
+}
+
 static void a_server_that_breaks_the_rules_is_ended(void **state)
 {
 	struct fixture *f = *state;
@@ -843,6 +870,7 @@ int main(void)
 		SHARED(a_full_socket_keeps_the_order),
 		SHARED(a_flood_in_one_context_leaves_room_for_others),
 		SHARED(a_dead_server_answers_everything_and_leaves_its_memory),
+		SHARED(a_context_whose_mapped_memory_is_gone_is_ended),
 		SHARED(a_server_that_breaks_the_rules_is_ended),
 		SHARED(the_arbiter_grants_at_once),
 		SHARED(sharing_passes_the_memory_on_in_order),
