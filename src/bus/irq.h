@@ -20,8 +20,9 @@ struct irq_chip_ops {
 	/* Deliver an MSI: a write of @data to @address by PCI requester @requester_id. */
 	void (*send_msi)(struct irq_chip *chip, uint64_t address, uint32_t data, uint16_t requester_id);
 	/*
-	 * Call fn(opaque, line) each time a vCPU has ended wired interrupt @line: on that vCPU's thread, with no lock of
-	 * the chip held, before its next instruction.  It must not block.  Before any vCPU runs.  Optional: NULL if
+	 * Call fn(opaque, line) each time a vCPU has ended wired interrupt @line, with no lock of the chip held: on that
+	 * vCPU's thread before its next instruction, or (a chip in a kernel) on a thread of the chip soon after, with
+	 * the line low for the guest until then.  It must not block.  Before any vCPU runs.  Optional: NULL if
 	 * the chip can not tell.  -ENOSPC if it watches no more lines.
 	 */
 	int (*watch_end)(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque);

@@ -53,6 +53,7 @@ class Guest:
     append: str = ""
     disk: bool = False      # a second disk to write to
     picture: bool = False   # the display's last frame is wanted
+    alone: bool = False     # no VM: the test of the engine by itself
 
 
 @dataclass
@@ -73,6 +74,8 @@ class Result:
 
 def command(guest, engine, program, files, work):
     """The words of `oriel run`; @files: where images are, @work: where a run may write."""
+    if guest.alone:
+        return [f"{files}/kvm-engine"]
     words = [program, "run", "--engine", engine, "--memory", "256M", "--boot-timeout", "300"]
     if guest.script is None:
         words += ["--kernel", f"{files}/board.bin", "--gpu", "none", "--rng", "off"]
@@ -134,7 +137,7 @@ def fill_disk(out, root, guests, text):
     for waste in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/lib/aarch64-linux-gnu/gconv"):
         shutil.rmtree(root / waste, ignore_errors=True)
     home = root / "usr/lib/oriel"
-    for file in (ARM64 / "oriel", BOARD, *(BUILD / "guest" / f for f in ("Image", "initrd.img", "root.img"))):
+    for file in (ARM64 / "oriel", ARM64 / "tests/kvm/kvm-engine", BOARD, *(BUILD / "guest" / f for f in ("Image", "initrd.img", "root.img"))):
         shutil.copy(file, home / file.name)
     for guest in guests:
         if guest.script is not None:

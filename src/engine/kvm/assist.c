@@ -5,9 +5,9 @@
  * How it works: the first such access makes a built-in engine with the same memory, whose vCPUs
  * never run.  Registers are copied over, the instruction is fetched through the guest's own tables,
  * decoded and done (soft/nisv.h), and what changed is copied back.  It sees the GPU window as a
- * device: parts with pages are accessed, others read as zero. KVM's interrupt controller can not be
- * reached from here by address, so such an access to its frames becomes an external abort in the
- * guest. Threads: any vCPU thread; one at a time by assist_lock.
+ * device: parts with pages are accessed, others read as zero (kvm_window_move()). Registers of
+ * KVM's interrupt controller are reached by kvm_gic_move().
+ * Threads: any vCPU thread; one at a time by assist_lock.
  */
 #include "base/log.h"
 #include "base/own.h"
@@ -19,27 +19,19 @@
 
 /* ----- what the helper's accesses reach ----- */
 
-static bool move_window(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value)
-{
-	if (!kvm_window_has(engine, gpa, size)) {
-		return false;
-	}
-	*value = 0; /* only parts without pages come here; one that gets pages just now may read as
-		       zero once more */
-	return true;
-}
-
 static bool helper_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
 {
 	struct kvm_engine *engine = host;
-	return move_window(engine, gpa, size, value) ||
+	return kvm_window_move(engine, gpa, size, value, false) ||
+	       kvm_gic_move(engine, gpa, size, value, false) ||
 	       engine->config.host_ops->mmio_read(engine->config.host, vcpu, gpa, size, value);
 }
 
 static bool helper_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
 {
 	struct kvm_engine *engine = host;
-	return move_window(engine, gpa, size, &value) ||
+	return kvm_window_move(engine, gpa, size, &value, true) ||
+	       kvm_gic_move(engine, gpa, size, &value, true) ||
 	       engine->config.host_ops->mmio_write(engine->config.host, vcpu, gpa, size, value);
 }
 
@@ -136,6 +128,15 @@ static int write_state(struct kvm_vcpu *vcpu, const struct nisv_state *state)
 	return rc;
 }
 
+/* Has its CPU addresses of 52 bits?  LPA2 with 4K or 16K pages, LVA with 64K. */
+static bool is_wide(const struct kvm_vcpu *vcpu)
+{
+	uint64_t mmfr0 = 0, mmfr2 = 0;
+	(void)kvm_get(vcpu, kvm_sysreg_id(ENGINE_SYSREG(3, 0, 0, 7, 0)), &mmfr0);
+	(void)kvm_get(vcpu, kvm_sysreg_id(ENGINE_SYSREG(3, 0, 0, 7, 2)), &mmfr2);
+	return (mmfr0 >> 28 & 0xf) == 1 || (mmfr0 >> 20 & 0xf) == 2 || (mmfr2 >> 16 & 0xf) == 1;
+}
+
 /* The block of DC ZVA is the host's. */
 static unsigned zva_bytes(void)
 {
@@ -148,7 +149,7 @@ bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why)
 {
 	struct kvm_engine *engine = vcpu->engine;
 	struct error err = {0};
-	struct nisv_state state = {.zva_bytes = zva_bytes()};
+	struct nisv_state state = {.zva_bytes = zva_bytes(), .wide = is_wide(vcpu)};
 	LOCKED(&engine->assist_lock);
 	if (!engine->helper && make_helper(engine, &err) < 0) {
 		*why = "no memory for it";
@@ -161,14 +162,13 @@ bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why)
 	uint64_t pc = state.pc;
 	enum nisv_result result = nisv_assist(engine->helpers[vcpu->base.index], &state, fault_gpa);
 	if (result == NISV_UNDECODED) {
-		if (fault_gpa == NISV_ANY_GPA) {
-			*why = "its instruction could not be decoded";
-			return false;
-		}
 		log_limited(LOG_WARN,
-			    "vcpu%u: an access to a device by the instruction at %#" PRIx64
+			    "vcpu%u: an access to %s by the instruction at %#" PRIx64
 			    " could not be decoded: the guest got an external abort",
-			    vcpu->base.index, pc);
+			    vcpu->base.index,
+			    fault_gpa == NISV_ANY_GPA ? "memory that the host has no page for"
+						      : "a device",
+			    pc);
 	}
 	if (write_state(vcpu, &state) < 0) {
 		*why = "its registers can not be written";

@@ -16,16 +16,17 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* What the engine can not do without. */
+/* What the engine can not do without, with the first Linux that had it on arm64. */
 static const struct {
 	int capability;
 	const char *what;
 } needed[] = {
-	{KVM_CAP_USER_MEMORY, "memory slots"},
-	{KVM_CAP_ONE_REG, "single registers"},
-	{KVM_CAP_ARM_PSCI_0_2, "PSCI"},
-	{KVM_CAP_DEVICE_CTRL, "devices in the kernel"},
-	{KVM_CAP_IRQFD, "interrupts by eventfd"},
+	{KVM_CAP_USER_MEMORY, "memory slots (Linux 3.11)"},
+	{KVM_CAP_ONE_REG, "single registers (Linux 3.11)"},
+	{KVM_CAP_ARM_PSCI_0_2, "PSCI 0.2 (Linux 3.16)"},
+	{KVM_CAP_DEVICE_CTRL, "devices in the kernel (Linux 3.17)"},
+	{KVM_CAP_IRQFD, "interrupts by eventfd (Linux 4.0)"},
+	{KVM_CAP_IRQFD_RESAMPLE, "the end of level interrupts by eventfd (Linux 4.0)"},
 	{KVM_CAP_IMMEDIATE_EXIT, "immediate exits (Linux 4.13)"},
 };
 
@@ -138,6 +139,8 @@ static void kvm_destroy(struct engine *base)
 	own_close(&engine->dev);
 	kvm_window_finish(&engine->window);
 	pthread_mutex_destroy(&engine->assist_lock);
+	pthread_mutex_destroy(&engine->gate_lock);
+	pthread_cond_destroy(&engine->gate);
 	free(engine);
 }
 
@@ -159,6 +162,8 @@ static const struct engine_ops kvm_ops = {
 	.gic_create = kvm_gic_create,
 	.gic_reset = kvm_gic_reset,
 	.doorbell = kvm_doorbell,
+	.log_writes = kvm_log_writes,
+	.take_writes = kvm_take_writes,
 };
 
 struct engine *kvm_engine_create(const struct engine_config *config, struct error *err)
@@ -177,10 +182,12 @@ struct engine *kvm_engine_create(const struct engine_config *config, struct erro
 				       .has_firmware = true,
 				       .window_granule = (uint32_t)sysconf(_SC_PAGESIZE)};
 	engine->config = *config;
-	engine->dev = engine->vm = engine->gic.fd = -1;
+	engine->dev = engine->vm = engine->gic.fd = engine->gic.stop = engine->gic.ends_poll = -1;
 	pthread_mutex_init(&engine->window.lock, NULL);
 	pthread_mutex_init(&engine->gic.lock, NULL);
 	pthread_mutex_init(&engine->assist_lock, NULL);
+	pthread_mutex_init(&engine->gate_lock, NULL);
+	pthread_cond_init(&engine->gate, NULL);
 	if (create_vm(engine, err) < 0 || catch_kicks(err) < 0) {
 		kvm_destroy(&engine->base);
 		return NULL;

@@ -116,20 +116,21 @@ bool kvm_handle_exit(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* A part of the GPU window without pages was touched: it reads as zero and forgets. */
-static bool touch_gap(struct kvm_vcpu *vcpu)
+/*
+ * The host has no page for an access: to a part of the GPU window without pages, or one whose pages
+ * are gone. Kernels before 6.8 do not say the address, so the instruction is read and done by hand.
+ */
+static bool touch_missing(struct kvm_vcpu *vcpu)
 {
 	const char *why = "";
 	count(&vcpu->exits.faults);
 	if (!kvm_assist(vcpu, UINT64_MAX, &why)) {
-		log_error("vcpu%u: the host has no page for an access of the guest, and it is none "
-			  "to a part of the GPU "
-			  "window that was taken away: %s",
+		log_error("vcpu%u: the host has no page for an access of the guest, and it can not "
+			  "be "
+			  "done by hand: %s",
 			  vcpu->base.index, why);
 		return false;
 	}
-	log_limited(LOG_INFO, "vcpu%u: the guest touched GPU memory that is not mapped",
-		    vcpu->base.index);
 	return true;
 }
 
@@ -137,7 +138,7 @@ bool kvm_handle_failure(struct kvm_vcpu *vcpu, int error)
 {
 	switch (error) {
 	case EAGAIN: return true;
-	case EFAULT: return touch_gap(vcpu);
+	case EFAULT: return touch_missing(vcpu);
 	case ENOSYS:
 		log_error("vcpu%u: the guest accessed a device by an instruction that KVM of this "
 			  "kernel can not describe; "

@@ -2,10 +2,10 @@
 /*
  * gic.c - KVM's GICv3, as devices see an interrupt controller
  *
- * How it works: a line is one call into the kernel when its level changes.  A message is a write to
- * an eventfd which the kernel turns into a pulse of the shared interrupt (GSI n is shared interrupt
- * n, the kernel's default routing); it is made when the interrupt is first used. Threads: lines and
- * messages from any thread.
+ * How it works: a line is one call into the kernel when its level changes (its end: gic_lines.c).
+ * A message is a write to an eventfd which the kernel turns into a pulse of the shared interrupt
+ * (GSI n is shared interrupt n, the kernel's default routing); it is made when the interrupt is
+ * first used. Threads: lines and messages from any thread.
  */
 #include "base/log.h"
 #include "base/own.h"
@@ -19,11 +19,6 @@
 
 enum { GICD_CTLR = 0, BLOCK_LINES = 32, REDIST_SGI = 0x10000 };
 
-static struct kvm_engine *engine_of(struct kvm_gic *gic)
-{
-	return (struct kvm_engine *)((char *)gic - offsetof(struct kvm_engine, gic));
-}
-
 static int set_attr(const struct kvm_gic *gic, uint32_t group, uint64_t attr, const void *value)
 {
 	const struct kvm_device_attr a = {.group = group, .attr = attr, .addr = (uintptr_t)value};
@@ -32,20 +27,24 @@ static int set_attr(const struct kvm_gic *gic, uint32_t group, uint64_t attr, co
 
 /* ----- what devices do ----- */
 
-static void gic_set_line(struct irq_chip *chip, unsigned line, bool level)
+void kvm_gic_drive(struct kvm_gic *gic, unsigned line, bool level)
 {
-	struct kvm_gic *gic = (struct kvm_gic *)chip;
-	atomic_ulong *word = &gic->levels[line / 64];
-	unsigned long bit = 1ul << line % 64;
-	unsigned long before = level ? atomic_fetch_or(word, bit) : atomic_fetch_and(word, ~bit);
-	if (!(before & bit) == !level) {
-		return;
-	}
 	const struct kvm_irq_level request = {
 		.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (KVM_FIRST_INTID + line),
 		.level = level};
-	if (ioctl(engine_of(gic)->vm, KVM_IRQ_LINE, &request) < 0) {
+	if (ioctl(kvm_engine_of(gic)->vm, KVM_IRQ_LINE, &request) < 0) {
 		log_limited(LOG_WARN, "KVM: interrupt line %u: %s", line, strerror(errno));
+	}
+}
+
+static void gic_set_line(struct irq_chip *chip, unsigned line, bool level)
+{
+	struct kvm_gic *gic = (struct kvm_gic *)chip;
+	unsigned long bit = 1ul << line % 64, *word = &gic->levels[line / 64];
+	LOCKED(&gic->lock);
+	if (!(*word & bit) != !level) {
+		*word ^= bit;
+		kvm_gic_drive(gic, line, level);
 	}
 }
 
@@ -59,7 +58,7 @@ static int bind_message(struct kvm_gic *gic, unsigned n)
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	const struct kvm_irqfd bind = {.fd = (uint32_t)fd,
 				       .gsi = gic->config.msi_first - KVM_FIRST_INTID + n};
-	if (fd < 0 || ioctl(engine_of(gic)->vm, KVM_IRQFD, &bind) < 0) {
+	if (fd < 0 || ioctl(kvm_engine_of(gic)->vm, KVM_IRQFD, &bind) < 0) {
 		log_limited(LOG_WARN, "KVM: message interrupt %u: %s", n, strerror(errno));
 		own_close(&fd);
 		return -1;
@@ -87,7 +86,7 @@ static void gic_send_msi(struct irq_chip *chip, uint64_t address, uint32_t data,
 
 /* ----- life ----- */
 
-static int place_frames(struct kvm_gic *gic, unsigned vcpus)
+static int place_frames(struct kvm_gic *gic, unsigned vcpus, struct error *err)
 {
 	/* count | base | index, Linux Documentation/virt/kvm/devices/arm-vgic-v3.rst */
 	uint64_t region = (uint64_t)vcpus << 52 | gic->config.redist;
@@ -101,13 +100,17 @@ static int place_frames(struct kvm_gic *gic, unsigned vcpus)
 		rc = set_attr(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
 			      &region);
 	}
-	return rc;
+	if (rc == -ENXIO || rc == -ENODEV) {
+		return error_set(err, rc,
+				 "KVM of this kernel lacks regions of redistributors (Linux 4.18)");
+	}
+	return rc < 0 ? error_set(err, rc, "KVM: can not place the GICv3: %s", strerror(-rc)) : 0;
 }
 
 struct irq_chip *kvm_gic_create(struct engine *base, const struct engine_gic_config *config,
 				struct error *err)
 {
-	static const struct irq_chip_ops ops = {gic_set_line, gic_send_msi};
+	static const struct irq_chip_ops ops = {gic_set_line, gic_send_msi, kvm_gic_watch_end};
 	struct kvm_engine *engine = kvm_engine(base);
 	struct kvm_gic *gic = &engine->gic;
 	struct kvm_create_device create = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
@@ -122,12 +125,7 @@ struct irq_chip *kvm_gic_create(struct engine *base, const struct engine_gic_con
 		return NULL;
 	}
 	gic->fd = (int)create.fd;
-	int rc = place_frames(gic, engine->config.vcpus);
-	if (rc < 0) {
-		error_set(err, rc, "KVM: can not place the GICv3: %s", strerror(-rc));
-		return NULL;
-	}
-	return &gic->chip;
+	return place_frames(gic, engine->config.vcpus, err) < 0 ? NULL : &gic->chip;
 }
 
 int kvm_gic_start(struct kvm_engine *engine, struct error *err)
@@ -139,6 +137,7 @@ int kvm_gic_start(struct kvm_engine *engine, struct error *err)
 
 void kvm_gic_destroy(struct kvm_gic *gic)
 {
+	kvm_gic_unwatch(gic);
 	for (unsigned n = 0; n < KVM_MOST_MSIS; n++) {
 		int fd = atomic_load(&gic->msi[n]) - 1;
 		own_close(&fd);
@@ -196,8 +195,6 @@ void kvm_gic_reset(struct engine *base)
 		reset_block(gic, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, 0, block);
 	}
 	for (unsigned n = 0; n < engine->vcpu_count; n++) {
-		/* Aff3 to Aff0 in 32 bits; vCPU n's affinity is as the board made it, and as KVM
-		 * does */
-		reset_cpu(gic, (uint64_t)(n / 16) << 8 | n % 16);
+		reset_cpu(gic, kvm_gic_affinity(n));
 	}
 }

@@ -18,6 +18,7 @@
 enum {
 	KVM_MOST_VCPUS = 64,
 	KVM_MOST_MSIS = 512,
+	KVM_MOST_WATCHES = 8,
 	KVM_FIRST_INTID = 32, /* of shared interrupts */
 	KVM_IPA_BITS = 40,    /* what the board's memory map needs */
 };
@@ -50,6 +51,11 @@ struct kvm_vcpu {
 	bool running;
 	pthread_t thread;
 	atomic_bool kicked; /* any thread */
+	atomic_bool inside; /* KVM_RUN; see kvm_gate_close().  Any thread reads */
+};
+
+struct kvm_range {
+	uint64_t offset, len;
 };
 
 /* The GPU window: one reserved range behind one memory slot; only mapped pages can be accessed. */
@@ -57,16 +63,32 @@ struct kvm_window {
 	pthread_mutex_t lock; /* guards all below */
 	uint64_t gpa, len;    /* ~0: nowhere; 0: none */
 	uint8_t *hva;
+	struct kvm_range *mapped; /* in no order */
+	size_t count, room;
+};
+
+/* A line whose end the kernel tells. */
+struct kvm_line_watch {
+	unsigned line;
+	int raise, ended; /* eventfds; the first only because the kernel wants one */
+	irq_end_fn fn;
+	void *opaque;
 };
 
 struct kvm_gic {
 	struct irq_chip chip;
 	int fd; /* -1: none */
 	struct engine_gic_config config;
-	atomic_ulong levels[16];       /* of the lines, a bit each; any thread */
-	pthread_mutex_t lock;	       /* guards making of the descriptors below */
+	pthread_mutex_t lock;	       /* guards levels, and making of the descriptors below */
+	unsigned long levels[16];      /* of the lines, a bit each */
 	atomic_int msi[KVM_MOST_MSIS]; /* eventfd bound to the interrupt, plus one; 0: none yet */
 	atomic_ulong msis_dropped;
+	/* gic_lines.c; constant while vCPUs run */
+	struct kvm_line_watch watches[KVM_MOST_WATCHES];
+	unsigned watch_count;
+	pthread_t ends; /* the thread that calls them, if has_ends */
+	bool has_ends;
+	int ends_poll, stop; /* what it waits with; eventfd: it shall end */
 };
 
 struct kvm_engine {
@@ -81,12 +103,17 @@ struct kvm_engine {
 	unsigned vcpu_count;
 	bool shows_pauth;
 
+	atomic_bool closed; /* the gate */
+	pthread_mutex_t gate_lock;
+	pthread_cond_t gate; /* it opened, or a vCPU left the kernel before it */
+
 	pthread_mutex_t assist_lock; /* guards the helper's state */
 	struct engine *helper; /* a built-in engine with the same memory, made when first needed */
 	struct engine_vcpu *helpers[KVM_MOST_VCPUS];
-	struct {
+	struct kvm_ram {
 		uint64_t gpa, len;
 		void *hva;
+		uint32_t flags; /* of its memory slot, which has its index */
 	} ram[8];
 	unsigned rams;
 };
@@ -94,6 +121,11 @@ struct kvm_engine {
 static inline struct kvm_engine *kvm_engine(struct engine *engine)
 {
 	return (struct kvm_engine *)engine; /* base is the first member */
+}
+
+static inline struct kvm_engine *kvm_engine_of(struct kvm_gic *gic)
+{
+	return (struct kvm_engine *)((char *)gic - offsetof(struct kvm_engine, gic));
 }
 
 static inline struct kvm_vcpu *kvm_vcpu(struct engine_vcpu *vcpu)
@@ -121,6 +153,14 @@ uint64_t kvm_core_id(size_t at);
 /* A system register; @reg is ENGINE_SYSREG(). */
 uint64_t kvm_sysreg_id(uint32_t reg);
 
+/*
+ * Wait until no vCPU is inside KVM_RUN, and keep it so until kvm_gate_open(): the guest stands
+ * still, except for the caller.  From a vCPU thread that is not inside and holds assist_lock; vCPUs
+ * that are created already.
+ */
+void kvm_gate_close(struct kvm_engine *engine);
+void kvm_gate_open(struct kvm_engine *engine);
+
 /* ----- exits.c: what a vCPU left the kernel for ----- */
 
 /* After KVM_RUN returned 0.  False: the engine can not go on, reported. */
@@ -130,8 +170,8 @@ bool kvm_handle_failure(struct kvm_vcpu *vcpu, int error) MUST_CHECK;
 
 /* ----- assist.c: accesses done by hand, with the built-in engine's help ----- */
 
-/* @fault_gpa: what the kernel says, or ~0 for any address in the GPU window.  False: not done; @why
- * says what. */
+/* @fault_gpa: what the kernel says, or ~0 for any address in the GPU window.  False: not done, and
+ * the VM can not go on; @why says what. */
 bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why) MUST_CHECK;
 
 /* ----- gic.c ----- */
@@ -141,18 +181,39 @@ struct irq_chip *kvm_gic_create(struct engine *engine, const struct engine_gic_c
 /* All vCPUs exist now. */
 int kvm_gic_start(struct kvm_engine *engine, struct error *err) MUST_CHECK;
 void kvm_gic_reset(struct engine *engine);
+/* Aff3 to Aff0 of vCPU @index in 32 bits, as the board made them, and as KVM does. */
+static inline uint64_t kvm_gic_affinity(unsigned index)
+{
+	return (uint64_t)(index / 16) << 8 | index % 16;
+}
+/* Drive line @line in the kernel; gic->lock is held. */
+void kvm_gic_drive(struct kvm_gic *gic, unsigned line, bool level);
+/* gic_lines.c: irq_chip_ops' watch_end. */
+int kvm_gic_watch_end(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque) MUST_CHECK;
+void kvm_gic_unwatch(struct kvm_gic *gic);
+/* gic_frames.c: an access by hand of @size bytes (1, 2, 4, 8, aligned) to a register of the
+ * controller.  False: none is there.  assist_lock is held. */
+bool kvm_gic_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
+		  bool write) MUST_CHECK;
 void kvm_gic_destroy(struct kvm_gic *gic);
 
 /* ----- memory.c ----- */
 
 int kvm_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
 		struct error *err);
+int kvm_log_writes(struct engine *engine, uint64_t gpa, bool on, struct error *err);
+int kvm_take_writes(struct engine *engine, uint64_t gpa, unsigned long *pages, struct error *err);
 int kvm_window_place(struct engine *engine, uint64_t gpa, uint64_t len, struct error *err);
 int kvm_window_map(struct engine *engine, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
 		   struct error *err);
 void kvm_window_unmap(struct engine *engine, uint64_t offset, uint64_t len);
-/* True if [gpa, gpa + size) is in the window now. */
-bool kvm_window_has(struct kvm_engine *engine, uint64_t gpa, unsigned size);
+/*
+ * An access by hand of @size bytes (1, 2, 4, 8, aligned) at @gpa.  Parts without pages read as zero
+ * and forget; if the host has none any more for a mapped range, that becomes zero pages, and
+ * host_ops' window_lost() hears of it. False: not in the window now.
+ */
+bool kvm_window_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
+		     bool write) MUST_CHECK;
 void kvm_window_finish(struct kvm_window *window);
 void kvm_doorbell(struct engine *engine, uint64_t gpa, int fd, bool on);
 

@@ -4,27 +4,30 @@
  *
  * How it works: the window is one slot over one reserved range of addresses, whose pages change
  * under it: the kernel follows by itself.  Parts without pages have no access rights, so touching
- * them leaves KVM_RUN with EFAULT (see exits.c) and can not fill the host's memory. Threads:
- * map_ram before the first run; all else any thread.
+ * them leaves KVM_RUN with EFAULT (see exits.c) and can not fill the host's memory.  A mapped range
+ * whose pages are gone (a file that was cut, broken memory) leaves in the same way, and becomes
+ * zero pages then. Threads: map_ram before the first run; all else any thread.
  */
 #include "base/log.h"
 #include "base/own.h"
 #include "engine/kvm/kvm.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { WINDOW_SLOT = 31 };
 
 static int set_slot(struct kvm_engine *engine, unsigned slot, uint64_t gpa, uint64_t len, void *hva,
-		    bool read_only)
+		    uint32_t flags)
 {
 	const struct kvm_userspace_memory_region region = {
 		.slot = slot,
-		.flags = read_only ? KVM_MEM_READONLY : 0,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = len,
 		.userspace_addr = (uintptr_t)hva,
@@ -39,16 +42,57 @@ int kvm_map_ram(struct engine *base, uint64_t gpa, uint64_t len, void *hva, bool
 	if (engine->rams == sizeof(engine->ram) / sizeof(engine->ram[0])) {
 		return error_set(err, -ENOSPC, "KVM: too many memory regions");
 	}
-	int rc = set_slot(engine, engine->rams, gpa, len, hva, read_only);
+	uint32_t flags = read_only ? KVM_MEM_READONLY : 0;
+	int rc = set_slot(engine, engine->rams, gpa, len, hva, flags);
 	if (rc < 0) {
 		return error_set(err, rc,
 				 "KVM: can not map %" PRIu64 " MiB of memory at %#" PRIx64 ": %s",
 				 len >> 20, gpa, strerror(-rc));
 	}
-	engine->ram[engine->rams].gpa = gpa;
-	engine->ram[engine->rams].len = len;
-	engine->ram[engine->rams++].hva = hva;
+	engine->ram[engine->rams++] = (struct kvm_ram){gpa, len, hva, flags};
 	return 0;
+}
+
+/* The index of the RAM at @gpa. */
+static int find_ram(const struct kvm_engine *engine, uint64_t gpa, struct error *err)
+{
+	for (unsigned n = 0; n < engine->rams; n++) {
+		if (engine->ram[n].gpa == gpa) {
+			return (int)n;
+		}
+	}
+	return error_set(err, -EINVAL, "KVM: no RAM begins at %#" PRIx64, gpa);
+}
+
+int kvm_log_writes(struct engine *base, uint64_t gpa, bool on, struct error *err)
+{
+	struct kvm_engine *engine = kvm_engine(base);
+	int n = find_ram(engine, gpa, err);
+	if (n < 0) {
+		return n;
+	}
+	struct kvm_ram *ram = &engine->ram[n];
+	uint32_t flags =
+		(ram->flags & ~KVM_MEM_LOG_DIRTY_PAGES) | (on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+	int rc = set_slot(engine, (unsigned)n, gpa, ram->len, ram->hva, flags);
+	if (rc < 0) {
+		return error_set(err, rc, "KVM: can not log writes: %s", strerror(-rc));
+	}
+	ram->flags = flags;
+	return 0;
+}
+
+int kvm_take_writes(struct engine *base, uint64_t gpa, unsigned long *pages, struct error *err)
+{
+	struct kvm_engine *engine = kvm_engine(base);
+	int n = find_ram(engine, gpa, err);
+	if (n < 0) {
+		return n;
+	}
+	const struct kvm_dirty_log log = {.slot = (uint32_t)n, .dirty_bitmap = pages};
+	return ioctl(engine->vm, KVM_GET_DIRTY_LOG, &log) < 0
+		       ? error_errno(err, "KVM: can not read the log of writes")
+		       : 0;
 }
 
 /* ----- the window ----- */
@@ -80,13 +124,13 @@ int kvm_window_place(struct engine *base, uint64_t gpa, uint64_t len, struct err
 		return rc;
 	}
 	if (window->gpa != UINT64_MAX) {
-		(void)set_slot(engine, WINDOW_SLOT, window->gpa, 0, window->hva, false);
+		(void)set_slot(engine, WINDOW_SLOT, window->gpa, 0, window->hva, 0);
 		window->gpa = UINT64_MAX;
 	}
 	if (gpa == UINT64_MAX) {
 		return 0;
 	}
-	rc = set_slot(engine, WINDOW_SLOT, gpa, len, window->hva, false);
+	rc = set_slot(engine, WINDOW_SLOT, gpa, len, window->hva, 0);
 	if (rc < 0) {
 		return error_set(err, rc, "KVM: can not place the GPU window at %#" PRIx64 ": %s",
 				 gpa, strerror(-rc));
@@ -98,6 +142,22 @@ int kvm_window_place(struct engine *base, uint64_t gpa, uint64_t len, struct err
 static bool is_inside(const struct kvm_window *window, uint64_t offset, uint64_t len)
 {
 	return len && offset <= window->len && len <= window->len - offset;
+}
+
+/* Room for one more range. */
+static int make_room(struct kvm_window *window)
+{
+	if (window->count < window->room) {
+		return 0;
+	}
+	size_t room = window->room ? 2 * window->room : 64;
+	struct kvm_range *mapped = reallocarray(window->mapped, room, sizeof(*mapped));
+	if (!mapped) {
+		return -ENOMEM;
+	}
+	window->mapped = mapped;
+	window->room = room;
+	return 0;
 }
 
 int kvm_window_map(struct engine *base, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
@@ -116,28 +176,97 @@ int kvm_window_map(struct engine *base, uint64_t offset, int fd, uint64_t fd_off
 				 "%" PRIu64 ": the guest's kernel must have pages of that size",
 				 offset, page);
 	}
+	if (make_room(window) < 0) {
+		return error_set(err, -ENOMEM, "map GPU memory: out of memory");
+	}
 	void *at = mmap(window->hva + offset, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			fd, (off_t)fd_offset);
-	return at == MAP_FAILED ? error_errno(err, "map GPU memory") : 0;
+	if (at == MAP_FAILED) {
+		return error_errno(err, "map GPU memory");
+	}
+	window->mapped[window->count++] = (struct kvm_range){offset, len};
+	return 0;
+}
+
+/* New pages at [offset, offset + len): zeros, or none that can be accessed. */
+static void *renew(const struct kvm_window *window, uint64_t offset, uint64_t len, int rights)
+{
+	return mmap(window->hva + offset, len, rights,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 void kvm_window_unmap(struct engine *base, uint64_t offset, uint64_t len)
 {
 	struct kvm_window *window = &kvm_engine(base)->window;
 	LOCKED(&window->lock);
-	if (is_inside(window, offset, len) &&
-	    !((offset | len) & ((uint64_t)sysconf(_SC_PAGESIZE) - 1))) {
-		(void)!mmap(window->hva + offset, len, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (!is_inside(window, offset, len) ||
+	    ((offset | len) & ((uint64_t)sysconf(_SC_PAGESIZE) - 1))) {
+		return;
 	}
+	for (size_t n = window->count; n-- > 0;) {
+		if (window->mapped[n].offset - offset < len) {
+			window->mapped[n] = window->mapped[--window->count];
+		}
+	}
+	(void)!renew(window, offset, len, PROT_NONE);
 }
 
-bool kvm_window_has(struct kvm_engine *engine, uint64_t gpa, unsigned size)
+static const struct kvm_range *find_range(const struct kvm_window *window, uint64_t offset)
 {
-	struct kvm_window *window = &engine->window;
-	LOCKED(&window->lock);
-	return window->len && window->gpa != UINT64_MAX &&
-	       is_inside(window, gpa - window->gpa, size);
+	for (size_t n = 0; n < window->count; n++) {
+		if (offset - window->mapped[n].offset < window->mapped[n].len) {
+			return &window->mapped[n];
+		}
+	}
+	return NULL;
+}
+
+/* Through the kernel, so that pages which are not there any more are an error and no signal. */
+static bool move_bytes(void *at, unsigned size, uint64_t *value, bool write)
+{
+	const struct iovec ours = {value, size}, theirs = {at, size};
+	ssize_t moved = write ? process_vm_writev(getpid(), &ours, 1, &theirs, 1, 0)
+			      : process_vm_readv(getpid(), &ours, 1, &theirs, 1, 0);
+	return moved == (ssize_t)size;
+}
+
+/* *lost becomes the offset of a range that had to be replaced by zeros. */
+static bool move_locked(struct kvm_window *window, uint64_t gpa, unsigned size, uint64_t *value,
+			bool write, uint64_t *lost)
+{
+	uint64_t offset = gpa - window->gpa;
+	if (!window->len || window->gpa == UINT64_MAX || !is_inside(window, offset, size)) {
+		return false;
+	}
+	const struct kvm_range *range = find_range(window, offset);
+	if (range && move_bytes(window->hva + offset, size, value, write)) {
+		return true;
+	}
+	if (range &&
+	    renew(window, range->offset, range->len, PROT_READ | PROT_WRITE) != MAP_FAILED) {
+		*lost = range->offset;
+		if (write) {
+			memcpy(window->hva + offset, value, size);
+		}
+	}
+	*value = write ? *value : 0;
+	return true;
+}
+
+bool kvm_window_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
+		     bool write)
+{
+	const struct engine_config *config = &engine->config;
+	uint64_t lost = UINT64_MAX;
+	bool inside;
+	{
+		LOCKED(&engine->window.lock);
+		inside = move_locked(&engine->window, gpa, size, value, write, &lost);
+	}
+	if (lost != UINT64_MAX) {
+		config->host_ops->window_lost(config->host, lost);
+	}
+	return inside;
 }
 
 void kvm_window_finish(struct kvm_window *window)
@@ -145,6 +274,7 @@ void kvm_window_finish(struct kvm_window *window)
 	if (window->hva) {
 		munmap(window->hva, window->len);
 	}
+	free(window->mapped);
 	pthread_mutex_destroy(&window->lock);
 }
 

@@ -191,15 +191,74 @@ void kvm_vcpu_reset(struct engine_vcpu *base, uint64_t pc, uint64_t x0)
 
 /* ----- running ----- */
 
+/* Out of KVM_RUN, or not into it. */
+static void interrupt_locked(struct kvm_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (vcpu->running) {
+		pthread_kill(vcpu->thread, SIGUSR1);
+	}
+}
+
 void kvm_vcpu_kick(struct engine_vcpu *base)
 {
 	struct kvm_vcpu *vcpu = kvm_vcpu(base);
 	LOCKED(&vcpu->lock);
 	atomic_store(&vcpu->kicked, true);
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (vcpu->running) {
-		pthread_kill(vcpu->thread, SIGUSR1);
+	interrupt_locked(vcpu);
+}
+
+static void leave_kernel(struct kvm_vcpu *vcpu)
+{
+	struct kvm_engine *engine = vcpu->engine;
+	atomic_store(&vcpu->inside, false);
+	if (atomic_load(&engine->closed)) {
+		LOCKED(&engine->gate_lock);
+		pthread_cond_broadcast(&engine->gate);
 	}
+}
+
+/* `inside` is set before `closed` is looked at, and the other way round in kvm_gate_close(): one of
+ * both sees the other. */
+static void enter_kernel(struct kvm_vcpu *vcpu)
+{
+	struct kvm_engine *engine = vcpu->engine;
+	atomic_store(&vcpu->inside, true);
+	while (atomic_load(&engine->closed)) {
+		leave_kernel(vcpu);
+		{
+			LOCKED(&engine->gate_lock);
+			while (atomic_load(&engine->closed)) {
+				pthread_cond_wait(&engine->gate, &engine->gate_lock);
+			}
+		}
+		atomic_store(&vcpu->inside, true);
+	}
+}
+
+void kvm_gate_close(struct kvm_engine *engine)
+{
+	atomic_store(&engine->closed, true);
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		struct kvm_vcpu *vcpu = engine->vcpus[n];
+		if (atomic_load(&vcpu->inside)) {
+			LOCKED(&vcpu->lock);
+			interrupt_locked(vcpu);
+		}
+	}
+	LOCKED(&engine->gate_lock);
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		while (atomic_load(&engine->vcpus[n]->inside)) {
+			pthread_cond_wait(&engine->gate, &engine->gate_lock);
+		}
+	}
+}
+
+void kvm_gate_open(struct kvm_engine *engine)
+{
+	LOCKED(&engine->gate_lock);
+	atomic_store(&engine->closed, false);
+	pthread_cond_broadcast(&engine->gate);
 }
 
 static void set_running(struct kvm_vcpu *vcpu, bool running)
@@ -215,7 +274,9 @@ enum engine_exit kvm_vcpu_run(struct engine_vcpu *base)
 	bool good = true, kicked = false;
 	set_running(vcpu, true);
 	while (good && !kicked) {
+		enter_kernel(vcpu);
 		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		leave_kernel(vcpu);
 		if (error == 0) {
 			good = kvm_handle_exit(vcpu);
 		} else if (error == EINTR) {
