@@ -9,7 +9,6 @@ LITMUS is the program of litmus.c.  The long form takes LITMUS_RUNS (default a m
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,10 +28,7 @@ sigfpe signal sigsegv skiplist sock str switch tlb-shootdown tree vecfp vecmath 
 
 def litmus(cpus, runs, limit_s):
     """All tests on so many vCPUs; at least two threads always, four in some."""
-    with tempfile.NamedTemporaryFile() as disk:
-        data = Path(os.environ["LITMUS"]).read_bytes()
-        disk.write(data + bytes(-len(data) % 512))
-        disk.flush()
+    with vm.program_disk(os.environ["LITMUS"]) as disk:
         result = vm.run("--cpus", cpus, "--disk", f"{disk.name},ro", limit_s=limit_s, script=f"""
             cat /dev/vdc >/tmp/litmus
             chmod +x /tmp/litmus

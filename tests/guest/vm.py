@@ -34,6 +34,15 @@ def script_disk(directory, script):
     return path
 
 
+def program_disk(path):
+    """A temporary disk that holds a program: `cat /dev/vdX` gives it to the guest."""
+    disk = tempfile.NamedTemporaryFile()
+    data = Path(path).read_bytes()
+    disk.write(data + bytes(-len(data) % 512))
+    disk.flush()
+    return disk
+
+
 class Vm:
     """A running `oriel run`; use as a context manager.  @image: a folder of guests.py; @cache: one for kept translations."""
 
