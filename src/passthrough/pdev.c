@@ -160,8 +160,12 @@ static void quiet_and_unmap(struct pdev *pdev)
 	if (!atomic_load(&pdev->gone)) { /* a device that was at work is not let loose on what comes
 					    after us */
 		(void)!pdev_write_command(pdev, 0);
-		if (pdev->reset_used != BACKEND_RESET_NONE) {
-			(void)!backend_reset(pdev->backend, pdev->reset_used);
+		int status = pdev->reset_used != BACKEND_RESET_NONE
+				     ? backend_reset(pdev->backend, pdev->reset_used)
+				     : 0;
+		if (status < 0) { /* the next start will see whether it can be had again */
+			log_warn("%s: could not be reset when it was let go: %s", pdev->name,
+				 strerror(-status));
 		}
 	}
 	for (size_t i = 0; i < gmem_region_count(pdev->parts.gmem) && !atomic_load(&pdev->gone);

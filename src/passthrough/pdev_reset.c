@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -90,32 +91,47 @@ static bool is_intact(struct pdev *pdev)
 	return true;
 }
 
-/* Try the ways in order of how little else they touch. */
+/* One way.  0, or -errno with @why filled. */
+static int try_reset(struct pdev *pdev, enum backend_reset way, char *why, size_t room)
+{
+	int status = backend_reset(pdev->backend, way);
+	bool intact = status == 0 && is_intact(pdev);
+	if (!intact) {
+		snprintf(why, room, "%s: %s", reset_names[way],
+			 status < 0 ? strerror(-status) : "the device does not answer as before");
+	}
+	return status < 0 ? status : intact ? 0 : -EIO;
+}
+
+/*
+ * Try the ways in order of how little else they touch.  A device without any is taken as it is, one
+ * whose ways fail is not, unless the user says so (reset=none).
+ */
 static int climb_down(struct pdev *pdev, struct error *err)
 {
 	unsigned ways = backend_resets(pdev->backend);
 	unsigned allowed = pdev->wanted_resets ? pdev->wanted_resets : ~0u;
+	char why[160] = "it has no such way";
 	for (unsigned way = BACKEND_RESET_FLR; way < BACKEND_RESET_COUNT; way++) {
 		if (!(ways & allowed & 1u << way)) {
 			continue;
 		}
-		int status = backend_reset(pdev->backend, (enum backend_reset)way);
-		if (status == 0 && is_intact(pdev)) {
+		if (try_reset(pdev, (enum backend_reset)way, why, sizeof(why)) == 0) {
 			pdev->reset_used = (enum backend_reset)way;
 			return 0;
 		}
-		log_warn("%s: reset by %s did not work: %s", pdev->name, reset_names[way],
-			 status < 0 ? strerror(-status) : "the device does not answer as before");
+		log_warn("%s: reset by %s", pdev->name, why);
 	}
 	pdev->reset_used = BACKEND_RESET_NONE;
-	bool may_skip = !pdev->wanted_resets || (pdev->wanted_resets & 1u << BACKEND_RESET_NONE);
+	bool may_skip =
+		pdev->wanted_resets ? pdev->wanted_resets & 1u << BACKEND_RESET_NONE : !ways;
 	if (may_skip && is_intact(pdev)) {
 		return 0;
 	}
-	return error_set(
-		err, -EIO,
-		"%s: the device could not be reset; it may need the host to be power-cycled",
-		pdev->name);
+	return error_set(err, -EIO,
+			 "%s: the device could not be reset (%s); it may need the host to be "
+			 "power-cycled, or reset=none takes it as it is",
+			 pdev->name, may_skip ? "it does not answer as before" : why);
 }
 
 int pdev_reset(struct pdev *pdev, struct error *err)

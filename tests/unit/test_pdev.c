@@ -46,6 +46,9 @@ struct device {
 	atomic_uint unmasks, resets, maps;
 	atomic_uint last_write; /* offset in the BAR */
 	atomic_bool connected;
+	int reset_status;		   /* of its reset */
+	bool reset_renames, reset_shrinks; /* what that does to it */
+	uint64_t bar_len;
 };
 
 static void device_region(void *opaque, unsigned index, struct backend_region *out)
@@ -55,7 +58,7 @@ static void device_region(void *opaque, unsigned index, struct backend_region *o
 	if (index == BACKEND_CONFIG) {
 		out->size = sizeof(d->config);
 	} else if (index == 0) {
-		*out = (struct backend_region){BAR_LEN, true, true, d->fd, 0, 1, {{0, 0x1000}}};
+		*out = (struct backend_region){d->bar_len, true, true, d->fd, 0, 1, {{0, 0x1000}}};
 	}
 }
 
@@ -88,8 +91,11 @@ static unsigned device_irqs(void *opaque, unsigned index)
 
 static int device_reset(void *opaque)
 {
-	atomic_fetch_add(&((struct device *)opaque)->resets, 1);
-	return 0;
+	struct device *d = opaque;
+	atomic_fetch_add(&d->resets, 1);
+	d->config[0] ^= d->reset_renames;
+	d->bar_len = d->reset_shrinks ? BAR_LEN / 2 : BAR_LEN;
+	return d->reset_status;
 }
 
 static int device_memory(void *opaque, const struct vfu_server_map *map, bool added)
@@ -126,6 +132,7 @@ static void put32(struct device *d, unsigned at, uint32_t value)
 
 static void device_init(struct device *d, bool seal)
 {
+	d->bar_len = BAR_LEN;
 	put32(d, 0x00, 0x56781234);
 	put32(d, 0x04, 0x00100000);
 	put32(d, 0x10, 0x0000000c);
@@ -608,9 +615,49 @@ static void list_of_areas_is_promised_only_where_it_fits(void **state)
 	bench_finish(&b);
 }
 
+/* The server needs a moment to see that the last client left; @says is in the complaint then. */
+static void refuses(struct bench *b, const struct pdev_options *options, const char *says)
+{
+	struct error err = {0};
+	for (int i = 0; i < 1000 && plug(b, options, &err) < 0 && !strstr(err.text, says); i++) {
+		usleep(1000);
+	}
+	assert_non_null(strstr(err.text, says));
+}
+
+static void failed_reset_refuses_the_device(void **state)
+{
+	const struct pdev_options as_it_is = {.resets = 1u << BACKEND_RESET_NONE};
+	struct bench b;
+	log_set_level(LOG_ERROR);
+	machine_start(&b, true);
+	b.device.reset_status = -ETIME;
+	refuses(&b, NULL, "could not be reset (flr: Timer expired)");
+	b.device.reset_status = 0;
+	b.device.reset_renames = true;
+	refuses(&b, NULL, "could not be reset (flr: the device does not answer as before)");
+	b.device.reset_renames = false;
+	b.device.reset_shrinks = true;
+	refuses(&b, NULL, "could not be reset (flr: the device does not answer as before)");
+	b.device.reset_shrinks = false;
+	b.device.bar_len = BAR_LEN;
+	refuses(&b, &(struct pdev_options){.resets = 1u << BACKEND_RESET_PM},
+		"(it has no such way)");
+	b.device.reset_status = -ETIME;
+	int status = -1;
+	for (int i = 0; i < 1000 && status < 0; i++) {
+		status = plug(&b, &as_it_is, NULL);
+		usleep(status < 0 ? 1000 : 0);
+	}
+	assert_int_equal(status, 0);
+	assert_string_equal(pdev_reset_used(b.pdev), "none");
+	bench_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(failed_reset_refuses_the_device),
 		cmocka_unit_test(list_of_areas_is_promised_only_where_it_fits),
 		cmocka_unit_test(configuration_is_ours_and_the_devices),
 		cmocka_unit_test(mapped_page_is_shared_and_the_rest_is_passed_on),
