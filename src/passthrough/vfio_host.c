@@ -10,12 +10,11 @@
 
 #include "base/log.h"
 #include "base/own.h"
-#include "passthrough/sysfs.h"
+#include "passthrough/vfio_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,44 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 
-enum { VFIO_MAX_GROUPS = 16, VFIO_MAX_MAPS = 64, VFIO_INFO_ROOM = 4096 };
-
-struct vfio_group {
-	int number, fd; /* fd -1: free */
-	unsigned users;
-};
-
-struct vfio_mapping {
-	uint64_t iova, len;
-	unsigned users;
-};
-
-struct vfio_host {
-	int container; /* -1 until the first group */
-	bool has_iommu;
-	struct vfio_group groups[VFIO_MAX_GROUPS];
-	struct vfio_mapping maps[VFIO_MAX_MAPS];
-	unsigned map_count;
-};
-
-struct vfio_device {
-	struct backend base;
-	struct vfio_host *host;
-	struct vfio_group *group;
-	char bdf[SYSFS_BDF_LEN];
-	int fd;
-	uint64_t offsets[BACKEND_REGIONS];
-	bool resets;
-	int wanted_back; /* eventfd: the host wants the device back */
-	struct loop_source *source;
-	backend_gone_fn on_gone;
-	void *opaque;
-};
-
-static struct vfio_device *vfio_device(struct backend *backend)
-{
-	return (struct vfio_device *)backend;
-}
+enum { VFIO_INFO_ROOM = 4096 };
 
 struct vfio_host *vfio_host_create(void)
 {
@@ -401,7 +363,7 @@ static int check_limits(const struct vfio_host *host, uint64_t iova, uint64_t le
 	if (geteuid() != 0 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < len) {
 		return error_set(err, -ENOMEM,
 				 "%" PRIu64 " MiB of guest memory must be locked for the device, "
-					    "but the limit is %" PRIu64
+				 "but the limit is %" PRIu64
 				 " KiB: raise it with ulimit -l (or LimitMEMLOCK= of the service)",
 				 len >> 20, (uint64_t)limit.rlim_cur >> 10);
 	}
@@ -444,7 +406,7 @@ static int vfio_dma_map(struct backend *backend, uint64_t iova, uint64_t len, vo
 	if (ioctl(host->container, VFIO_IOMMU_MAP_DMA, &map) < 0) {
 		return error_errno(err,
 				   "%" PRIu64 " MiB of guest memory can not be pinned for the "
-					      "device (free memory? ulimit -l?)",
+				   "device (free memory? ulimit -l?)",
 				   len >> 20);
 	}
 	host->maps[host->map_count++] = (struct vfio_mapping){iova, len, 1};
@@ -462,56 +424,6 @@ static int vfio_dma_unmap(struct backend *backend, uint64_t iova, uint64_t len)
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap), .iova = iova, .size = len};
 	return ioctl(host->container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0 ? -errno : 0;
-}
-
-/* ----- reset ----- */
-
-/* The kernel's words for its ways, in the order of enum backend_reset. */
-static const char *const reset_words[BACKEND_RESET_COUNT] = {NULL, "flr", "pm", "bus",
-							     "device_specific"};
-
-static unsigned vfio_resets(struct backend *backend)
-{
-	const struct vfio_device *device = vfio_device(backend);
-	struct sysfs_device found;
-	unsigned ways = 0;
-	if (!device->resets || !sysfs_read_device("/sys", device->bdf, &found)) {
-		return 0;
-	}
-	for (unsigned way = 1; way < BACKEND_RESET_COUNT; way++) {
-		ways |= strstr(found.resets, reset_words[way]) ? 1u << way
-							       : 0; /* af_flr counts as flr */
-	}
-	return ways ? ways : 1u << BACKEND_RESET_FLR; /* old kernels do not say */
-}
-
-/* Let the kernel try only @words; -errno if it does not want to. */
-static int choose_reset(const struct vfio_device *device, const char *words)
-{
-	char path[PATH_MAX];
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset_method", device->bdf);
-	AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && write(fd, words, strlen(words)) >= 0 ? 0 : -errno;
-}
-
-static int vfio_reset(struct backend *backend, enum backend_reset method)
-{
-	const struct vfio_device *device = vfio_device(backend);
-	struct sysfs_device found;
-	const char *word = reset_words[method];
-	bool known = sysfs_read_device("/sys", device->bdf, &found) && found.resets[0];
-	if (method == BACKEND_RESET_FLR && known && strstr(found.resets, "af_flr")) {
-		word = "af_flr";
-	}
-	int chosen = known ? choose_reset(device, word) : 0;
-	if (chosen < 0 && strncmp(found.resets, word, strlen(word)) != 0) {
-		return chosen; /* not root: only the first one can be had */
-	}
-	int status = ioctl(device->fd, VFIO_DEVICE_RESET) < 0 ? -errno : 0;
-	if (known && chosen == 0) {
-		(void)!choose_reset(device, found.resets);
-	}
-	return status;
 }
 
 /* ----- opening ----- */
@@ -576,7 +488,7 @@ static int open_device(struct vfio_device *device, struct error *err)
 	if (!(info.flags & VFIO_DEVICE_FLAGS_PCI) || info.num_regions < BACKEND_REGIONS) {
 		return error_set(err, -ENODEV, "%s: not a PCI device for VFIO", device->bdf);
 	}
-	device->resets = info.flags & VFIO_DEVICE_FLAGS_RESET;
+	device->has_function_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
 	return 0;
 }
 
