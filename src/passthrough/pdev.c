@@ -116,7 +116,7 @@ static int describe_registers(struct pdev *pdev, struct description *d, struct e
 	int status = backend_read(pdev->backend, BACKEND_CONFIG, 0, d->registers, d->register_len);
 	return status < 0
 		       ? error_set(err, status, "%s: its configuration space can not be read: %s",
-				   pdev->name, strerror(-status))
+				   pdev->name, status == -ENODEV ? "it is gone" : strerror(-status))
 		       : 0;
 }
 

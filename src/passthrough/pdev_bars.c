@@ -303,6 +303,10 @@ int pdev_bars_init(struct pdev *pdev, const struct backend_region *regions, unsi
 	for (unsigned i = 0; i < VCONFIG_BARS; i++) {
 		struct pdev_bar *bar = &pdev->bars[i];
 		*bar = (struct pdev_bar){.pdev = pdev, .index = i};
+		if (pdev->config.bars[i].size && pdev->config.bars[i].io) {
+			log_info("%s: BAR %u has I/O ports, which this board has not: not shown",
+				 pdev->name, i);
+		}
 		if (!pdev->config.bars[i].size || pdev->config.bars[i].io) {
 			continue;
 		}

@@ -104,6 +104,7 @@ def test_nic_carries_traffic():
     assert result.status == 0, result.errors
     assert result.told(r"^got (\w+)").group(1) == md5(data)
     assert " 0% packet loss" in result.console
+    assert "BAR 2 has I/O ports, which this board has not: not shown" in result.errors
 
 
 def test_server_killed_while_the_disk_is_busy():
@@ -194,6 +195,7 @@ def test_no_server_and_no_sense():
     assert "/nonexistent.sock" in refused("vfio-user:/nonexistent.sock")
     assert "0000:01:00.0" in refused("wheel")
     assert "bar9" in refused("vfio-user:/x,bar9=trap")
+    assert "vga=on" in refused("0000:01:00.0,vga=on")
     assert "reset=hope" in refused("0000:01:00.0,reset=hope")
     with tempfile.TemporaryDirectory() as directory, peers.nvme(ADAPTER, disk_image(directory)) as server:
         assert "/nonexistent.rom" in refused(f"vfio-user:{server.path},rom=/nonexistent.rom")
