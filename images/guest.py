@@ -32,7 +32,7 @@ EXCLUDE = {
 MODULES = ["virtio_blk", "ext4", "virtio_net", "virtio-rng", "virtio-gpu", "gpio_keys"]
 OLD_MODULES = ["crc32c_generic"]  # ext4 wants it up to Linux 6.15; not there any more in newer ones
 # On the root disk, for those who want them: `sh /usr/lib/oriel/modules/load NAME`.
-OPTIONAL_MODULES = ["nvme", "e1000e", "xhci-pci", "usb-storage", "sd_mod"]
+OPTIONAL_MODULES = ["nvme", "e1000e", "xhci-pci", "usb-storage", "ahci", "sd_mod"]
 APPLETS = """[ awk basename blkdiscard cat chmod cmp cp cttyhack cut date dd df dmesg dirname du echo env expr false find free grep gunzip
 gzip halt head hexdump hostname id ifconfig insmod ip kill less ln ls lsmod md5sum mkdir mkfifo mknod mktemp mount mv nc nslookup od ping
 poweroff printf ps pwd readlink reboot rm rmdir route sed seq setsid sh sha1sum sha256sum sleep sort stat stty sync tail tar

@@ -37,25 +37,20 @@ def libraries(program):
     return [Path(p) for p in re.findall(r"(/\S+) \(0x", out)]
 
 
-def unpacked(vmlinuz):
-    """The ELF file inside a bzImage, which starts faster; it has a PVH note."""
-    data = vmlinuz.read_bytes()
+def make_vmlinux(root):
+    """The ELF file inside the bzImage, which starts faster; it has a PVH note."""
+    data = next((root / "boot").glob("vmlinuz-*")).read_bytes()
     at = data.index(b"\x28\xb5\x2f\xfd")  # zstd
-    out = vmlinuz.with_name("vmlinux")
     run = subprocess.run(["zstd", "-dcq"], input=data[at:], capture_output=True, check=False)  # complains about what follows
-    out.write_bytes(run.stdout)
     assert run.stdout[:4] == b"\x7fELF", run.stderr
-    return out
+    (root / "boot/vmlinux").write_bytes(run.stdout)
 
 
-def kernel(out):
-    """The outer kernel and its modules in load order, unpacked below @out: (vmlinuz, modules)."""
-    apt = aptroot.AptRoot("trixie", "amd64")
-    apt.update()
-    debs = apt.download(["linux-image-amd64", "busybox-static"], NOT_NEEDED)
-    aptroot.unpack([d for d in debs if d.name.startswith(("linux-image", "busybox"))], out)
-    version = next((out / "usr/lib/modules").iterdir()).name
-    return unpacked(out / f"boot/vmlinuz-{version}"), guest.module_order(out, version, MODULES)
+def kernel():
+    """The outer kernel's packages unpacked: (folder, vmlinux, modules in load order)."""
+    root = aptroot.unpacked("vfio-outer", aptroot.AptRoot("trixie", "amd64"), ["linux-image-amd64", "busybox-static"], NOT_NEEDED, make_vmlinux)
+    version = next((root / "usr/lib/modules").iterdir()).name
+    return root, root / "boot/vmlinux", guest.module_order(root, version, MODULES)
 
 
 def initrd(root, modules, programs, files, script):
@@ -80,16 +75,16 @@ def initrd(root, modules, programs, files, script):
     return b"".join(parts) + guest.cpio_entry("TRAILER!!!", 0)
 
 
-def run(programs, files, script, options, append="", limit_s=580, memory="2G", console=None):
-    """Boot, run @script, return what the console said (also in @console while it runs)."""
+def run(programs, files, script, options, append="", limit_s=580, memory="2G", console=None, iommu="intremap=on"):
+    """Boot, run @script, return what the console said (also in @console while it runs).  @iommu: its options, or None for no IOMMU."""
     with tempfile.TemporaryDirectory(prefix="oriel-outer-") as work:
-        vmlinuz, modules = kernel(Path(work) / "root")
+        root, vmlinux, modules = kernel()
         ram_disk = Path(work) / "initrd"
-        ram_disk.write_bytes(initrd(Path(work) / "root", modules, programs, files, script))
+        ram_disk.write_bytes(initrd(root, modules, programs, files, script))
         command = ["qemu-system-x86_64", "-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", memory,
-                   "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", str(vmlinuz), "-initrd",
-                   str(ram_disk), "-append", f"console=ttyS0 quiet panic=-1 intel_iommu=on {append}",
-                   "-device", "intel-iommu,intremap=on,caching-mode=on", *options]
+                   "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", str(vmlinux), "-initrd",
+                   str(ram_disk), "-append", f"console=ttyS0 quiet panic=-1 no_timer_check intel_iommu=on {append}",
+                   *(["-device", f"intel-iommu,caching-mode=on,{iommu}"] if iommu else []), *options]
         console = Path(console or Path(work) / "console")
         with open(console, "wb") as out:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
