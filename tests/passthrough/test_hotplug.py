@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -67,6 +68,33 @@ def test_disk_comes_and_goes():
             result = machine.finish()
     assert result.status == 0, result.errors
     assert "error" not in result.errors, result.errors
+
+
+def test_lost_server_makes_room_for_another():
+    with tempfile.TemporaryDirectory() as directory:
+        image = Path(directory) / "disk.img"
+        image.write_bytes(os.urandom(16 << 20))
+        want = subprocess.run(f"head -c 65536 {image} | md5sum", shell=True, capture_output=True, text=True, check=True).stdout.split()[0]
+        options = ("--hotplug-slots", "1", "--name", NAME)
+        with vm.Vm(*options, script=SCRIPT.replace("LAST", "2")) as machine:
+            machine.wait_for("ready")
+            for cycle in (1, 2):
+                with peers.nvme(ADAPTER, image) as server:
+                    device = f"vfio-user:{server.path}"
+                    assert ctl("attach", device)["reset"] == "flr"
+                    machine.wait_for(f"cycle {cycle} {want}")
+                    if cycle == 2:
+                        result = machine.finish()
+                        break
+                    server.kill()
+                    end = time.monotonic() + 20
+                    while not ctl("status")["slots"][0]["gone"]:
+                        assert time.monotonic() < end
+                        time.sleep(0.05)
+                    assert ctl("detach", "--force", device)["forced"]
+                    machine.wait_for("gone 1")
+    assert result.status == 0, result.errors
+    assert len(re.findall("the server is gone", result.errors)) == 1, result.errors
 
 
 def test_guest_that_does_not_let_go_loses_it():
