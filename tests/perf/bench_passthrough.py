@@ -14,9 +14,7 @@ import argparse
 import json
 import os
 import re
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / p) for p in ("images", "tests/guest", "tests/passthrough", "tests")]
+os.environ["ORIEL_BUILD"] = os.environ.get("ORIEL_BUILD") or (sys.argv[1] if len(sys.argv) > 1 else "build")
+import peers  # noqa: E402
+import programs  # noqa: E402
+import qemu_client  # noqa: E402
+import test_work  # noqa: E402
+import vm  # noqa: E402
+
 DISK_MIB, SECONDS, BIG_BAR, SMALL_BAR = 128, 4, 128 << 30, 16 << 10
 # Line: unit, options of fio.
 WORK = {
@@ -47,124 +52,39 @@ echo "@off $(dmesg | grep -c 'nobody cared') $(dmesg | grep -c 'completion polle
 ATTACH = "sh /usr/lib/oriel/modules/load nvme; echo ready; until [ -b /dev/nvme0n1 ]; do usleep 5000; done; echo seen; sleep 60"
 
 
-def qemu():
-    """The command of a qemu-system-aarch64 with a vfio-user client."""
-    import aptroot  # pylint: disable=import-outside-toplevel
-    root = aptroot.unpacked("qemu-sid", aptroot.AptRoot("sid", "amd64"), ["qemu-system-arm"])
-    lib = root / "usr/lib/x86_64-linux-gnu"
-    path = ":".join(str(p) for p in (lib, lib / "pulseaudio", lib / "blas", lib / "lapack"))
-    return [str(lib / "ld-linux-x86-64.so.2"), "--library-path", path, str(root / "usr/bin/qemu-system-aarch64"), "-L",
-            str(root / "usr/share/qemu")]
-
-
-def connect(path):
-    """A connected stream socket."""
-    peer = socket.socket(socket.AF_UNIX)
-    peer.connect(str(path))
-    return peer
-
-
-def talk(peer, request):
-    """Send a request, yield lines that come back."""
-    peer.sendall(json.dumps(request).encode() + b"\n")
-    with peer.makefile("r") as lines:
-        yield from lines
-
-
-class Qemu:
-    """The guest under QEMU; like vm.Vm."""
-
-    def __init__(self, vm, command, *, server=None, script="", disks=()):
-        self.dir = tempfile.TemporaryDirectory(prefix="oriel-bench-")
-        self.qmp_path = Path(self.dir.name) / "qmp"
-        image = vm.IMAGE
-        options = ["-M", "virt,gic-version=3,memory-backend=m0", "-object", "memory-backend-memfd,id=m0,size=512M,share=on", "-m", "512M",
-                   "-accel", "tcg", "-cpu", "max,pauth=off", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot",
-                   "-kernel", str(image / "Image"), "-initrd", str(image / "initrd.img"), "-append",
-                   "console=ttyAMA0 quiet panic=-1 oriel.task=script", "-device", "pcie-root-port,id=slot0,chassis=1",
-                   "-qmp", f"unix:{self.qmp_path},server=on,wait=off"]
-        for number, disk in enumerate((image / "root.img", vm.script_disk(self.dir.name, script), *disks)):
-            options += ["-drive", f"file={disk},if=none,id=d{number},format=raw,readonly=on", "-device", f"virtio-blk-pci,drive=d{number}"]
-        if server:
-            options += ["-device", json.dumps(self.device(server))]
-        self.monitor = None
-        self.out = open(Path(self.dir.name) / "console", "w+")
-        self.process = subprocess.Popen([*command, *options], stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.STDOUT)
-
-    @staticmethod
-    def device(server):
-        """What -device and device_add want."""
-        return {"driver": "vfio-user-pci", "id": "foreign", "bus": "slot0", "socket": {"type": "unix", "path": str(server.path)}}
-
-    def attach(self, server):
-        """Returns when QEMU has answered."""
-        self.say({"execute": "device_add", "arguments": self.device(server)})
-
-    def say(self, request):
-        """To the monitor, connected on first use; waits for the answer."""
-        if not self.monitor:
-            self.monitor = connect(self.qmp_path)
-            self.say({"execute": "qmp_capabilities"})
-        answers = (json.loads(line) for line in talk(self.monitor, request))
-        answer = next(a for a in answers if "return" in a or "error" in a)
-        assert "error" not in answer, answer
-
-    def console(self):
-        """What the guest said so far."""
-        return Path(self.out.name).read_text(errors="replace")
-
-    def wait_for(self, text, limit_s=120):
-        """Wait until the console says @text."""
-        end = time.monotonic() + limit_s
-        while text not in self.console():
-            assert self.process.poll() is None and time.monotonic() < end, self.console()[-1500:]
-            time.sleep(0.02)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        if self.monitor:
-            self.monitor.close()
-        self.out.close()
-        self.dir.cleanup()
-
-
 class Ours:
     """Makes guests of Oriel with the same parts."""
 
-    def __init__(self, vm, name):
-        self.vm, self.name, self.control = vm, name, None
+    def __init__(self, name):
+        self.name, self.control = name, None
 
     def guest(self, *, server=None, script="", disks=()):
         """A running VM."""
         options = [x for d in disks for x in ("--disk", f"{d},ro")]
         options += ["--passthrough", f"vfio-user:{server.path}"] if server else ["--hotplug-slots", "1", "--name", self.name]
-        return self.vm.Vm(*options, script=script)
+        return vm.Vm(*options, script=script)
 
     def prepare(self, _):
         """Connect to the control socket of `oriel ctl`."""
         runtime = os.environ.get("XDG_RUNTIME_DIR")
         folder = Path(runtime) / "oriel" if runtime else Path("/run/oriel" if os.geteuid() == 0 else f"/tmp/oriel-{os.geteuid()}")
-        self.control = connect(folder / f"{self.name}.sock")
+        self.control = qemu_client.connect(folder / f"{self.name}.sock")
 
     def attach(self, _, server):
         """Returns when Oriel has answered."""
-        answer = json.loads(next(talk(self.control, {"command": "attach", "device": f"vfio-user:{server.path}"})))
+        answer = json.loads(next(qemu_client.talk(self.control, {"command": "attach", "device": f"vfio-user:{server.path}"})))
         assert answer["ok"], answer
 
 
 class Theirs:
     """Makes guests of QEMU."""
 
-    def __init__(self, vm):
-        self.vm, self.command = vm, qemu()
+    def __init__(self):
+        self.command = qemu_client.command()
 
     def guest(self, **parts):
         """A running VM."""
-        return Qemu(self.vm, self.command, **parts)
+        return qemu_client.Qemu(self.command, **parts)
 
     def prepare(self, guest):
         """Connect to the monitor."""
@@ -178,10 +98,8 @@ class Theirs:
 class Bench:
     """All measures; each returns {line: value}."""
 
-    def __init__(self, vm, peers, directory):
-        import programs  # pylint: disable=import-outside-toplevel
-        import test_work  # pylint: disable=import-outside-toplevel
-        self.peers, self.fio = peers, programs.disk("fio", test_work.EXCLUDE)
+    def __init__(self, directory):
+        self.fio = programs.disk("fio", test_work.EXCLUDE)
         self.mount = programs.mount("/dev/vdc")
         self.adapter, self.big = (str(vm.BUILD / "tests/passthrough" / p) for p in ("remote-adapter", "big-device"))
         self.disk = Path(directory) / "disk.img"
@@ -189,7 +107,7 @@ class Bench:
 
     def work(self, side):
         """The lines of WORK, and how often the guest lost its interrupt."""
-        with self.peers.nvme(self.adapter, self.disk) as server, \
+        with peers.nvme(self.adapter, self.disk) as server, \
                 side.guest(server=server, script=self.mount + READS, disks=[self.fio]) as guest:
             guest.wait_for("@oriel done", 60 + len(WORK) * (SECONDS + 1) * 4)
             said = guest.console()
@@ -207,7 +125,7 @@ class Bench:
         """Seconds until the guest's script runs."""
         out = {}
         for name, size in (("start-16K", SMALL_BAR), ("start-128G", BIG_BAR)):
-            with self.peers.BigDevice(self.big, size) as server:
+            with peers.BigDevice(self.big, size) as server:
                 begin = time.monotonic()
                 with side.guest(server=server, script="""
                         read -r start end rest </sys/bus/pci/devices/0000:01:00.0/resource
@@ -218,7 +136,7 @@ class Bench:
 
     def attach(self, side):
         """Milliseconds until the request is answered, and until the guest has the disk."""
-        with self.peers.nvme(self.adapter, self.disk) as server, side.guest(script=ATTACH) as guest:
+        with peers.nvme(self.adapter, self.disk) as server, side.guest(script=ATTACH) as guest:
             guest.wait_for("ready")
             side.prepare(guest)
             begin = time.monotonic()
@@ -228,12 +146,12 @@ class Bench:
             return {"attach": 1000 * (answered - begin), "attach-seen": 1000 * (time.monotonic() - begin)}
 
 
-def measure(vm, peers, rounds):
+def measure(rounds):
     """{line: ([ours], [theirs])}."""
     samples = {}
-    sides = (Ours(vm, f"bench-{os.getpid()}"), Theirs(vm))
+    sides = (Ours(f"bench-{os.getpid()}"), Theirs())
     with tempfile.TemporaryDirectory() as directory:
-        bench = Bench(vm, peers, directory)
+        bench = Bench(directory)
         for _ in range(rounds):
             for part in (bench.work, bench.start, bench.attach):
                 for index, side in enumerate(sides):
@@ -248,10 +166,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    os.environ["ORIEL_BUILD"] = args.build
-    import peers  # pylint: disable=import-outside-toplevel
-    import vm  # pylint: disable=import-outside-toplevel
-    samples = measure(vm, peers, args.rounds)
+    samples = measure(args.rounds)
     units = {**{name: unit for name, (unit, _) in WORK.items()}, "start-16K": "s", "start-128G": "s", "attach": "ms", "attach-seen": "ms"}
     print(f"{'':12} {'oriel':>9} {'QEMU':>9}  ratio")
     for name, unit in units.items():
