@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Are the tests of passthrough able to fail?  A feature or protection is taken out of a copy of the sources, and its test run.
+
+Each test here passes when the named test passes on the untouched copy and fails on the changed one.
+"""
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE.parent)]
+import tap  # noqa: E402
+
+BUILD = Path(os.environ.get("ORIEL_BUILD", "build")).resolve()
+COPY, COPY_BUILD = BUILD / "mutants/source", BUILD / "mutants/build"
+PROGRAMS = ["oriel", "tests/passthrough/remote-adapter", "tests/passthrough/big-device", "tests/passthrough/dma-probe"]
+# Guests that hang for want of what was taken out are ended early.
+LIMITS = {"ORIEL_VM_LIMIT_S": "90", "ORIEL_GUEST_LIMIT_S": "150", "ORIEL_VFIO_CYCLES": "1", "ORIEL_HOTPLUG_CYCLES": "3"}
+
+VFIO, CLIENT, IRQ, BARS = (f"src/passthrough/{name}.c" for name in ("vfio_host", "vfu_client", "pdev_irq", "pdev_bars"))
+UNMASK = "(void)!backend_unmask_intx(pdev->backend);"
+# A window onto the page that the test tells the device to write to.
+HOLE = """int hole = open("/dev/mem", O_RDWR);
+	const struct vfio_iommu_type1_dma_map more = {sizeof(more), 3,
+		(uintptr_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, hole, 0x20000000), 0x20000000, 4096};
+	if (ioctl(host->container, VFIO_IOMMU_MAP_DMA, &more) < 0) {
+		abort();
+	}
+	host->maps[host->map_count++] ="""
+# What is missing: file, text, text instead of it, test file, part of the test's name.
+MUTATIONS = {
+    "vfio_guest_memory_is_not_mapped":
+        (VFIO, "if (ioctl(host->container, VFIO_IOMMU_MAP_DMA, &map) < 0) {", "if (map.size == 0) {", "test_vfio.py", "by_dma"),
+    "vfio_msix_is_not_passed_on":
+        (IRQ, "case PDEV_IRQ_MSIX: pci_device_raise_msix(pdev->pci, vector->index); break;", "case PDEV_IRQ_MSIX: break;", "test_vfio.py",
+         "traffic_on_the_nic"),
+    "vfio_end_of_intx_is_not_passed_on": (IRQ, UNMASK, ";", "test_vfio.py", "kinds_of_interrupts"),
+    "vfio_device_reaches_foreign_memory": (VFIO, "host->maps[host->map_count++] =", HOLE, "test_vfio.py", "dma_outside"),
+    "disk_does_not_get_memory":
+        (CLIENT, "status = client_call(client, &call, (struct vfu_part[]){{&map, sizeof(map)}}, 1, &fd,\n			     fd >= 0 ? 1 : 0);",
+         "status = 0;", "test_work.py", "fio_verifies"),
+    "disk_gets_memory_at_the_wrong_place": (CLIENT, ".offset = fd_offset,", ".offset = fd_offset + 4096 * (len > 8192),", "test_work.py",
+                                            "fio_verifies"),
+    "nic_end_of_intx_is_not_passed_on": (IRQ, UNMASK, ";", "test_devices.py", "nic_carries"),
+    "slot_does_not_tell_the_guest":
+        ("src/vmm/vm_passthrough.c", "	pci_port_announce(slot->port);\n", "", "test_hotplug.py", "comes_and_goes"),
+    "lost_server_is_not_told":
+        (CLIENT, "client->config.on_gone(client->config.opaque, why);", "(void)why;", "test_devices.py", "server_killed"),
+    "lost_server_under_fio_is_not_told":
+        (CLIENT, "client->config.on_gone(client->config.opaque, why);", "(void)why;", "test_work.py", "killed_under_fio"),
+    "own_server_sends_no_messages":
+        ("src/passthrough/vfu_server.c", "(void)!write(server->eventfds[index][vector], &one, sizeof(one));", "(void)one;",
+         "test_devices.py", "our_gpu"),
+    "huge_bar_is_not_mapped":
+        (BARS, "if (start >= end || bar->mapped_count == PDEV_MAX_MAPPED) {", "if (region) {", "test_devices.py", "huge_bars"),
+    "board_window_does_not_grow":
+        ("src/vmm/vm_passthrough.c", "	return len;\n}\n\n/* Will the BARs fit", "	return BOARD_PCI_MEM64_LEN;\n}\n\n/* Will the BARs fit",
+         "test_devices.py", "huge_bars"),
+}
+
+
+def run(command, **how):
+    """Its exit status and what it said."""
+    out = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **how)
+    return out.returncode, out.stdout
+
+
+def build():
+    """Bring the copy's programs up to date."""
+    status, said = run(["ninja", "-C", COPY_BUILD, *PROGRAMS])
+    assert status == 0, said[-3000:]
+
+
+@functools.cache
+def prepare():
+    """The copy, built once, with this build's guest."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, COPY / name)
+    if not (COPY_BUILD / "build.ninja").exists():
+        status, said = run(["meson", "setup", COPY_BUILD, COPY, "-Dtests=true", "-Doptimization=2"])
+        assert status == 0, said[-3000:]
+    for name in ("guest", "programs"):
+        if not (COPY_BUILD / name).exists():
+            (BUILD / name).mkdir(exist_ok=True)
+            (COPY_BUILD / name).symlink_to(BUILD / name)
+    build()
+
+
+def says(file, part):
+    """Exit status and output of a test against the copy."""
+    return run([sys.executable, HERE / file, part], env={**os.environ, **LIMITS, "ORIEL_BUILD": str(COPY_BUILD)}, timeout=900)
+
+
+passes_untouched = functools.cache(says)
+
+
+def check(mutation):
+    """Untouched it passes, changed it fails."""
+    path, old, new, file, part = MUTATIONS[mutation]
+    prepare()
+    status, said = passes_untouched(file, part)
+    assert status == 0 and "# SKIP" not in said and "\nok 1" in said, f"does not pass untouched:\n{said[-3000:]}"
+    source = COPY / path
+    honest = source.read_text()
+    assert honest.count(old) == 1, f"{path} does not have the text to be changed once, but {honest.count(old)} times"
+    try:
+        source.write_text(honest.replace(old, new))
+        build()
+        status, said = says(file, part)
+    finally:
+        source.write_text(honest)
+        build()
+    assert status == 1 and "\nnot ok 1" in said, f"does not notice:\n{said[-3000:]}"
+    reason = [line for line in said.splitlines() if "Error" in line]
+    print(f"# {mutation}: {(reason or ['?'])[-1][:160]}", flush=True)
+
+
+for name in MUTATIONS:
+    globals()[f"test_{name}"] = functools.partial(check, name)
+
+if __name__ == "__main__":
+    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)
