@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define GMEM_ALIGN (UINT64_C(2) << 20)
+
 struct gmem {
 	atomic_size_t count;
 	bool sealed;
@@ -53,6 +55,27 @@ static bool gmem_is_free(const struct gmem *gmem, uint64_t gpa, uint64_t len)
 	return true;
 }
 
+/* Map all of @fd where a huge page begins: the host can use such then, and hypervisors want 16 KiB at least. */
+static void *map_aligned(int fd, uint64_t len)
+{
+	const uint64_t room = len + GMEM_ALIGN;
+	uint8_t *range = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (range == MAP_FAILED) {
+		return MAP_FAILED;
+	}
+	uint8_t *hva = (uint8_t *)(((uintptr_t)range + GMEM_ALIGN - 1) & ~(uintptr_t)(GMEM_ALIGN - 1));
+	if (mmap(hva, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		munmap(range, room);
+		return MAP_FAILED;
+	}
+	uint64_t before = (uint64_t)(hva - range);
+	if (before) {
+		munmap(range, before);
+	}
+	munmap(hva + len, GMEM_ALIGN - before);
+	return hva;
+}
+
 int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *err)
 {
 	assert(!gmem->sealed && len && !(gpa & 0xffff) && !(len & 0xffff));
@@ -66,7 +89,7 @@ int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *er
 	if (fd < 0 || ftruncate(fd, (off_t)len) < 0) {
 		return error_errno(err, "guest memory: %" PRIu64 " MiB", len >> 20);
 	}
-	void *hva = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *hva = map_aligned(fd, len);
 	if (hva == MAP_FAILED) {
 		return error_errno(err, "guest memory: map %" PRIu64 " MiB", len >> 20);
 	}
