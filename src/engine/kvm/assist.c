@@ -2,12 +2,10 @@
 /*
  * assist.c - accesses that KVM can not describe or do, done by hand with the built-in engine's help
  *
- * How it works: the first such access makes a built-in engine with the same memory, whose vCPUs
- * never run.  Registers are copied over, the instruction is fetched through the guest's own tables,
- * decoded and done (soft/nisv.h), and what changed is copied back.  It sees the GPU window as a
- * device: parts with pages are accessed, others read as zero (kvm_window_move()). Registers of
- * KVM's interrupt controller are reached by kvm_gic_move().
- * Threads: any vCPU thread; one at a time by assist_lock.
+ * How it works: shadow.h does them.  It sees the GPU window as a device: parts with pages are
+ * accessed, others read as zero (kvm_window_move()).  Registers of KVM's interrupt controller are
+ * reached by kvm_gic_move().
+ * Threads: any vCPU thread; one at a time by the shadow's lock.
  */
 #include "base/log.h"
 #include "base/own.h"
@@ -17,48 +15,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ----- what the helper's accesses reach ----- */
-
-static bool helper_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
+bool kvm_shadow_move(void *opaque, uint64_t gpa, unsigned size, uint64_t *value, bool write)
 {
-	struct kvm_engine *engine = host;
-	return kvm_window_move(engine, gpa, size, value, false) ||
-	       kvm_gic_move(engine, gpa, size, value, false) ||
-	       engine->config.host_ops->mmio_read(engine->config.host, vcpu, gpa, size, value);
-}
-
-static bool helper_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
-{
-	struct kvm_engine *engine = host;
-	return kvm_window_move(engine, gpa, size, &value, true) ||
-	       kvm_gic_move(engine, gpa, size, &value, true) ||
-	       engine->config.host_ops->mmio_write(engine->config.host, vcpu, gpa, size, value);
-}
-
-static int make_helper(struct kvm_engine *engine, struct error *err)
-{
-	static const struct engine_host host_ops = {.mmio_read = helper_read,
-						    .mmio_write = helper_write};
-	const struct engine_config config = {
-		.host_ops = &host_ops, .host = engine, .vcpus = engine->vcpu_count, .interp = true};
-	engine->helper = soft_engine_create(&config, err);
-	int rc = engine->helper ? 0 : -ENOMEM;
-	for (unsigned n = 0; rc == 0 && n < engine->rams; n++) {
-		rc = engine_map_ram(engine->helper, engine->ram[n].gpa, engine->ram[n].len,
-				    engine->ram[n].hva, false, err);
-	}
-	for (unsigned n = 0; rc == 0 && n < engine->vcpu_count; n++) {
-		engine->helpers[n] = engine_vcpu_create(engine->helper, n, n, err);
-		rc = engine->helpers[n] ? 0 : -ENOMEM;
-		if (rc == 0) {
-			engine_vcpu_reset(engine->helpers[n], 0, 0);
-		}
-	}
-	if (rc < 0) {
-		engine_destroy(engine->helper);
-		engine->helper = NULL;
-	}
-	return rc;
+	return kvm_window_move(opaque, gpa, size, value, write) ||
+	       kvm_gic_move(opaque, gpa, size, value, write);
 }
 
 /* ----- moving state ----- */
@@ -128,13 +88,12 @@ static int write_state(struct kvm_vcpu *vcpu, const struct nisv_state *state)
 	return rc;
 }
 
-/* Has its CPU addresses of 52 bits?  LPA2 with 4K or 16K pages, LVA with 64K. */
 static bool is_wide(const struct kvm_vcpu *vcpu)
 {
 	uint64_t mmfr0 = 0, mmfr2 = 0;
 	(void)kvm_get(vcpu, kvm_sysreg_id(ENGINE_SYSREG(3, 0, 0, 7, 0)), &mmfr0);
 	(void)kvm_get(vcpu, kvm_sysreg_id(ENGINE_SYSREG(3, 0, 0, 7, 2)), &mmfr2);
-	return (mmfr0 >> 28 & 0xf) == 1 || (mmfr0 >> 20 & 0xf) == 2 || (mmfr2 >> 16 & 0xf) == 1;
+	return nisv_is_wide(mmfr0, mmfr2);
 }
 
 /* The block of DC ZVA is the host's. */
@@ -147,11 +106,11 @@ static unsigned zva_bytes(void)
 
 bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why)
 {
-	struct kvm_engine *engine = vcpu->engine;
-	struct error err = {0};
+	struct shadow *shadow = &vcpu->engine->shadow;
 	struct nisv_state state = {.zva_bytes = zva_bytes(), .wide = is_wide(vcpu)};
-	LOCKED(&engine->assist_lock);
-	if (!engine->helper && make_helper(engine, &err) < 0) {
+	LOCKED(&shadow->lock);
+	struct engine_vcpu *helper = shadow_vcpu_locked(shadow, vcpu->base.index);
+	if (!helper) {
 		*why = "no memory for it";
 		return false;
 	}
@@ -160,7 +119,7 @@ bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why)
 		return false;
 	}
 	uint64_t pc = state.pc;
-	enum nisv_result result = nisv_assist(engine->helpers[vcpu->base.index], &state, fault_gpa);
+	enum nisv_result result = nisv_assist(helper, &state, fault_gpa);
 	if (result == NISV_UNDECODED) {
 		log_limited(LOG_WARN,
 			    "vcpu%u: an access to %s by the instruction at %#" PRIx64

@@ -130,7 +130,6 @@ static bool kvm_set_diversified(struct engine_vcpu *vcpu, unsigned levels)
 static void kvm_destroy(struct engine *base)
 {
 	struct kvm_engine *engine = kvm_engine(base);
-	engine_destroy(engine->helper);
 	for (unsigned n = 0; n < engine->vcpu_count; n++) {
 		kvm_vcpu_destroy(engine->vcpus[n]);
 	}
@@ -138,7 +137,7 @@ static void kvm_destroy(struct engine *base)
 	own_close(&engine->vm);
 	own_close(&engine->dev);
 	kvm_window_finish(&engine->window);
-	pthread_mutex_destroy(&engine->assist_lock);
+	shadow_finish(&engine->shadow);
 	pthread_mutex_destroy(&engine->gate_lock);
 	pthread_cond_destroy(&engine->gate);
 	free(engine);
@@ -185,7 +184,7 @@ struct engine *kvm_engine_create(const struct engine_config *config, struct erro
 	engine->dev = engine->vm = engine->gic.fd = engine->gic.stop = engine->gic.ends_poll = -1;
 	pthread_mutex_init(&engine->window.lock, NULL);
 	pthread_mutex_init(&engine->gic.lock, NULL);
-	pthread_mutex_init(&engine->assist_lock, NULL);
+	shadow_init(&engine->shadow, config, kvm_shadow_move, engine);
 	pthread_mutex_init(&engine->gate_lock, NULL);
 	pthread_cond_init(&engine->gate, NULL);
 	if (create_vm(engine, err) < 0 || catch_kicks(err) < 0) {

@@ -10,6 +10,7 @@
 #define ORIEL_ENGINE_KVM_KVM_H
 
 #include "engine/engine.h"
+#include "engine/soft/shadow.h"
 
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -107,14 +108,12 @@ struct kvm_engine {
 	pthread_mutex_t gate_lock;
 	pthread_cond_t gate; /* it opened, or a vCPU left the kernel before it */
 
-	pthread_mutex_t assist_lock; /* guards the helper's state */
-	struct engine *helper; /* a built-in engine with the same memory, made when first needed */
-	struct engine_vcpu *helpers[KVM_MOST_VCPUS];
+	struct shadow shadow;
 	struct kvm_ram {
 		uint64_t gpa, len;
 		void *hva;
 		uint32_t flags; /* of its memory slot, which has its index */
-	} ram[8];
+	} ram[SHADOW_MOST_RAMS];
 	unsigned rams;
 };
 
@@ -170,6 +169,8 @@ bool kvm_handle_failure(struct kvm_vcpu *vcpu, int error) MUST_CHECK;
 
 /* ----- assist.c: accesses done by hand, with the built-in engine's help ----- */
 
+/* What the helper's accesses reach before the machine: a shadow_move_fn. */
+bool kvm_shadow_move(void *engine, uint64_t gpa, unsigned size, uint64_t *value, bool write);
 /* @fault_gpa: what the kernel says, or ~0 for any address in the GPU window.  False: not done, and
  * the VM can not go on; @why says what. */
 bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why) MUST_CHECK;

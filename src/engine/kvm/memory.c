@@ -39,11 +39,12 @@ int kvm_map_ram(struct engine *base, uint64_t gpa, uint64_t len, void *hva, bool
 		struct error *err)
 {
 	struct kvm_engine *engine = kvm_engine(base);
-	if (engine->rams == sizeof(engine->ram) / sizeof(engine->ram[0])) {
-		return error_set(err, -ENOSPC, "KVM: too many memory regions");
+	int rc = shadow_add_ram(&engine->shadow, gpa, len, hva, err);
+	if (rc < 0) {
+		return rc;
 	}
 	uint32_t flags = read_only ? KVM_MEM_READONLY : 0;
-	int rc = set_slot(engine, engine->rams, gpa, len, hva, flags);
+	rc = set_slot(engine, engine->rams, gpa, len, hva, flags);
 	if (rc < 0) {
 		return error_set(err, rc,
 				 "KVM: can not map %" PRIu64 " MiB of memory at %#" PRIx64 ": %s",

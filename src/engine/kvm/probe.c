@@ -8,7 +8,7 @@
 
 #include "base/own.h"
 #include "engine/kvm/kvm.h"
-#include "engine/kvm/model.h"
+#include "engine/model.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -74,6 +74,23 @@ static void report_gic(int vm, void (*say)(const char *what, const char *text))
 	say("GICv3", ioctl(vm, KVM_CREATE_DEVICE, &create) == 0
 			     ? "in the kernel; messages by GICv2m, 192 vectors"
 			     : "missing: VMs can not run; hosts with a GICv2 alone have none");
+}
+
+static int get_id(void *fd, uint32_t reg, uint64_t *value)
+{
+	const struct kvm_one_reg one = {.id = kvm_sysreg_id(reg), .addr = (uintptr_t)value};
+	return ioctl(*(int *)fd, KVM_GET_ONE_REG, &one);
+}
+
+static int set_id(void *fd, uint32_t reg, uint64_t value)
+{
+	const struct kvm_one_reg one = {.id = kvm_sysreg_id(reg), .addr = (uintptr_t)&value};
+	return ioctl(*(int *)fd, KVM_SET_ONE_REG, &one);
+}
+
+unsigned kvm_model_baseline(int fd, char *list, size_t len)
+{
+	return model_baseline(&(struct model_access){get_id, set_id, &fd}, list, len);
 }
 
 /* What --cpu baseline could not hide, found out on a vCPU that never runs. */

@@ -12,6 +12,9 @@
 /* Open /dev/kvm.  -errno with @err, which says what to do. */
 int kvm_open(struct error *err) MUST_CHECK;
 
+/* model_baseline() for the vCPU behind @fd, initialised and not yet run. */
+unsigned kvm_model_baseline(int fd, char *list, size_t len);
+
 /* Call @say with one line for each thing that matters to a VM: its name, and what the kernel has.
  */
 #if ENGINE_HAS_KVM

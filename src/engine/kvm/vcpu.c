@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "engine/kvm/kvm.h"
-#include "engine/kvm/model.h"
+#include "engine/kvm/probe.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -234,6 +234,11 @@ enum nisv_result nisv_complete(struct cpu *cpu, uint64_t pc, uint64_t fault_gpa)
 
 /* ----- for other engines ----- */
 
+bool nisv_is_wide(uint64_t mmfr0, uint64_t mmfr2)
+{
+	return (mmfr0 >> 28 & 0xf) == 1 || (mmfr0 >> 20 & 0xf) == 2 || (mmfr2 >> 16 & 0xf) == 1;
+}
+
 static void load_state(struct cpu *cpu, const struct nisv_state *state)
 {
 	struct sysregs *sys = cpu->sys;
@@ -279,6 +284,17 @@ static void store_exception(const struct cpu *cpu, struct nisv_state *state)
 	state->elr = sys->elr;
 	state->esr = sys->esr;
 	state->far = sys->far;
+}
+
+void nisv_raise(struct engine_vcpu *shadow, struct nisv_state *state, unsigned ec, uint32_t iss,
+		bool has_far, uint64_t far)
+{
+	struct cpu *cpu = &soft_vcpu(shadow)->cpu;
+	cpu->sys->far = state->far;
+	load_state(cpu, state);
+	exception_take(cpu, ec, iss, state->pc, has_far, far);
+	store_state(cpu, state);
+	store_exception(cpu, state);
 }
 
 enum nisv_result nisv_assist(struct engine_vcpu *shadow, struct nisv_state *state,

@@ -43,9 +43,15 @@ struct nisv_state {
 	bool wide; /* its CPU has addresses of 52 bits */
 };
 
+/* Has a CPU with these ID_AA64MMFR0_EL1 and MMFR2 addresses of 52 bits: LPA2 with 4K or 16K pages, LVA with 64K? */
+bool nisv_is_wide(uint64_t mmfr0, uint64_t mmfr2);
+
 /* As nisv_complete(), for @state; @shadow is a vCPU of the built-in engine with the same memory and
  * host. */
 enum nisv_result nisv_assist(struct engine_vcpu *shadow, struct nisv_state *state,
 			     uint64_t fault_gpa);
+/* Give @state's vCPU a synchronous exception (exception_take()) whose return address is its pc. */
+void nisv_raise(struct engine_vcpu *shadow, struct nisv_state *state, unsigned ec, uint32_t iss,
+		bool has_far, uint64_t far);
 
 #endif

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model.c - the CPU model that a vCPU of KVM shows
+ * model.c - the CPU models that vCPUs of hypervisors show
  *
  * Threads: see model.h.
  */
-#include "engine/kvm/model.h"
+#include "engine/model.h"
 
-#include "engine/kvm/kvm.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 enum { NO_FP = 0xf };
 
@@ -31,25 +30,19 @@ static const struct {
 	{"ID_AA64MMFR2", ENGINE_SYSREG(3, 0, 0, 7, 2), 0xf000000000000000},
 };
 
-static int move(int fd, unsigned long request, uint32_t reg, uint64_t *value)
-{
-	const struct kvm_one_reg one = {.id = kvm_sysreg_id(reg), .addr = (uintptr_t)value};
-	return ioctl(fd, request, &one);
-}
-
 /* Does a field of value @is show more than @most?  FP and AdvSIMD count from F, which is none. */
 static bool is_more(unsigned is, unsigned most, bool is_fp)
 {
 	return is_fp ? is != NO_FP && is > most : is > most;
 }
 
-unsigned kvm_model_baseline(int fd, char *list, size_t len)
+unsigned model_baseline(const struct model_access *vcpu, char *list, size_t len)
 {
 	unsigned kept = 0;
 	list[0] = '\0';
 	for (size_t n = 0; n < sizeof(ids) / sizeof(ids[0]); n++) {
 		uint64_t value;
-		if (move(fd, KVM_GET_ONE_REG, ids[n].reg, &value) < 0) {
+		if (vcpu->get(vcpu->opaque, ids[n].reg, &value) < 0) {
 			continue;
 		}
 		for (unsigned low = 0; low < 64; low += 4) {
@@ -58,7 +51,7 @@ unsigned kvm_model_baseline(int fd, char *list, size_t len)
 				continue;
 			}
 			uint64_t less = (value & ~(UINT64_C(0xf) << low)) | (uint64_t)most << low;
-			if (move(fd, KVM_SET_ONE_REG, ids[n].reg, &less) == 0) {
+			if (vcpu->set(vcpu->opaque, ids[n].reg, less) == 0) {
 				value = less;
 				continue;
 			}
