@@ -115,6 +115,9 @@ static void call_host(struct cpu *cpu, const struct insn *i)
 		cpu_undefined(cpu, i);
 		return;
 	}
+	if (trap_take(cpu, EC_HVC, (uint16_t)i->imm, insn_pc(cpu, i) + 4)) {
+		return;
+	}
 	const struct engine_config *config = &cpu->vcpu->engine->config;
 	cpu->ss = false;
 	cpu->pc = insn_pc(cpu, i) + 4;
@@ -129,10 +132,12 @@ void exception_op_hvc(struct cpu *cpu, const struct insn *i)
 	call_host(cpu, i);
 }
 
-/* Without EL3, SMC is UNDEFINED (Arm ARM C6.2 SMC); the conduit of the board is HVC. */
+/* Without EL3, SMC is UNDEFINED (Arm ARM C6.2 SMC) unless a hypervisor traps it; the conduit of the board is HVC. */
 void exception_op_smc(struct cpu *cpu, const struct insn *i)
 {
-	cpu_undefined(cpu, i);
+	if (!cpu->el || !trap_take(cpu, EC_SMC, (uint16_t)i->imm, insn_pc(cpu, i))) {
+		cpu_undefined(cpu, i);
+	}
 }
 
 void exception_op_brk(struct cpu *cpu, const struct insn *i)

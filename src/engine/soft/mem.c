@@ -141,7 +141,7 @@ static bool read_device(struct cpu *cpu, const struct insn *i, const struct part
 			unsigned size, uint8_t *out)
 {
 	const struct engine_config *config = &cpu->vcpu->engine->config;
-	if (is_done_by_hand(cpu, i, part)) {
+	if (trap_access(cpu, i, part->va, part->gpa, false, part->size == size) || is_done_by_hand(cpu, i, part)) {
 		return false;
 	}
 	for (unsigned done = 0, piece; done < part->size; done += piece) {
@@ -160,7 +160,7 @@ static bool write_device(struct cpu *cpu, const struct insn *i, const struct par
 			 unsigned size, const uint8_t *in)
 {
 	const struct engine_config *config = &cpu->vcpu->engine->config;
-	if (is_done_by_hand(cpu, i, part)) {
+	if (trap_access(cpu, i, part->va, part->gpa, true, part->size == size) || is_done_by_hand(cpu, i, part)) {
 		return false;
 	}
 	for (unsigned done = 0, piece; done < part->size; done += piece) {
@@ -281,7 +281,7 @@ SOFT_COLD void *mem_slow_pointer(struct cpu *cpu, const struct insn *i, uint64_t
 	if (part.gap) {
 		return scratch(cpu);
 	}
-	if (is_done_by_hand(cpu, i, &part)) {
+	if (trap_access(cpu, i, part.va, part.gpa, write, true) || is_done_by_hand(cpu, i, &part)) {
 		return NULL;
 	}
 	if (zva) {

@@ -130,6 +130,9 @@ static struct exec_entry *fetch(struct cpu *cpu, struct mmu_page *page, uint8_t 
 	if (fault == MMU_OK) {
 		enum memory_kind kind = memory_find(&cpu->vcpu->engine->memory, page->pa, &hva);
 		if (kind != MEMORY_RAM && kind != MEMORY_ROM) {
+			if (trap_fetch(cpu, page->pa)) {
+				return NULL;
+			}
 			fault = MMU_FAULT_EXTERNAL;
 		}
 	}
@@ -323,6 +326,9 @@ static bool wfx_trapped(struct cpu *cpu, const struct insn *i, uint64_t allow, u
 void run_op_wfi(struct cpu *cpu, const struct insn *i)
 {
 	if (wfx_trapped(cpu, i, SCTLR_NTWI, 0)) {
+		return;
+	}
+	if (trap_take(cpu, EC_WFX, ISS_CONDITION, insn_pc(cpu, i))) {
 		return;
 	}
 	atomic_fetch_or(&cpu->pending, RUN_WFI);

@@ -13,6 +13,7 @@
 #include "engine/soft/mmu.h"
 #include "engine/soft/sysreg.h"
 #include "engine/soft/timer.h"
+#include "engine/soft/trap.h"
 
 enum { SOFT_VCPUS = 64 };
 
@@ -42,6 +43,8 @@ struct soft_engine {
 	struct engine_config config;
 	bool translates; /* vCPUs have a cpu->jit */
 	struct jit_store *store; /* kept translations; NULL: none */
+	trap_fn *trap; /* NULL: the host's functions are called */
+	void *trap_opaque;
 	struct memory memory;
 	struct timer_thread timer_thread;
 	struct soft_vcpu *vcpus[SOFT_VCPUS];

@@ -51,12 +51,15 @@ void sysreg_update_traps(struct cpu *cpu)
 	cpu->mops_off = !cpu->el && !(cpu->sys->sctlr & SCTLR_MSCEN);
 }
 
+static uint32_t iss_of(uint32_t raw)
+{
+	return (raw >> 19 & 3) << 20 | (raw >> 5 & 7) << 17 | (raw >> 16 & 7) << 14 |
+		       (raw >> 12 & 0xf) << 10 | (raw & 31) << 5 | (raw >> 8 & 0xf) << 1 | (raw >> 21 & 1);
+}
+
 void sysreg_trap(struct cpu *cpu, const struct insn *i)
 {
-	uint32_t raw = i->raw;
-	uint32_t iss = (raw >> 19 & 3) << 20 | (raw >> 5 & 7) << 17 | (raw >> 16 & 7) << 14 |
-		       (raw >> 12 & 0xf) << 10 | (raw & 31) << 5 | (raw >> 8 & 0xf) << 1 | (raw >> 21 & 1);
-	cpu_exception(cpu, i, EC_SYSREG, iss);
+	cpu_exception(cpu, i, EC_SYSREG, iss_of(i->raw));
 }
 
 /* An interrupt that was masked may be due now. */
@@ -662,8 +665,24 @@ static void op_msr_sp_el0(struct cpu *cpu, const struct insn *i)
 	NEXT(cpu, i);
 }
 
+/* The hypervisor's; at EL0 the guest's own rules come first. */
+static void op_trapped(struct cpu *cpu, const struct insn *i)
+{
+	if (may_access(cpu, i, info_of(i), i->raw >> 21 & 1 ? R0 : W0)) {
+		(void)trap_take(cpu, EC_SYSREG, iss_of(i->raw), insn_pc(cpu, i));
+	}
+}
+
+static bool icc_trapped(struct cpu *cpu, const struct insn *i)
+{
+	return cpu->el && trap_take(cpu, EC_SYSREG, iss_of(i->raw), insn_pc(cpu, i));
+}
+
 static void op_mrs_icc(struct cpu *cpu, const struct insn *i)
 {
+	if (icc_trapped(cpu, i)) {
+		return;
+	}
 	const struct engine_config *config = &cpu->vcpu->engine->config;
 	if (!cpu->el || !config->host_ops->icc_read(config->host, cpu->vcpu->base.index,
 						    sysreg_number(i->raw), &cpu->result[0])) {
@@ -676,6 +695,9 @@ static void op_mrs_icc(struct cpu *cpu, const struct insn *i)
 
 static void op_msr_icc(struct cpu *cpu, const struct insn *i)
 {
+	if (icc_trapped(cpu, i)) {
+		return;
+	}
 	const struct engine_config *config = &cpu->vcpu->engine->config;
 	if (!cpu->el || !config->host_ops->icc_write(config->host, cpu->vcpu->base.index,
 						     sysreg_number(i->raw), cpu->x[i->rd])) {
@@ -804,6 +826,9 @@ static void decode_register(struct cpu *cpu, struct insn *i, bool read)
 		i->fn = read ? op_mrs_icc : op_msr_icc;
 	} else if (!info || !(info->access & (read ? R1 : W1))) {
 		i->fn = op_undefined;
+	} else if (trap_has_register(cpu, number)) {
+		i->imm = (uintptr_t)info;
+		i->fn = op_trapped;
 	} else if (info->plain) {
 		choose_plain(i, info, read);
 	} else if (info->read == read_fpcr || info->read == read_fpsr) {
