@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine.h - what runs guest instructions: our interpreter, KVM, later Hypervisor.framework
+ * engine.h - what runs guest instructions: the built-in engine, KVM, Hypervisor.framework
  *
  * Shaped like a hypervisor: create, map memory, create vCPUs, run them on threads of the caller.  While a vCPU runs, its
  * accesses that are no memory come out through struct engine_host, on the vCPU's thread.
@@ -143,6 +143,8 @@ struct engine_ops {
 	void (*vcpu_reset)(struct engine_vcpu *vcpu, uint64_t pc, uint64_t x0);
 	enum engine_exit (*run)(struct engine_vcpu *vcpu);
 	void (*vcpu_kick)(struct engine_vcpu *vcpu);
+	/* Optional, for engines whose vCPUs belong to a thread. */
+	void (*vcpu_leave)(struct engine_vcpu *vcpu);
 	void (*vcpu_set_line)(struct engine_vcpu *vcpu, enum engine_line line, bool level);
 	void (*vcpu_registers)(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp, uint64_t *pc,
 			       uint64_t *pstate);
@@ -180,6 +182,17 @@ static inline struct engine *MUST_CHECK kvm_engine_create(const struct engine_co
 	return NULL;
 }
 #endif
+
+/*
+ * Apple's Hypervisor.framework (src/engine/hvf), on Apple-silicon Macs.  NULL and @err on failure, elsewhere always: programs link
+ * hvf_dep or hvf_absent_dep.
+ */
+#ifdef __APPLE__
+#define ENGINE_HAS_HVF 1
+#else
+#define ENGINE_HAS_HVF 0
+#endif
+struct engine *hvf_engine_create(const struct engine_config *config, struct error *err) MUST_CHECK;
 
 /* Accepts NULL.  No vCPU may be running. */
 static inline void engine_destroy(struct engine *engine)
@@ -297,10 +310,18 @@ static inline void engine_vcpu_reset(struct engine_vcpu *vcpu, uint64_t pc, uint
 	vcpu->engine->ops->vcpu_reset(vcpu, pc, x0);
 }
 
-/* Run on the calling thread until kicked.  WFI sleeps inside. */
+/* Run on the calling thread until kicked.  WFI sleeps inside.  Always the same thread, until engine_vcpu_leave(). */
 static inline enum engine_exit engine_run(struct engine_vcpu *vcpu)
 {
 	return vcpu->engine->ops->run(vcpu);
+}
+
+/* The thread that ran the vCPU, the caller, will do so no more: before it ends.  Its state is lost but for a reset. */
+static inline void engine_vcpu_leave(struct engine_vcpu *vcpu)
+{
+	if (vcpu->engine->ops->vcpu_leave) {
+		vcpu->engine->ops->vcpu_leave(vcpu);
+	}
 }
 
 /* Make engine_run() return soon, also out of WFI and also if called just before it.  Any thread. */

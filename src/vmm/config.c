@@ -166,7 +166,7 @@ static int set_engine(struct vm_config *c, const char *value, struct error *err)
 	if (!name) {
 		return error_set(err, -ENOMEM, "out of memory");
 	}
-	int word = parse_word(name, (const char *const[]){"auto", "soft", "kvm", NULL}, "--engine", err);
+	int word = parse_word(name, (const char *const[]){"auto", "soft", "kvm", "hvf", NULL}, "--engine", err);
 	if (word < 0) {
 		return word;
 	}
@@ -346,7 +346,7 @@ static const struct option_row rows[] = {
 	{"disk", "FILE[,ro]", "raw disk image as a virtio disk, repeatable; ,ro: read only", set_disk},
 	{"memory", "SIZE", "guest RAM (default 2G)", set_memory},
 	{"cpus", "N", "number of vCPUs (default 1)", set_cpus},
-	{"engine", "auto|kvm|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
+	{"engine", "auto|kvm|hvf|soft[,OPT]", "CPU engine (default auto: the best that this host has); options of soft: interp\n"
 	 HELP_INDENT "(no translation), perf-map (for perf), isv=strict (report accesses as hardware does),\n"
 	 HELP_INDENT "granule=16k|64k (map GPU memory as a host with such pages does)", set_engine},
 	{"no-translation-cache", NULL, "keep no translated code between runs (in $XDG_CACHE_HOME/oriel)",

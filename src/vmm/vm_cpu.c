@@ -173,6 +173,7 @@ static void *vm_cpu_main(void *opaque)
 			vm_finish_with(cpu->vm, VM_FAILED);
 		}
 	}
+	engine_vcpu_leave(cpu->vcpu);
 	return NULL;
 }
 

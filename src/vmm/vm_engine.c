@@ -46,7 +46,8 @@ static struct engine *create_soft(struct vm *vm, const char *why, struct error *
 	return soft_engine_create(&config, err);
 }
 
-static struct engine *create_kvm(struct vm *vm, const char *why, struct error *err)
+/* A hypervisor of the host: KVM or Hypervisor.framework. */
+static struct engine *create_hypervisor(struct vm *vm, bool kvm, const char *why, struct error *err)
 {
 	const struct vm_config *c = vm->config;
 	const struct engine_config config = {
@@ -57,20 +58,20 @@ static struct engine *create_kvm(struct vm *vm, const char *why, struct error *e
 		.cpu = c->cpu,
 	};
 	snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", why);
-	return kvm_engine_create(&config, err);
+	return kvm ? kvm_engine_create(&config, err) : hvf_engine_create(&config, err);
 }
 
-/* KVM where it can run the guest. */
+/* The host's hypervisor where it can run the guest. */
 static struct engine *create_best(struct vm *vm, struct error *err)
 {
 	struct error reason = {0};
-	struct engine *engine = create_kvm(vm, "this host's KVM can run the guest", &reason);
+	struct engine *engine = create_hypervisor(vm, !ENGINE_HAS_HVF, "this host's hypervisor can run the guest", &reason);
 	if (engine) {
 		return engine;
 	}
-	if (ENGINE_HAS_KVM) {
-		log_warn("the built-in CPU engine is taken, which is slower than KVM: %s",
-			 reason.text);
+	if (ENGINE_HAS_KVM || ENGINE_HAS_HVF) {
+		log_warn("the built-in CPU engine is taken, which is slower than %s: %s",
+			 ENGINE_HAS_KVM ? "KVM" : "Hypervisor.framework", reason.text);
 	}
 	return create_soft(vm, reason.text, err);
 }
@@ -79,7 +80,8 @@ static struct engine *create(struct vm *vm, struct error *err)
 {
 	switch (vm->config->engine) {
 	case CONFIG_ENGINE_SOFT: return create_soft(vm, "--engine soft", err);
-	case CONFIG_ENGINE_KVM: return create_kvm(vm, "--engine kvm", err);
+	case CONFIG_ENGINE_KVM: return create_hypervisor(vm, true, "--engine kvm", err);
+	case CONFIG_ENGINE_HVF: return create_hypervisor(vm, false, "--engine hvf", err);
 	case CONFIG_ENGINE_AUTO: break;
 	}
 	return create_best(vm, err);

@@ -95,8 +95,8 @@ def script_disk(path, script):
     path.write_bytes(data + bytes(-len(data) % 4096))
 
 
-def run_here(guest, engine):
-    """Run @guest by the program of this host."""
+def run_here(guest, engine, program=BUILD / "oriel"):
+    """Run @guest by a program of this host."""
     with tempfile.TemporaryDirectory(prefix="oriel-test-") as name:
         work = Path(name)
         for file in ("Image", "initrd.img", "root.img"):
@@ -107,7 +107,7 @@ def run_here(guest, engine):
             script_disk(work / f"{guest.name}.img", guest.script)
         if guest.disk:
             (work / f"{guest.name}.disk").write_bytes(bytes(1 << 20))
-        out = subprocess.run(command(guest, engine, BUILD / "oriel", work, work), stdin=subprocess.DEVNULL, capture_output=True,
+        out = subprocess.run(command(guest, engine, program, work, work), stdin=subprocess.DEVNULL, capture_output=True,
                              timeout=300, check=False)
         picture = work / f"{guest.name}.png"
         return Result(out.returncode, out.stdout.decode(errors="replace").replace("\r", ""), out.stderr.decode(errors="replace"),

@@ -23,8 +23,8 @@ static bool shadow_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size,
 static const struct engine_host shadow_host = {.mmio_read = shadow_read,
 					       .mmio_write = shadow_write};
 
-void shadow_init(struct shadow *shadow, const struct engine_config *config,
-		 shadow_move_fn *move, void *opaque)
+void shadow_init(struct shadow *shadow, const struct engine_config *config, shadow_move_fn *move,
+		 void *opaque)
 {
 	*shadow = (struct shadow){.config = *config, .move = move, .opaque = opaque};
 	pthread_mutex_init(&shadow->lock, NULL);
