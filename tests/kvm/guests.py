@@ -22,6 +22,7 @@ if [ "$(head -c 6 /dev/vdc)" != second ]; then
 	echo "@first boot, cpus $(nproc)"
 	printf second | dd of=/dev/vdc conv=notrunc 2>/dev/null
 	sync
+	sleep 1 # the console has said all
 	reboot -f
 fi
 echo "@second boot, cpus $(nproc)"
