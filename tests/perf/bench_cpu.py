@@ -205,7 +205,7 @@ class Report:
             for line in lines:
                 times = [self.median(n, line) for n in order]
                 ratios = [self.ratio(p, line, base) for p, base in compared]
-                rows.append([group, line, *("-" if t is None else f"{t:.3f} s" for t in times), *("-" if r is None else f"{r:.2f}" for r in ratios)])
+                rows.append([group, line, *("-" if t is None else f"{t * 1e6:.0f} us" if t < 0.005 else f"{t:.3f} s" for t in times), *("-" if r is None else f"{r:.2f}" for r in ratios)])
         means = []
         for group, lines in by_group.items() if compared else ():
             values = [geomean([r for r in (self.ratio(p, l, base) for l in lines) if r]) for p, base in compared]

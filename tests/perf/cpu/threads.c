@@ -6,6 +6,7 @@
  */
 #include "bench.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -192,14 +193,35 @@ static const struct line thread_lines[] = {
 	{"parallel-2", run_parallel_2, 160000, true},
 };
 
-/* Many sleeps of 50 us, each with what the timer, the interrupt and the wake-up add to it. */
+static int by_value(const void *a, const void *b)
+{
+	double one = *(const double *)a, two = *(const double *)b;
+	return (one > two) - (one < two);
+}
+
+/* Many sleeps of 50 us, each with what the timer, the interrupt and the wake-up add to it: lines of
+ * their own say how much that is in the middle, and for the slowest of 100, of 1000 and of all. */
 static uint64_t run_sleeps(unsigned work)
 {
-	NEED(prctl(PR_SET_TIMERSLACK, 1) == 0);
+	static const struct {
+		const char *name;
+		unsigned above; /* one of so many takes longer */
+	} shares[] = {
+		{"wake-p50", 2}, {"wake-p99", 100}, {"wake-p99.9", 1000}, {"wake-max", UINT_MAX}};
+	double *late = calloc(work, sizeof(*late));
+	NEED(late && prctl(PR_SET_TIMERSLACK, 1) == 0);
 	for (unsigned i = 0; i < work; i++) {
+		double start = now_s();
 		NEED(clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = 50000},
 				     NULL) == 0);
+		late[i] = now_s() - start - 50e-6;
 	}
+	qsort(late, work, sizeof(*late), by_value);
+	for (unsigned i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+		printf("@line latency %s %.7f %x\n", shares[i].name,
+		       late[work - 1 - work / shares[i].above], work);
+	}
+	free(late);
 	return work;
 }
 
