@@ -7,7 +7,7 @@
  * that are seldom taken are emitted behind it. Threads: the vCPU thread.
  */
 #include "engine/soft/decode.h"
-#include "engine/soft/jit_priv.h"
+#include "engine/soft/jit_mem.h"
 
 /* ----- guest registers ----- */
 
@@ -262,16 +262,30 @@ void jit_slow(struct jit_block *t, uint8_t *hole)
 	jit_late_hole(open_late(t, LATE_SLOW), hole);
 }
 
-void jit_slow_unless_tiny(struct jit_block *t, uint8_t *hole, bool is_wide, unsigned count)
+/* A late path that looks once more, and then comes back here or goes to the slow path behind it. */
+static struct jit_late *new_look(struct jit_block *t, int kind, unsigned count)
 {
 	struct jit_late *late = new_late(t);
-	late->kind = LATE_TINY;
-	late->is_wide = is_wide;
+	late->kind = kind;
 	late->count = count;
 	late->target = t->n + 1;
 	late->resume = x86_here(&t->x);
+	open_late(t, LATE_SLOW);
+	return late;
+}
+
+void jit_slow_unless_tiny(struct jit_block *t, uint8_t *hole, bool is_wide, unsigned count)
+{
+	struct jit_late *late = new_look(t, LATE_TINY, count);
+	late->is_wide = is_wide;
 	jit_late_hole(late, hole);
-	open_late(t, LATE_SLOW); /* behind it: where it leads if need be */
+}
+
+void jit_probe_later(struct jit_block *t, uint8_t *holes[2], unsigned size)
+{
+	struct jit_late *late = new_look(t, LATE_PROBE, size);
+	jit_late_hole(late, holes[0]);
+	jit_late_hole(late, holes[1]);
 }
 
 void jit_slow_next(struct jit_block *t, uint8_t *hole)
@@ -365,6 +379,16 @@ static void emit_tiny(struct jit_block *t, const struct jit_late *late, struct j
 	x86_jmp(&t->x, late->resume);
 }
 
+static void emit_probe(struct jit_block *t, const struct jit_late *late, struct jit_late *slow)
+{
+	uint8_t *holes[2];
+	unsigned count = jit_probe_holes(&t->x, late->count, JIT_READ, holes);
+	for (unsigned n = 0; n < count; n++) {
+		jit_late_hole(slow, holes[n]);
+	}
+	x86_jmp(&t->x, late->resume);
+}
+
 /* A seldom taken way out of a block that exchanged registers. */
 static void emit_way_out(struct jit_block *t, const struct jit_late *late)
 {
@@ -392,6 +416,8 @@ static void emit_late(struct jit_block *t)
 			emit_way_out(t, late);
 		} else if (late->kind == LATE_TINY) {
 			emit_tiny(t, late, &t->late[n + 1]);
+		} else if (late->kind == LATE_PROBE) {
+			emit_probe(t, late, &t->late[n + 1]);
 		} else {
 			emit_slow(t, late);
 		}

@@ -3,9 +3,10 @@
  * jit_mem.c - translate loads and stores of general registers
  *
  * How it works: as mem.h does it: the entry of the first byte's page is compared with the page of
- * the last byte; what misses goes to the handler, with nothing changed.  The host's loads and
- * stores keep the order that Arm asks of plain ones. Threads: the vCPU thread; guest memory is
- * shared.
+ * the last byte; what misses goes to the handler, with nothing changed.  Loads from tables, by a
+ * small index, probe the table's first page, so that a load whose index comes from another load
+ * does not wait for the probe too.  The host's loads and stores keep the order that Arm asks of
+ * plain ones. Threads: the vCPU thread; guest memory is shared.
  */
 #include "engine/soft/jit_mem.h"
 
@@ -131,6 +132,63 @@ void jit_indexed_address(struct jit_block *t, unsigned option, unsigned shift)
 	x86_rm(x, X_LEA, true, RCX, x86_indexed(base, index, shift, 0));
 }
 
+/* How many bits x[@n] has, going by the instructions before this one.  A guess. */
+static unsigned index_bits(struct jit_block *t, unsigned n)
+{
+	enum { FAR = 8 };
+	for (unsigned k = t->n; k > t->first && t->n - k < FAR;) {
+		uint32_t raw = jit_peek(t, --k);
+		if (A64_Rd(raw) != n) {
+			continue;
+		}
+		switch (jit_peek_op(t, k)) {
+		case A64_AND_imm_w:
+			return 64 - (unsigned)__builtin_clzll(
+					    a64_bitmask(0, A64_imms(raw), A64_immr(raw), 32));
+		case A64_UBFM_w:
+		case A64_UBFM_x:
+			return A64_imms(raw) >= A64_immr(raw) ? A64_imms(raw) - A64_immr(raw) + 1
+							      : 64;
+		case A64_LDR_b_ui:
+		case A64_LDR_b_ur:
+		case A64_LDR_b_pre:
+		case A64_LDR_b_post:
+		case A64_LDR_b_reg: return 8;
+		default: return 64;
+		}
+	}
+	return 64;
+}
+
+/* Does the access by register load from a table that is likely to lie in one page? */
+static bool is_table(struct jit_block *t, unsigned log2)
+{
+	enum { TABLE_BITS = 11 };
+	return index_bits(t, t->i.rm) + t->i.imm <= TABLE_BITS && t->i.imm == log2;
+}
+
+/* RCX, an address in a table at x[rn]: as jit_probe() to read. */
+static void probe_table(struct jit_block *t, unsigned size)
+{
+	struct x86 *x = &t->x;
+	uint8_t *away[2];
+	x86_rm(x, X_LEA, true, RSI, x86_at(RCX, (int32_t)size - 1));
+	jit_op(t, X_XOR, true, RSI, t->i.rn);
+	x86_alu_imm(x, ALU_CMP, true, RSI, GUEST_PAGE - 1);
+	away[0] = x86_jcc_later(x, CC_A);
+	jit_load(t, t->i.rn, RSI, true);
+	x86_rorx(x, false, RDX, RSI, TLB_PAGE_SHIFT - 5);
+	x86_alu_imm(x, ALU_AND, false, RDX, (TLB_ENTRIES - 1) * 32);
+	x86_rm(x, X_ADD, true, RDX, JIT_CPU(tlb));
+	x86_point(x, RDX); /* an entry of the table */
+	x86_alu_imm(x, ALU_AND, true, RSI, -GUEST_PAGE);
+	x86_rm(x, X_CMP, true, RSI, x86_at(RDX, offsetof(struct tlb_entry, read)));
+	away[1] = x86_jcc_later(x, CC_NE);
+	x86_rm(x, X_ADD, true, RCX, x86_at(RDX, offsetof(struct tlb_entry, addend)));
+	jit_probe_later(t, away, size);
+	x86_point(x, RCX); /* the entry was found to be that of all bytes, here or there */
+}
+
 void jit_access(struct jit_block *t)
 {
 	unsigned log2 = t->raw >> 30, opc = t->raw >> 22 & 3, format = a64_infos[t->op].format;
@@ -147,7 +205,11 @@ void jit_access(struct jit_block *t)
 		jit_flags_clobber(t);
 		jit_check_sp(t);
 		jit_indexed_address(t, A64_option(t->raw), (unsigned)t->i.imm);
-		jit_probe(t, 1u << log2, access);
+		if (is_load && is_table(t, log2)) {
+			probe_table(t, 1u << log2);
+		} else {
+			jit_probe(t, 1u << log2, access);
+		}
 	} else {
 		m = jit_locate(t, post ? 0 : imm, 1u << log2, access);
 	}

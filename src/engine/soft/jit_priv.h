@@ -123,15 +123,15 @@ struct jit_group {
 
 /* A path out of line: emitted behind the block. */
 struct jit_late {
-	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP, LATE_BRANCH, LATE_LEAVE, LATE_TINY } kind;
+	enum { LATE_SLOW, LATE_NEXT, LATE_LINK, LATE_GROUP, LATE_BRANCH, LATE_LEAVE, LATE_TINY, LATE_PROBE } kind;
 	uint8_t *holes[JIT_HOLES];
 	unsigned hole_count;
-	const uint8_t *resume; /* slow, group, tiny: where the code goes on (executable view) */
+	const uint8_t *resume; /* slow, group, tiny, probe: where the code goes on (executable view) */
 	unsigned record;       /* slow, next */
 	struct jit_vregs before, after; /* slow, next: at the holes; slow: where it goes on */
 	unsigned target;       /* next, link, leave: word */
 	int64_t distance;      /* branch: from the page's start, in bytes */
-	unsigned count;	       /* group: instructions; tiny: lanes */
+	unsigned count;	       /* group: instructions; tiny: lanes; probe: bytes */
 	bool is_wide;	       /* tiny */
 };
 
@@ -330,6 +330,11 @@ void jit_slow_next(struct jit_block *t, uint8_t *hole);
  * to add to FPSR.
  */
 void jit_slow_unless_tiny(struct jit_block *t, uint8_t *hole, bool is_wide, unsigned count);
+/*
+ * Here RCX is the host address of @size bytes to be read.  Jumps in @holes (2), with the guest's address in RCX, come here after
+ * a probe of it.
+ */
+void jit_probe_later(struct jit_block *t, uint8_t *holes[2], unsigned size);
 /* Here the instruction's slow path comes back.  Call once, at the end of an emitter that used jit_slow(). */
 void jit_slow_end(struct jit_block *t);
 /* Do the instruction by its handler. */
