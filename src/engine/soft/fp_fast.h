@@ -2,9 +2,9 @@
 /*
  * fp_fast.h - shortcuts through the host's FP unit for single and double precision
  *
- * How it works: with FPCR.RMode nearest and FPCR.FZ clear, an operation of the host gives Arm's result if that result is a
+ * How it works: with FPCR.RMode nearest, an operation of the host gives Arm's result if that result is a
  * normal number above the smallest (so no operand was a NaN or infinity that needs care, nothing overflowed and nothing was
- * tiny), or an exact zero.  Only IXC is left: it is set already (the usual case), or the operation is shown to be exact.
+ * tiny), or an exact zero.  FPCR.FZ changes nothing then but subnormal operands, which are looked for if it is set.  Only IXC is left: it is set already (the usual case), or the operation is shown to be exact.
  * Everything else goes to fp.h.  Names: fp_fast_OP_s, fp_fast_OP_d.
  * Invariants: compiled with -ffp-contract=off; the host's rounding mode and exception masks are the default ones.
  * Threads: pure apart from *@e.
@@ -48,10 +48,29 @@ FP_FAST uint64_t fp_of_double(double d)
 	return bits;
 }
 
-FP_FAST bool fp_fast_mode(const struct fp_env *e)
+/* Does FPCR.FZ leave @a as it is? */
+FP_FAST bool fp_is_kept_s(uint64_t a)
 {
-	return __builtin_expect(!(e->cr & (FPCR_RMODE | FPCR_FZ)), 1);
+	return (uint32_t)((a & 0x7fffffff) - 1) >= 0x007fffff;
 }
+
+FP_FAST bool fp_is_kept_d(uint64_t a)
+{
+	return (a & 0x7fffffffffffffff) - 1 >= 0x000fffffffffffff;
+}
+
+#define FP_FAST_MODE(z)                                                                            \
+	FP_FAST bool fp_fast_keeps_##z(const struct fp_env *e, uint64_t a, uint64_t b)             \
+	{                                                                                          \
+		return __builtin_expect(!(e->cr & FPCR_FZ), 1) ||                                  \
+		       (fp_is_kept_##z(a) && fp_is_kept_##z(b));                                   \
+	}                                                                                          \
+	FP_FAST bool fp_fast_mode_##z(const struct fp_env *e, uint64_t a, uint64_t b)              \
+	{                                                                                          \
+		return !(e->cr & FPCR_RMODE) && fp_fast_keeps_##z(e, a, b);                        \
+	}
+FP_FAST_MODE(s)
+FP_FAST_MODE(d)
 
 /* Normal and larger than the smallest normal number. */
 FP_FAST bool fp_is_safe_s(uint64_t r)
@@ -92,7 +111,7 @@ FP_FAST bool fp_is_zero_d(uint64_t a)
 	{                                                                                          \
 		type x = fp_to_##type(a), y = sign fp_to_##type(b), r = x + y;                     \
 		uint64_t bits = fp_of_##type(r);                                                   \
-		if (fp_fast_mode(e) && (fp_is_safe_##z(bits) || r == 0) &&                         \
+		if (fp_fast_mode_##z(e, a, b) && (fp_is_safe_##z(bits) || r == 0) &&                         \
 		    ((e->sr & FPSR_IXC) || FP_SUM_IS_EXACT(type, x, y, r))) {                      \
 			return bits;                                                               \
 		}                                                                                  \
@@ -107,7 +126,7 @@ FP_FAST uint64_t fp_fast_mul_s(struct fp_env *e, uint64_t a, uint64_t b)
 {
 	float r = fp_to_float(a) * fp_to_float(b);
 	uint64_t bits = fp_of_float(r);
-	if (fp_fast_mode(e)) {
+	if (fp_fast_mode_s(e, a, b)) {
 		if (fp_is_safe_s(bits) && ((e->sr & FPSR_IXC) ||
 					   (double)fp_to_float(a) * (double)fp_to_float(b) == (double)r)) {
 			return bits;
@@ -123,7 +142,7 @@ FP_FAST uint64_t fp_fast_mul_d(struct fp_env *e, uint64_t a, uint64_t b)
 {
 	double r = fp_to_double(a) * fp_to_double(b);
 	uint64_t bits = fp_of_double(r);
-	if (fp_fast_mode(e)) {
+	if (fp_fast_mode_d(e, a, b)) {
 		if (fp_is_safe_d(bits) &&
 		    ((e->sr & FPSR_IXC) ||
 		     (fp_has_error_d(bits) && fma(fp_to_double(a), fp_to_double(b), -r) == 0))) {
@@ -140,7 +159,7 @@ FP_FAST uint64_t fp_fast_div_s(struct fp_env *e, uint64_t a, uint64_t b)
 {
 	float r = fp_to_float(a) / fp_to_float(b);
 	uint64_t bits = fp_of_float(r);
-	if (fp_fast_mode(e) && fp_is_safe_s(bits) &&
+	if (fp_fast_mode_s(e, a, b) && fp_is_safe_s(bits) &&
 	    ((e->sr & FPSR_IXC) || (double)r * (double)fp_to_float(b) == (double)fp_to_float(a))) {
 		return bits;
 	}
@@ -151,7 +170,7 @@ FP_FAST uint64_t fp_fast_div_d(struct fp_env *e, uint64_t a, uint64_t b)
 {
 	double r = fp_to_double(a) / fp_to_double(b);
 	uint64_t bits = fp_of_double(r);
-	if (fp_fast_mode(e) && fp_is_safe_d(bits) &&
+	if (fp_fast_mode_d(e, a, b) && fp_is_safe_d(bits) &&
 	    ((e->sr & FPSR_IXC) ||
 	     (fp_has_error_d(a) && fma(r, fp_to_double(b), -fp_to_double(a)) == 0))) {
 		return bits;
@@ -163,7 +182,7 @@ FP_FAST uint64_t fp_fast_sqrt_s(struct fp_env *e, uint64_t a)
 {
 	float r = __builtin_sqrtf(fp_to_float(a));
 	uint64_t bits = fp_of_float(r);
-	if (fp_fast_mode(e) && fp_is_safe_s(bits) &&
+	if (fp_fast_mode_s(e, a, a) && fp_is_safe_s(bits) &&
 	    ((e->sr & FPSR_IXC) || (double)r * (double)r == (double)fp_to_float(a))) {
 		return bits;
 	}
@@ -174,7 +193,7 @@ FP_FAST uint64_t fp_fast_sqrt_d(struct fp_env *e, uint64_t a)
 {
 	double r = __builtin_sqrt(fp_to_double(a));
 	uint64_t bits = fp_of_double(r);
-	if (fp_fast_mode(e) && fp_is_safe_d(bits) &&
+	if (fp_fast_mode_d(e, a, a) && fp_is_safe_d(bits) &&
 	    ((e->sr & FPSR_IXC) || (fp_has_error_d(a) && fma(r, r, -fp_to_double(a)) == 0))) {
 		return bits;
 	}
@@ -183,7 +202,7 @@ FP_FAST uint64_t fp_fast_sqrt_d(struct fp_env *e, uint64_t a)
 
 FP_FAST uint64_t fp_fast_muladd_s(struct fp_env *e, uint64_t c, uint64_t a, uint64_t b)
 {
-	if (fp_fast_mode(e) && (e->sr & FPSR_IXC)) {
+	if (fp_fast_mode_s(e, a, b) && fp_fast_keeps_s(e, c, c) && (e->sr & FPSR_IXC)) {
 		uint64_t bits = fp_of_float(fmaf(fp_to_float(a), fp_to_float(b), fp_to_float(c)));
 		if (fp_is_safe_s(bits)) {
 			return bits;
@@ -194,7 +213,7 @@ FP_FAST uint64_t fp_fast_muladd_s(struct fp_env *e, uint64_t c, uint64_t a, uint
 
 FP_FAST uint64_t fp_fast_muladd_d(struct fp_env *e, uint64_t c, uint64_t a, uint64_t b)
 {
-	if (fp_fast_mode(e) && (e->sr & FPSR_IXC)) {
+	if (fp_fast_mode_d(e, a, b) && fp_fast_keeps_d(e, c, c) && (e->sr & FPSR_IXC)) {
 		uint64_t bits = fp_of_double(fma(fp_to_double(a), fp_to_double(b), fp_to_double(c)));
 		if (fp_is_safe_d(bits)) {
 			return bits;
@@ -208,7 +227,7 @@ FP_FAST uint64_t fp_fast_muladd_d(struct fp_env *e, uint64_t c, uint64_t a, uint
 	FP_FAST uint64_t fp_fast_##name##_##z(struct fp_env *e, uint64_t a, uint64_t b)            \
 	{                                                                                          \
 		type x = fp_to_##type(a), y = fp_to_##type(b);                                     \
-		if (!(e->cr & FPCR_FZ) && (x < y || x > y)) {                                      \
+		if (fp_fast_keeps_##z(e, a, b) && (x < y || x > y)) {                                      \
 			return x op y ? a : b;                                                     \
 		}                                                                                  \
 		return fp_##name(e, format, a, b);                                                 \
@@ -226,7 +245,7 @@ FP_FAST_SELECT(minnm, d, double, FP_D, <)
 	FP_FAST bool fp_fast_##name##_##z(struct fp_env *e, uint64_t a, uint64_t b)                \
 	{                                                                                          \
 		type x = fp_to_##type(a), y = fp_to_##type(b);                                     \
-		if (!(e->cr & FPCR_FZ) && x == x && y == y) {                                      \
+		if (fp_fast_keeps_##z(e, a, b) && x == x && y == y) {                                      \
 			return x op y;                                                             \
 		}                                                                                  \
 		return fp_##name(e, format, a, b);                                                 \
@@ -242,7 +261,7 @@ FP_FAST_PREDICATE(gt, d, double, FP_D, >)
 	FP_FAST uint32_t fp_fast_compare_##z(struct fp_env *e, uint64_t a, uint64_t b, bool sig)   \
 	{                                                                                          \
 		type x = fp_to_##type(a), y = fp_to_##type(b);                                     \
-		if (!(e->cr & FPCR_FZ) && x == x && y == y) {                                      \
+		if (fp_fast_keeps_##z(e, a, b) && x == x && y == y) {                                      \
 			return x < y ? 8u << 28 : x == y ? 6u << 28 : 2u << 28;                    \
 		}                                                                                  \
 		return fp_compare(e, format, a, b, sig);                                           \
@@ -263,7 +282,7 @@ FP_FAST uint64_t fp_fast_d_to_s(struct fp_env *e, uint64_t a)
 {
 	float r = (float)fp_to_double(a);
 	uint64_t bits = fp_of_float(r);
-	if (fp_fast_mode(e) && fp_is_safe_s(bits) &&
+	if (fp_fast_mode_d(e, a, a) && fp_is_safe_s(bits) &&
 	    ((e->sr & FPSR_IXC) || (double)r == fp_to_double(a))) {
 		return bits;
 	}
@@ -274,7 +293,7 @@ FP_FAST uint64_t fp_fast_d_to_s(struct fp_env *e, uint64_t a)
 FP_FAST uint64_t fp_fast_d_to_int(struct fp_env *e, uint64_t a, unsigned bits)
 {
 	double d = fp_to_double(a), limit = bits == 64 ? 0x1p62 : 0x1p31;
-	if (!(e->cr & FPCR_FZ) && d < limit && d > -limit) {
+	if (fp_fast_keeps_d(e, a, a) && d < limit && d > -limit) {
 		int64_t whole = (int64_t)d;
 		if ((e->sr & FPSR_IXC) || (double)whole == d) {
 			return bits == 64 ? (uint64_t)whole : (uint32_t)whole;
@@ -286,7 +305,7 @@ FP_FAST uint64_t fp_fast_d_to_int(struct fp_env *e, uint64_t a, unsigned bits)
 /* SCVTF to double. */
 FP_FAST uint64_t fp_fast_d_from_int(struct fp_env *e, int64_t value)
 {
-	if (value == (int32_t)value || (fp_fast_mode(e) && (e->sr & FPSR_IXC))) {
+	if (value == (int32_t)value || (!(e->cr & FPCR_RMODE) && (e->sr & FPSR_IXC))) {
 		return fp_of_double((double)value);
 	}
 	return fp_from_int(e, FP_D, (uint64_t)value, 0, false, fp_rmode(e));

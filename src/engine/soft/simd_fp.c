@@ -115,6 +115,22 @@ WITH_FUSE static vf_d fuse_d(vf_d a, vf_d b, vf_d c)
 	return (vf_d){__builtin_fma(a[0], b[0], c[0]), __builtin_fma(a[1], b[1], c[1])};
 }
 
+#define SUBNORMAL_s 0x007fffff /* the largest */
+#define SUBNORMAL_d 0x000fffffffffffff
+/* Does FPCR.FZ leave all elements as they are? */
+#define KEEPS(z)                                                                                   \
+	SOFT_INLINE bool keeps_##z(const struct fp_env *e, vf_##z a, vf_##z b, vf_##z c)           \
+	{                                                                                          \
+		const vu_##z all = (vu_##z){0} + (u_##z)~fp_sign_bit(FORMAT_##z);                  \
+		const vu_##z most = (vu_##z){0} + (u_##z)SUBNORMAL_##z; \
+		return LIKELY(!(e->cr & FPCR_FZ)) ||                                               \
+		       all_ones((vu_d)(((vu_##z)a & all) - 1 >= most) &                            \
+				(vu_d)(((vu_##z)b & all) - 1 >= most) &                            \
+				(vu_d)(((vu_##z)c & all) - 1 >= most));                            \
+	}
+KEEPS(s)
+KEEPS(d)
+
 /* @available: @result can be computed here. */
 #define WHOLE(row, z, available, result, zero)                                                     \
 	SIMD_OP(row)                                                                               \
@@ -129,7 +145,8 @@ WITH_FUSE static vf_d fuse_d(vf_d a, vf_d b, vf_d c)
 		vf_##z magnitude = (vf_##z)((vu_##z)r & ((vu_##z){0} + (u_##z)~fp_sign_bit(FORMAT_##z))); \
 		vu_d fine = (vu_d)(magnitude > smallest_##z) & (vu_d)(magnitude <= largest_##z);   \
 		fine |= ((vu_d)(r == 0) & (zero)) | (vu_d){0, (u_d)A64_Q(w) - 1};                  \
-		if (LIKELY(all_ones(fine) && fp_fast_mode(&cpu->fp) && (cpu->fpsr & FPSR_IXC) &&   \
+		if (LIKELY(all_ones(fine) && !(cpu->fpcr & FPCR_RMODE) &&                          \
+			   keeps_##z(&cpu->fp, a, b, c) && (cpu->fpsr & FPSR_IXC) &&               \
 			   !cpu->fp_trapped)) {                                                    \
 			simd_put(cpu, w, (vu_d)r);                                                 \
 			NEXT(cpu, i);                                                              \
