@@ -38,6 +38,16 @@ grep -o 'GL renderer: .*' /tmp/weston.log || cat /tmp/weston.log
 """
 
 
+def add_layer(root):
+    """The layer that stops programs at a frame; what no test looks at goes."""
+    layers = root / "usr/lib/oriel/layers"
+    layers.mkdir()
+    (layers / "hold.json").write_text(json.dumps(LAYER))
+    guest.run("aarch64-linux-gnu-gcc", "-O2", "-shared", "-fPIC", "-D_GNU_SOURCE", "-idirafter", "/usr/include", ROOT / "tests/wire/hold_layer.c",
+              "-o", root / "usr/lib/oriel/libhold_layer.so", what="compile the layer for arm64")
+    shutil.rmtree(root / "usr/share/icons", ignore_errors=True)
+
+
 def make(long=False):
     """The disk, unless it is there already; its path."""
     name = "desktop-more.img" if long else "desktop.img"
@@ -55,12 +65,7 @@ def make(long=False):
         scene = Path(work) / "vkscene"
         guest.compile_vkscene(ROOT / "images/vkscene", vm.BUILD / "images/vkscene", root, scene)
         guest.make_root(root, scene, "desktop")
-        layers = root / "usr/lib/oriel/layers"
-        layers.mkdir()
-        (layers / "hold.json").write_text(json.dumps(LAYER))
-        guest.run("aarch64-linux-gnu-gcc", "-O2", "-shared", "-fPIC", "-D_GNU_SOURCE", "-idirafter", "/usr/include", ROOT / "tests/wire/hold_layer.c",
-                  "-o", root / "usr/lib/oriel/libhold_layer.so", what="compile the layer for arm64")
-        shutil.rmtree(root / "usr/share/icons", ignore_errors=True)
+        add_layer(root)
         guest.make_disk(out, root)
     stamp.write_text(json.dumps({"key": key}))
     return out
@@ -68,9 +73,13 @@ def make(long=False):
 
 def run(script, *options, long=False, shell="", limit_s=300, picture=None):
     """Boot the desktop and run @script in it; returns the Result.  @picture: where the last frame shown goes."""
+    return boot(START.format(options=shell) + script, *options, root=make(long), limit_s=limit_s, picture=picture)
+
+
+def boot(script, *options, limit_s=300, picture=None, **how):
+    """A guest with a display and no desktop."""
     extra = ("--display", f"png:{picture}") if picture else ()
-    with vm.Vm("--cpus", "2", *extra, *options, gpu="shared", memory="2G", root=make(long),
-               script=START.format(options=shell) + script) as machine:
+    with vm.Vm("--cpus", "2", *extra, *options, gpu="shared", memory="2G", script=script, **how) as machine:
         return machine.finish(limit_s)
 
 

@@ -8,22 +8,26 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "images"), str(ROOT / "tests")]
 import aptroot  # noqa: E402
+import desktop  # noqa: E402
 import guest  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
 
-# name: suite, kernel, packages of the root disk (None: the usual guest's disk), packages left out.
+# What sid's kernel would use to make its initial RAM disk.
+DRACUT = {"dracut", "dracut-core", "3cpio", "systemd-sysv", "e2fsprogs"}
+# name: suite, kernel, packages of the root disk (None: the usual guest's disk), packages left out, what is added.
 GUESTS = {
-    "newest": ("sid", "linux-image-arm64", guest.ROOT_PACKAGES, {"libllvm22", "libxml2-16"}),
-    "large-pages": ("trixie", "linux-image-arm64-16k", None, set()),
+    "newest": ("sid", "linux-image-arm64", guest.ROOT_PACKAGES, guest.EXCLUDE | DRACUT | {"libllvm22", "libxml2-16"}, None),
+    "newest-desktop": ("sid", "linux-image-arm64", guest.ROOT_PACKAGES + ["weston"], desktop.EXCLUDE | DRACUT, desktop.add_layer),
+    "large-pages": ("trixie", "linux-image-arm64-16k", None, guest.EXCLUDE, None),
 }
 
 
 def make(name):
     """The folder of guest @name: Image, initrd.img, root.img.  Skips the test where packages can not be had."""
-    suite, kernel, packages, exclude = GUESTS[name]
+    suite, kernel, packages, exclude, add = GUESTS[name]
     out = vm.BUILD / f"guest-{name}"
-    key = guest.key_of(Path(__file__), *(ROOT / "images" / f for f in ("guest.py", "aptroot.py", "guest", "vkscene")))
+    key = guest.key_of(Path(__file__), ROOT / "tests/wire/hold_layer.c", *(ROOT / "images" / f for f in ("guest.py", "aptroot.py", "guest", "vkscene")))
     stamp = out / "manifest.json"
     if stamp.exists() and json.loads(stamp.read_text())["key"] == key:
         return out
@@ -31,7 +35,7 @@ def make(name):
     try:
         apt = aptroot.AptRoot(suite, guest.ARCH)
         apt.update()
-        debs = apt.download([kernel, *(packages or ["busybox-static"])], guest.EXCLUDE | exclude)
+        debs = apt.download([kernel, *(packages or ["busybox-static"])], exclude)
     except aptroot.AptError as error:
         raise tap.Skip(str(error)) from error
     with tempfile.TemporaryDirectory(dir=out) as work:
@@ -47,6 +51,8 @@ def make(name):
             scene = Path(work) / "vkscene"
             guest.compile_vkscene(ROOT / "images/vkscene", vm.BUILD / "images/vkscene", root, scene)
             guest.make_root(root, scene, name)
+            if add:
+                add(root)
             guest.make_disk(disk, root)
     stamp.write_text(json.dumps({"key": key, "kernel": version}))
     return out

@@ -2,8 +2,9 @@
 /*
  * vkmemory.c - what programs see of mapped GPU memory: odd sizes at all places, and its end
  *
- *   vkmemory odd ROUNDS    allocates and frees at random, checks from both sides that nobody writes into another's memory
- *   vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives all back, maps one again
+ *   vkmemory odd ROUNDS    allocates and frees at random, checks from both sides that nobody writes
+ * into another's memory vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives
+ * all back, maps one again
  *
  * Threads: one.
  */
@@ -30,7 +31,8 @@ static uint32_t memory_random(uint32_t *state)
 
 static uint32_t memory_type(struct gpu *gpu)
 {
-	const VkMemoryPropertyFlags want = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+	const VkMemoryPropertyFlags want =
+		VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 	VkPhysicalDeviceMemoryProperties memory;
 	vkGetPhysicalDeviceMemoryProperties(gpu->physical, &memory);
 	for (uint32_t i = 0; i < memory.memoryTypeCount; i++) {
@@ -41,11 +43,14 @@ static uint32_t memory_type(struct gpu *gpu)
 	gpu_die("no memory that can be mapped");
 }
 
-/* Allocates and maps.  Mesa's Venus takes small pieces out of larger ones, but not if anything is chained.  What failed is the answer. */
-static VkResult memory_get(struct gpu *gpu, uint32_t type, VkDeviceSize size, VkDeviceMemory *memory, uint8_t **mapped)
+/* Allocates and maps.  Mesa's Venus takes small pieces out of larger ones, but not if anything is
+ * chained.  What failed is the answer. */
+static VkResult memory_get(struct gpu *gpu, uint32_t type, VkDeviceSize size,
+			   VkDeviceMemory *memory, uint8_t **mapped)
 {
 	VkMemoryAllocateFlagsInfo nothing = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO};
-	VkMemoryAllocateInfo info = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, &nothing, .allocationSize = size, .memoryTypeIndex = type};
+	VkMemoryAllocateInfo info = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, &nothing,
+				     .allocationSize = size, .memoryTypeIndex = type};
 	VkResult result = vkAllocateMemory(gpu->device, &info, NULL, memory);
 	if (result == VK_SUCCESS) {
 		result = vkMapMemory(gpu->device, *memory, 0, VK_WHOLE_SIZE, 0, (void **)mapped);
@@ -61,12 +66,13 @@ static uint8_t piece_byte(const struct piece *piece, uint32_t at)
 	return (uint8_t)((piece->seed + at * 2654435761u) >> 24);
 }
 
-static void piece_check(const struct piece *piece, const uint8_t *bytes, uint32_t count, const char *who)
+static void piece_check(const struct piece *piece, const uint8_t *bytes, uint32_t count,
+			const char *who)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (bytes[i] != piece_byte(piece, i)) {
-			gpu_die("%s sees %02x at %u of %u bytes, not %02x", who, bytes[i], i, piece->size,
-				piece_byte(piece, i));
+			gpu_die("%s sees %02x at %u of %u bytes, not %02x", who, bytes[i], i,
+				piece->size, piece_byte(piece, i));
 		}
 	}
 }
@@ -88,12 +94,14 @@ static void piece_make(struct gpu *gpu, struct piece *piece, uint32_t type, uint
 		return;
 	}
 	VkBufferCreateInfo info = {VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = piece->usable,
-				   .usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+				   .usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+					    VK_BUFFER_USAGE_TRANSFER_DST_BIT};
 	GPU_CHECK(vkCreateBuffer(gpu->device, &info, NULL, &piece->buffer));
 	VkMemoryRequirements needs;
 	vkGetBufferMemoryRequirements(gpu->device, piece->buffer, &needs);
 	if (needs.size > size) {
-		gpu_die("a buffer of %u bytes needs %llu", piece->usable, (unsigned long long)needs.size);
+		gpu_die("a buffer of %u bytes needs %llu", piece->usable,
+			(unsigned long long)needs.size);
 	}
 	GPU_CHECK(vkBindBufferMemory(gpu->device, piece->buffer, piece->memory, 0));
 }
@@ -136,23 +144,27 @@ static void memory_odd(struct gpu *gpu, unsigned rounds)
 	static const uint32_t sizes[] = {1, 4095, 4096, 4097, 131268, 8191, 65537, 16385, 100};
 	static struct piece pieces[MEMORY_SLOTS];
 	uint32_t type = memory_type(gpu), random = 1, made = 0;
-	struct gpu_buffer own = gpu_buffer_create(gpu, MEMORY_LARGEST, VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-					VK_BUFFER_USAGE_TRANSFER_DST_BIT, true);
+	struct gpu_buffer own = gpu_buffer_create(
+		gpu, MEMORY_LARGEST,
+		VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT, true);
 	for (unsigned round = 0; round < rounds; round++) {
 		struct piece *piece = &pieces[memory_random(&random) % MEMORY_SLOTS];
 		if (piece->memory) {
-			piece_check(piece, piece->mapped, piece->size, "the program, before the end,");
+			piece_check(piece, piece->mapped, piece->size,
+				    "the program, before the end,");
 			piece_drop(gpu, piece);
 			continue;
 		}
-		piece_make(gpu, piece, type, sizes[memory_random(&random) % (sizeof(sizes) / sizeof(sizes[0]))]);
+		piece_make(gpu, piece, type,
+			   sizes[memory_random(&random) % (sizeof(sizes) / sizeof(sizes[0]))]);
 		made++;
 		piece_write(piece, memory_random(&random));
 		piece_exchange(gpu, piece, &own);
 	}
 	for (unsigned i = 0; i < MEMORY_SLOTS; i++) {
 		if (pieces[i].memory) {
-			piece_check(&pieces[i], pieces[i].mapped, pieces[i].size, "the program, at the end,");
+			piece_check(&pieces[i], pieces[i].mapped, pieces[i].size,
+				    "the program, at the end,");
 			piece_drop(gpu, &pieces[i]);
 		}
 	}
@@ -166,7 +178,8 @@ static void memory_fill(struct gpu *gpu, VkDeviceSize size)
 	uint32_t type = memory_type(gpu), count = 0;
 	uint8_t *mapped;
 	VkResult result = VK_SUCCESS;
-	while (count < MEMORY_MOST && (result = memory_get(gpu, type, size, &memory[count], &mapped)) == VK_SUCCESS) {
+	while (count < MEMORY_MOST &&
+	       (result = memory_get(gpu, type, size, &memory[count], &mapped)) == VK_SUCCESS) {
 		memset(mapped, (int)count, size);
 		count++;
 	}
