@@ -8,6 +8,7 @@
  * the program goes on.  They must change nothing. Threads: the caller's runs the vCPU; one per
  * machine kicks it when it does not stop or sleeps.
  */
+#include "host.h"
 #include "system.h"
 
 #include "base/own.h"
@@ -112,17 +113,13 @@ static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 	}
 }
 
-static void on_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
-{
-}
-
 static const struct engine_host host_ops = {
 	.mmio_read = on_read,
 	.mmio_write = on_write,
 	.icc_read = on_icc_read,
 	.icc_write = on_icc_write,
 	.hypercall = on_hypercall,
-	.timer_line = on_timer_line,
+	.timer_line = host_no_timer_line,
 };
 
 static void *watch(void *opaque)

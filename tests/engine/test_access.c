@@ -14,6 +14,7 @@
 #include "engine/soft/nisv.h"
 #include "engine/soft/pauth.h"
 #include "engine/soft/soft.h"
+#include "host.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -90,28 +91,14 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 	return true;
 }
 
-static bool no_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
-{
-	return false;
-}
-
 /* Behind each case, and in each vector. */
 static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 {
 	engine_vcpu_kick(((struct bench *)host)->vcpu);
 }
 
-static void on_timer(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
-{
-}
-
-static const struct engine_host host_ops = {on_read,	  on_write,	no_icc_read,
-					    no_icc_write, on_hypercall, on_timer};
+static const struct engine_host host_ops = {on_read,	       on_write,     host_no_icc_read,
+					    host_no_icc_write, on_hypercall, host_no_timer_line};
 
 static void put64(struct bench *b, uint64_t offset, uint64_t value)
 {

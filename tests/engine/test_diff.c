@@ -2,18 +2,20 @@
 /*
  * test_diff.c - compare the interpreter with qemu-aarch64, register by register
  *
- * Usage: test-diff --runner FILE [--qemu PROGRAM] [--seed N] [--count INSTRUCTIONS] [--only NAME] [--case N]
+ * Usage: test-diff --runner FILE [--qemu PROGRAM] [--seed N] [--count INSTRUCTIONS] [--only NAME]
+ * [--case N]
  *
- * How it works: cases (stream.h) are written to a file, the runner reads them under qemu-aarch64 and writes states to another, the
- * same cases run here (flat.h), the states are compared.  A difference is narrowed down by running the case again with ever
- * more of its instructions turned into NOPs.  Exit status 77: no reference found.
+ * How it works: cases (stream.h) are written to a file, the runner reads them under qemu-aarch64
+ * and writes states to another, the same cases run here (flat.h), the states are compared.  A
+ * difference is narrowed down by running the case again with ever more of its instructions turned
+ * into NOPs.  Exit status 77: no reference found.
  */
 #include "base/own.h"
+#include "diff_tool.h"
 #include "flat.h"
 #include "stream.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,14 +27,8 @@
 
 enum { BATCH = 2048, SKIP = 77, SHOWN = 20, WITH_MOPS = 802 };
 
-struct options {
-	const char *runner, *qemu, *only;
-	uint64_t seed, count;
-	int64_t single;
-};
-
 struct test {
-	struct options options;
+	struct diff_options options;
 	struct row_set rows;
 	struct flat *flat;
 	struct diff_case *cases;
@@ -42,13 +38,14 @@ struct test {
 };
 
 /* Run @count cases under the reference.  False: it failed. */
-static bool run_reference(const struct options *options, const struct diff_case *cases,
+static bool run_reference(const struct diff_options *options, const struct diff_case *cases,
 			  struct diff_state *states, unsigned count)
 {
 	AUTO_FD int in = memfd_create("cases", 0);
 	AUTO_FD int out = memfd_create("states", 0);
 	size_t bytes = count * sizeof(*cases);
-	if (in < 0 || out < 0 || write(in, cases, bytes) != (ssize_t)bytes || lseek(in, 0, SEEK_SET)) {
+	if (in < 0 || out < 0 || write(in, cases, bytes) != (ssize_t)bytes ||
+	    lseek(in, 0, SEEK_SET)) {
 		return false;
 	}
 	pid_t pid = fork();
@@ -60,7 +57,8 @@ static bool run_reference(const struct options *options, const struct diff_case 
 	}
 	int status = -1;
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-		fprintf(stderr, "test-diff: %s ended with status %#x\n", options->qemu, (unsigned)status);
+		fprintf(stderr, "test-diff: %s ended with status %#x\n", options->qemu,
+			(unsigned)status);
 		return false;
 	}
 	bytes = count * sizeof(*states);
@@ -70,52 +68,6 @@ static bool run_reference(const struct options *options, const struct diff_case 
 static bool is_same(const struct diff_state *one, const struct diff_state *two)
 {
 	return memcmp(one, two, sizeof(*one)) == 0;
-}
-
-static void print_difference(const char *name, uint64_t before, uint64_t ours, uint64_t reference)
-{
-	if (ours != reference) {
-		printf("  %-10s before %016" PRIx64 "  ours %016" PRIx64 "  reference %016" PRIx64 "\n", name,
-		       before, ours, reference);
-	}
-}
-
-/* @before: the state before the instruction that differs. */
-static void print_differences(const struct diff_state *before, const struct diff_state *ours,
-			      const struct diff_state *reference)
-{
-	char name[16];
-	for (unsigned n = 0; n < 31; n++) {
-		snprintf(name, sizeof(name), "x%u", n);
-		print_difference(name, before->x[n], ours->x[n], reference->x[n]);
-	}
-	for (unsigned n = 0; n < 64; n++) {
-		snprintf(name, sizeof(name), "v%u.d[%u]", n / 2, n & 1);
-		print_difference(name, before->v[n / 2][n & 1], ours->v[n / 2][n & 1],
-				 reference->v[n / 2][n & 1]);
-	}
-	for (unsigned n = 0; n < DIFF_WINDOW_BYTES; n++) {
-		snprintf(name, sizeof(name), "byte %#x", n);
-		print_difference(name, before->memory[n], ours->memory[n], reference->memory[n]);
-	}
-	print_difference("sp", before->sp, ours->sp, reference->sp);
-	print_difference("nzcv", before->nzcv, ours->nzcv, reference->nzcv);
-	print_difference("fpcr", before->fpcr, ours->fpcr, reference->fpcr);
-	print_difference("fpsr", before->fpsr, ours->fpsr, reference->fpsr);
-	print_difference("signal", 0, ours->stopped, reference->stopped);
-	print_difference("signal at", 0, ours->stopped_at, reference->stopped_at);
-}
-
-static void print_operands(const struct diff_state *before, uint32_t word)
-{
-	const unsigned numbers[] = { word >> 5 & 31, word >> 16 & 31, word >> 10 & 31, word & 31 };
-	for (unsigned k = 0; k < 4; k++) {
-		unsigned n = numbers[k];
-		printf("  %2u: x %016" PRIx64 "  v %016" PRIx64 ".%016" PRIx64 "\n", n,
-		       n < 31 ? before->x[n] : before->sp, before->v[n][1], before->v[n][0]);
-	}
-	printf("  nzcv %08" PRIx64 " fpcr %08" PRIx64 " fpsr %08" PRIx64 "\n", before->nzcv, before->fpcr,
-	       before->fpsr);
 }
 
 /* Find the first instruction of a case after which the states differ, and show it. */
@@ -134,11 +86,7 @@ static bool narrow_down(struct test *test, const struct diff_case *c, uint64_t n
 	for (unsigned n = 0; ran && n <= c->count; n++) {
 		flat_run(test->flat, &prefixes[n], &ours);
 		if (!is_same(&ours, &states[n])) {
-			uint32_t word = n ? c->insns[n - 1] : 0;
-			printf("case %" PRIu64 ", instruction %u: %08x %s\n", number, n, word,
-			       a64_infos[a64_decode(word)].name);
-			print_operands(&before, word);
-			print_differences(&before, &ours, &states[n]);
+			diff_report(number, n, n ? c->insns[n - 1] : 0, &before, &ours, &states[n]);
 			break;
 		}
 		before = states[n];
@@ -172,27 +120,6 @@ static bool run_batch(struct test *test, uint64_t first, unsigned count)
 		}
 	}
 	return true;
-}
-
-static bool parse_options(struct options *options, int argc, char **argv)
-{
-	static const struct option table[] = {
-		{ "runner", 1, NULL, 'r' }, { "qemu", 1, NULL, 'q' }, { "only", 1, NULL, 'o' },
-		{ "seed", 1, NULL, 's' },   { "count", 1, NULL, 'c' }, { "case", 1, NULL, 'n' }, { 0 },
-	};
-	int c;
-	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
-		switch (c) {
-		case 'r': options->runner = optarg; break;
-		case 'q': options->qemu = optarg; break;
-		case 'o': options->only = optarg; break;
-		case 's': options->seed = strtoull(optarg, NULL, 0); break;
-		case 'c': options->count = strtoull(optarg, NULL, 0); break;
-		case 'n': options->single = strtoll(optarg, NULL, 0); break;
-		default: return false;
-		}
-	}
-	return options->runner != NULL;
 }
 
 static bool run_all(struct test *test)
@@ -234,11 +161,13 @@ static unsigned reference_version(const char *qemu)
 
 int main(int argc, char **argv)
 {
-	static struct test test = { .options = { .qemu = "qemu-aarch64", .count = 1000000, .single = -1 } };
+	static struct test test = {
+		.options = {.qemu = "qemu-aarch64", .count = 1000000, .single = -1}};
 	test.options.seed = (uint64_t)time(NULL);
-	if (!parse_options(&test.options, argc, argv)) {
-		fprintf(stderr, "usage: test-diff --runner FILE [--qemu PROGRAM] [--seed N] [--count N] "
-				"[--only NAME] [--case N]\n");
+	if (!diff_parse_options(&test.options, argc, argv) || !test.options.runner) {
+		fprintf(stderr,
+			"usage: test-diff --runner FILE [--qemu PROGRAM] [--seed N] [--count N] "
+			"[--only NAME] [--case N]\n");
 		return 2;
 	}
 	printf("seed %" PRIu64 ", %u rows of the tables\n", test.options.seed,
@@ -260,7 +189,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	print_unseen(&test);
-	printf("%" PRIu64 " instructions, %" PRIu64 " cases differ\n", test.executed, test.different);
+	printf("%" PRIu64 " instructions, %" PRIu64 " cases differ\n", test.executed,
+	       test.different);
 	flat_destroy(test.flat);
 	free(test.cases);
 	free(test.states);

@@ -9,6 +9,7 @@
 #include "engine/soft/exception.h"
 #include "engine/soft/ops.h"
 #include "engine/soft/soft.h"
+#include "host.h"
 #include "stream.h"
 #include "unit.h"
 
@@ -24,38 +25,14 @@ struct machine {
 	uint32_t *ram;
 };
 
-static bool no_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
-{
-	return false;
-}
-
-static bool no_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
-{
-	return false;
-}
-
 static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 {
 	struct machine *m = host;
 	engine_vcpu_kick(m->vcpu);
 }
 
-static void on_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
-{
-}
-
-static const struct engine_host host_ops = {no_read,	  no_write,	no_icc_read,
-					    no_icc_write, on_hypercall, on_timer_line};
+static const struct engine_host host_ops = {host_no_read,      host_no_write, host_no_icc_read,
+					    host_no_icc_write, on_hypercall,  host_no_timer_line};
 
 static struct machine *set_up(enum engine_cpu_model model, bool interp)
 {

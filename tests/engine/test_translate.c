@@ -9,6 +9,7 @@
  * translated code ask for.  A difference is narrowed down by turning ever fewer of the case's last
  * instructions into NOPs.
  */
+#include "diff_tool.h"
 #include "engine/soft/jit.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/soft.h"
@@ -17,7 +18,6 @@
 #include "stream.h"
 
 #include <assert.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,14 +26,8 @@
 
 enum { SHOWN = 20, NOP = 0xd503201f };
 
-struct options {
-	const char *only;
-	uint64_t seed, count;
-	int64_t single;
-};
-
 struct test {
-	struct options options;
+	struct diff_options options;
 	struct row_set rows;
 	struct flat *flat;
 	struct soft_vcpu vcpu;
@@ -97,48 +91,6 @@ static bool differs(struct test *test, const struct diff_case *c, struct diff_st
 	return memcmp(ours, reference, sizeof(*ours)) != 0;
 }
 
-static void print_value(const char *kind, unsigned n, uint64_t before, uint64_t ours,
-			uint64_t reference)
-{
-	if (ours != reference) {
-		printf("  %s%u: before %016" PRIx64 ", translated %016" PRIx64
-		       ", handlers %016" PRIx64 "\n",
-		       kind, n, before, ours, reference);
-	}
-}
-
-static void print_differences(const struct diff_state *before, const struct diff_state *ours,
-			      const struct diff_state *reference)
-{
-	for (unsigned n = 0; n < 31; n++) {
-		print_value("x", n, before->x[n], ours->x[n], reference->x[n]);
-	}
-	for (unsigned n = 0; n < 64; n++) {
-		print_value(n & 1 ? "high v" : "low v", n / 2, before->v[n / 2][n & 1],
-			    ours->v[n / 2][n & 1], reference->v[n / 2][n & 1]);
-	}
-	for (unsigned n = 0; n < DIFF_WINDOW_BYTES; n++) {
-		print_value("byte ", n, before->memory[n], ours->memory[n], reference->memory[n]);
-	}
-	print_value("sp", 0, before->sp, ours->sp, reference->sp);
-	print_value("nzcv", 0, before->nzcv, ours->nzcv, reference->nzcv);
-	print_value("fpsr", 0, before->fpsr, ours->fpsr, reference->fpsr);
-	print_value("stopped", 0, 0, ours->stopped, reference->stopped);
-	print_value("stopped at", 0, 0, ours->stopped_at, reference->stopped_at);
-}
-
-static void print_operands(const struct diff_state *s, uint32_t word)
-{
-	const unsigned numbers[] = {word >> 5 & 31, word >> 16 & 31, word >> 10 & 31, word & 31};
-	for (unsigned k = 0; k < 4; k++) {
-		unsigned n = numbers[k];
-		printf("  %2u: x %016" PRIx64 "  v %016" PRIx64 ".%016" PRIx64 "\n", n,
-		       n < 31 ? s->x[n] : s->sp, s->v[n][1], s->v[n][0]);
-	}
-	printf("  nzcv %08" PRIx64 " fpcr %08" PRIx64 " fpsr %08" PRIx64 "\n", s->nzcv, s->fpcr,
-	       s->fpsr);
-}
-
 /* Show the shortest beginning of the case that differs. */
 static void narrow_down(struct test *test, const struct diff_case *c, uint64_t number)
 {
@@ -149,11 +101,7 @@ static void narrow_down(struct test *test, const struct diff_case *c, uint64_t n
 			prefix.insns[k] = NOP;
 		}
 		if (differs(test, &prefix, &ours, &reference)) {
-			uint32_t word = n ? c->insns[n - 1] : 0;
-			printf("case %" PRIu64 ", instruction %u: %08x %s\n", number, n, word,
-			       a64_infos[a64_decode(word)].name);
-			print_operands(&before, word);
-			print_differences(&before, &ours, &reference);
+			diff_report(number, n, n ? c->insns[n - 1] : 0, &before, &ours, &reference);
 			return;
 		}
 		before = reference;
@@ -182,33 +130,11 @@ static void run_case(struct test *test, uint64_t number)
 	}
 }
 
-static bool parse_options(struct options *options, int argc, char **argv)
-{
-	static const struct option table[] = {
-		{"only", 1, NULL, 'o'},
-		{"seed", 1, NULL, 's'},
-		{"count", 1, NULL, 'c'},
-		{"case", 1, NULL, 'n'},
-		{0},
-	};
-	int c;
-	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
-		switch (c) {
-		case 'o': options->only = optarg; break;
-		case 's': options->seed = strtoull(optarg, NULL, 0); break;
-		case 'c': options->count = strtoull(optarg, NULL, 0); break;
-		case 'n': options->single = strtoll(optarg, NULL, 0); break;
-		default: return false;
-		}
-	}
-	return true;
-}
-
 int main(int argc, char **argv)
 {
 	static struct test test = {.options = {.count = 1000000, .single = -1}};
 	test.options.seed = (uint64_t)time(NULL);
-	if (!parse_options(&test.options, argc, argv)) {
+	if (!diff_parse_options(&test.options, argc, argv)) {
 		fprintf(stderr,
 			"usage: test-translate [--seed N] [--count N] [--only NAME] [--case N]\n");
 		return 2;

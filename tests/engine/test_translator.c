@@ -7,6 +7,7 @@
  * likes, lowered and returned from. test_system.c looks for new ones.
  */
 #include "engine/soft/soft.h"
+#include "host.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -45,16 +46,6 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 	return true;
 }
 
-static bool no_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
-{
-	return false;
-}
-
 static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 {
 	struct machine *m = host;
@@ -66,12 +57,8 @@ static void on_hypercall(void *host, unsigned vcpu, uint64_t x[8])
 	}
 }
 
-static void on_timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
-{
-}
-
-static const struct engine_host host_ops = {on_read,	  on_write,	no_icc_read,
-					    no_icc_write, on_hypercall, on_timer_line};
+static const struct engine_host host_ops = {on_read,	       on_write,     host_no_icc_read,
+					    host_no_icc_write, on_hypercall, host_no_timer_line};
 
 static struct machine *set_up(bool interp)
 {

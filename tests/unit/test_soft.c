@@ -2,6 +2,7 @@
 /* test_soft.c - the built-in engine from the outside: memory map, window, kicks, lines, sleeping, two vCPUs */
 #include "base/loop.h"
 #include "engine/engine.h"
+#include "host.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -25,11 +26,6 @@ struct fixture {
 	int hypercalls_wanted; /* kick only then, and lower the line each time */
 };
 
-static bool no_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
-{
-	return false;
-}
-
 /* A write to the device ends the run. */
 static bool device_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
 {
@@ -41,16 +37,6 @@ static bool device_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size,
 	atomic_fetch_add(&f->writes, 1);
 	engine_vcpu_kick(f->vcpu[vcpu]);
 	return true;
-}
-
-static bool no_icc_read(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
-{
-	return false;
 }
 
 static void hypercall(void *host, unsigned vcpu, uint64_t x[8])
@@ -77,7 +63,7 @@ static void timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool leve
 	}
 }
 
-static const struct engine_host host_ops = {no_read, device_write, no_icc_read, no_icc_write, hypercall, timer_line};
+static const struct engine_host host_ops = {host_no_read, device_write, host_no_icc_read, host_no_icc_write, hypercall, timer_line};
 
 static struct fixture *set_up(unsigned vcpus)
 {

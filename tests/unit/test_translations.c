@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "engine/soft/jit_priv.h"
 #include "engine/soft/jit_store_priv.h"
+#include "host.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -527,36 +528,8 @@ static void many_processes_that_end_together_keep_all(void **state)
 
 /* ----- code ----- */
 
-static bool no_access(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint64_t value)
-{
-	return false;
-}
-
-static bool no_icc(void *host, unsigned vcpu, uint32_t reg, uint64_t *value)
-{
-	return false;
-}
-
-static bool no_icc_write(void *host, unsigned vcpu, uint32_t reg, uint64_t value)
-{
-	return false;
-}
-
-static void no_call(void *host, unsigned vcpu, uint64_t x[8])
-{
-}
-
-static void no_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool level)
-{
-}
-
-static const struct engine_host host_ops = {no_access,	  no_write, no_icc,
-					    no_icc_write, no_call,  no_line};
+static const struct engine_host host_ops = {host_no_read,	  host_no_write, host_no_icc_read,
+					    host_no_icc_write, host_no_hypercall,  host_no_timer_line};
 
 /* An engine with its own folder; its code, records and pages lie elsewhere than another one's. */
 struct translator {
