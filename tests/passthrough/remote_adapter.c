@@ -141,6 +141,17 @@ static void size_bars(struct adapter *a)
 	}
 }
 
+/* QEMU resets its machine once more when it is up, maybe between two of our messages: until two
+ * rounds agree. */
+static void find_bars(struct adapter *a)
+{
+	uint64_t before[6];
+	do {
+		memcpy(before, a->bar_size, sizeof(before));
+		size_bars(a);
+	} while (memcmp(before, a->bar_size, sizeof(before)) != 0);
+}
+
 /* ----- vfio-user's side ----- */
 
 static void on_region(void *opaque, unsigned index, struct backend_region *out)
@@ -299,7 +310,7 @@ int main(int argc, char **argv)
 	a.resample = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	must(a.irq >= 0 && a.resample >= 0, "eventfd");
 	remote_send(&a, CMD_SET_IRQFD, NULL, 0, (int[]){a.irq, a.resample}, 2);
-	size_bars(&a);
+	find_bars(&a);
 	struct loop *loop = loop_create(&err);
 	must(loop && loop_add_fd(loop, a.irq, EPOLLIN, on_irq, &a), "loop");
 	a.server = vfu_server_create(loop, argv[1], &ops, &a, &err);
