@@ -63,8 +63,11 @@ fails $run --passthrough {PAIR[0]}
 echo "@phase bind"; oriel passthrough bind --yes {NVME} {NIC} {SATA} {PORTED} {PAIR[0]} || echo "@fail bind"; oriel passthrough list
 (until oriel ctl inner status >/dev/null 2>&1; do usleep 100000; done; fails $run --passthrough {NVME}) &
 echo "@phase guest"; page; dmesg -c >/dev/null
-timeout {GUEST_LIMIT_S} $run --name inner --append "console=ttyAMA0 quiet panic=-1 web=$(cat web)" --passthrough {NVME} --passthrough {NIC},reset=pm --passthrough {SATA}
-wait
+(until grep -q "^plug" /tmp/inner 2>/dev/null; do usleep 200000; done; oriel ctl inner attach {PORTED}
+ until grep -q "^plugged" /tmp/inner; do usleep 200000; done; oriel ctl inner detach --timeout 120 {PORTED}) &
+plugger=$!
+timeout {GUEST_LIMIT_S} $run --name inner --hotplug-slots 1 --append "console=ttyAMA0 quiet panic=-1 web=$(cat web)" --passthrough {NVME} --passthrough {NIC},reset=pm --passthrough {SATA} 2>&1 | tee /tmp/inner
+kill $plugger 2>/dev/null; wait
 echo "@phase confined"; dmesg | grep DMAR; echo "page $(page)"
 echo "@phase limits"
 fails $run --memory 3300M --passthrough {NVME}
@@ -113,7 +116,11 @@ echo "by MSI $(dd if=/dev/sda bs=64k count=16 2>/dev/null | md5sum)"
 grep -E "eth0|ahci" /proc/interrupts
 echo 0000:01:00.0 >/sys/bus/pci/drivers/nvme/unbind
 /bin/dma-probe 0000:01:00.0 {VICTIM}
-echo "inner end"
+echo plug
+until [ -d /sys/bus/pci/devices/0000:04:00.0 ]; do usleep 50000; done
+echo "plugged $(cat /sys/bus/pci/devices/0000:04:00.0/device)"
+while [ -d /sys/bus/pci/devices/0000:04:00.0 ]; do usleep 50000; done
+echo "unplugged"; sleep 3
 poweroff -f
 """
 
@@ -261,6 +268,12 @@ def test_all_kinds_of_interrupts_arrive():
     assert int(told("guest", r"(\d+) +GICv3 +\d+ Level +eth0").group(1)) > 20  # each ended and asked for again
     assert told("guest", r"^by MSI (\w+)").group(1) == md5(boot()[1][4 * MIB:5 * MIB])
     assert int(told("guest", r"(\d+) +GICv2m-PCI-MSI-0000:03:00.0 +0 Edge +ahci").group(1)) > 3
+
+
+def test_device_comes_and_goes_while_the_guest_runs():
+    told("guest", r"^plugged 0x10d3")
+    told("guest", r"^unplugged")
+    told("guest", r'"forced": ?false')
 
 
 def test_dma_outside_the_guest_faults_and_changes_nothing():
