@@ -11,6 +11,7 @@
 
 #include "base/own.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,6 +21,10 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+
+static_assert(LOOP_IN + 0 == EPOLLIN + 0 && LOOP_OUT + 0 == EPOLLOUT + 0 && LOOP_ERR + 0 == EPOLLERR + 0 && LOOP_HUP + 0 == EPOLLHUP + 0 &&
+		      (unsigned)LOOP_ONCE == (unsigned)EPOLLONESHOT,
+	      "the kernel's own");
 
 struct loop_source {
 	struct loop *loop;
@@ -46,13 +51,6 @@ struct loop {
 	pthread_mutex_t jobs_lock;     /* guards the two below */
 	struct loop_job *jobs_head, **jobs_tail;
 };
-
-uint64_t loop_now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 struct loop *loop_create(struct error *err)
 {
@@ -122,10 +120,10 @@ static struct loop_source *loop_add(struct loop *loop, int fd, uint32_t events)
 	return source;
 }
 
-struct loop_source *loop_add_fd(struct loop *loop, int fd, uint32_t epoll_events, loop_fd_fn fn,
+struct loop_source *loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn,
 				void *opaque)
 {
-	struct loop_source *source = loop_add(loop, fd, epoll_events);
+	struct loop_source *source = loop_add(loop, fd, events);
 	if (source) {
 		source->on_fd = fn;
 		source->opaque = opaque;
@@ -133,9 +131,9 @@ struct loop_source *loop_add_fd(struct loop *loop, int fd, uint32_t epoll_events
 	return source;
 }
 
-void loop_mod_fd(struct loop_source *source, uint32_t epoll_events)
+void loop_mod_fd(struct loop_source *source, uint32_t events)
 {
-	struct epoll_event event = {.events = epoll_events, .data.ptr = source};
+	struct epoll_event event = {.events = events, .data.ptr = source};
 	epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
 }
 

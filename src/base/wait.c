@@ -23,13 +23,14 @@ uint64_t wait_now_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-int wait_cond(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ns)
+int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
 #ifdef __APPLE__
-	const struct timespec limit = to_timespec(ns);
+	uint64_t now = wait_now_ns();
+	const struct timespec limit = to_timespec(deadline_ns > now ? deadline_ns - now : 0);
 	return pthread_cond_timedwait_relative_np(cond, mutex, &limit);
 #else
-	const struct timespec limit = to_timespec(wait_now_ns() + ns);
+	const struct timespec limit = to_timespec(deadline_ns);
 	return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &limit);
 #endif
 }

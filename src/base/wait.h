@@ -13,7 +13,8 @@
 /* A clock that runs on and is never set, in nanoseconds. */
 uint64_t wait_now_ns(void);
 
-/* pthread_cond_wait() for @ns at most.  0, or ETIMEDOUT. */
-int wait_cond(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t ns);
+/* pthread_cond_wait() until wait_now_ns() is @deadline_ns at most.  0, or ETIMEDOUT.  @cond has no
+ * attributes. */
+int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline_ns);
 
 #endif

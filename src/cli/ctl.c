@@ -6,6 +6,7 @@
 #include "cli/ctl.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "vmm/control.h"
 
@@ -33,7 +34,7 @@ static int ctl_connect(const char *name, struct error *err)
 	if (control_path(name, address.sun_path) < 0) {
 		return error_set(err, -EINVAL, "'%s' can not be the name of a VM", name);
 	}
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int fd = os_socket(SOCK_STREAM, false);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		return error_errno(err, "VM %s: %s (does it run, with --name or slots?)", name,
 				   address.sun_path);

@@ -9,6 +9,7 @@
 #include "cli/doctor.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "engine/kvm/probe.h"
 #include "vmm/broker.h"
@@ -83,7 +84,7 @@ static void doctor_engines(void)
 static json_t *doctor_probe(const char *server)
 {
 	int ends[2];
-	if (pipe2(ends, O_CLOEXEC) < 0) {
+	if (os_pipe(ends) < 0) {
 		return NULL;
 	}
 	pid_t child = fork();

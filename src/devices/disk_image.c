@@ -9,14 +9,13 @@
 #include "devices/disk_image.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static int disk_open_error(const char *path, bool read_only, struct error *err)
@@ -67,7 +66,7 @@ static int disk_length(int fd, const char *path, uint64_t *len, struct error *er
 	if (!S_ISBLK(st.st_mode)) {
 		return error_set(err, -EINVAL, "disk image %s is neither a file nor a block device", path);
 	}
-	if (ioctl(fd, BLKGETSIZE64, len) < 0) {
+	if (os_device_bytes(fd, len) < 0) {
 		return error_errno(err, "size of block device %s", path);
 	}
 	return 0;

@@ -10,7 +10,6 @@
 #include "devices/disk_io_priv.h"
 
 #include <errno.h>
-#include <linux/falloc.h>
 #include <stdlib.h>
 
 enum { DISK_ZERO_BLOCK = 64 * 1024, DISK_ZERO_BLOCKS = 64 };
@@ -69,12 +68,9 @@ const char *disk_io_backend(const struct disk_io *io)
 	return io->backend->ops->name;
 }
 
-int disk_fallocate_mode(const struct disk_request *request)
+bool disk_keeps_blocks(const struct disk_request *request)
 {
-	if (request->op == DISK_DISCARD || !request->keep_allocated) {
-		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	}
-	return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+	return request->op != DISK_DISCARD && request->keep_allocated;
 }
 
 static void disk_start(struct disk_io *io, struct disk_request *request, enum disk_step step)
@@ -175,7 +171,7 @@ static void disk_after_transfer(struct disk_io *io, struct disk_request *request
 	} else {
 		disk_advance(request, (size_t)result);
 		if (!request->len) {
-			disk_finish(io, request, 0); /* durable ones were written with RWF_DSYNC */
+			disk_finish(io, request, 0); /* durable ones were written through */
 			return;
 		}
 		if (request->zero_iov) {

@@ -33,7 +33,7 @@ struct disk_backend *disk_threads_create(struct disk_io *io, int fd, struct loop
 void disk_io_step_done(struct disk_io *io, struct disk_request *request, int result);
 void disk_io_batch_done(struct disk_io *io);
 
-/* Mode argument of fallocate() for a DISCARD or ZERO request. */
-int disk_fallocate_mode(const struct disk_request *request);
+/* A DISCARD or ZERO request: are the blocks kept, or given back to the file's host? */
+bool disk_keeps_blocks(const struct disk_request *request);
 
 #endif

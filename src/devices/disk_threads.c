@@ -2,9 +2,10 @@
 /*
  * disk_threads.c - disk I/O by a few worker threads, for hosts without io_uring
  *
- * How it works: workers take steps from one list and put them in another when done; an eventfd tells the loop.
+ * How it works: workers take steps from one list and put them in another when done; a bell tells the loop.
  * Threads: the lists under the lock; everything else see disk_io.h.  Workers block all signals.
  */
+#include "base/os.h"
 #include "devices/disk_io_priv.h"
 
 #include "base/own.h"
@@ -13,8 +14,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 enum { DISK_WORKERS = 4 };
 
@@ -37,13 +36,12 @@ static int disk_do_step(int fd, const struct disk_request *r)
 	case DISK_STEP_TRANSFER:
 		result = r->op == DISK_READ ?
 				 preadv(fd, r->iov, (int)r->iov_count, (off_t)r->offset) :
-				 pwritev2(fd, r->iov, (int)r->iov_count, (off_t)r->offset,
-					  r->durable ? RWF_DSYNC : 0);
+				 os_pwritev(fd, r->iov, (int)r->iov_count, (off_t)r->offset, r->durable);
 		break;
 	case DISK_STEP_FALLOCATE:
-		result = fallocate(fd, disk_fallocate_mode(r), (off_t)r->offset, (off_t)r->len);
+		result = os_zero(fd, (off_t)r->offset, (off_t)r->len, disk_keeps_blocks(r));
 		break;
-	case DISK_STEP_SYNC: result = fdatasync(fd); break;
+	case DISK_STEP_SYNC: result = os_sync_data(fd); break;
 	}
 	return result < 0 ? -errno : (int)result;
 }
@@ -76,8 +74,7 @@ static void *disk_worker(void *opaque)
 			request->next = t->done;
 			t->done = request;
 		}
-		uint64_t one = 1;
-		(void)!write(t->event, &one, sizeof(one));
+		os_bell_ring(t->event);
 	}
 	return NULL;
 }
@@ -98,8 +95,7 @@ static void disk_threads_send(struct disk_backend *backend)
 
 static void disk_threads_reap(struct disk_threads *t)
 {
-	uint64_t count;
-	(void)!read(t->event, &count, sizeof(count));
+	(void)os_bell_clear(t->event);
 	struct disk_request *done;
 	{
 		LOCKED(&t->lock);
@@ -178,9 +174,9 @@ struct disk_backend *disk_threads_create(struct disk_io *io, int fd, struct loop
 	t->todo_tail = &t->todo;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->more, NULL);
-	t->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	t->event = os_bell();
 	if (t->event >= 0) {
-		t->source = loop_add_fd(loop, t->event, EPOLLIN, disk_threads_on_event, t);
+		t->source = loop_add_fd(loop, t->event, LOOP_IN, disk_threads_on_event, t);
 	}
 	if (t->source) {
 		disk_threads_spawn(t);

@@ -7,6 +7,7 @@
  * Invariants: at most DISK_URING_ENTRIES steps are with the kernel, so the completion queue cannot overflow; more wait in a list.
  * Threads: see disk_io.h.
  */
+#include "base/os.h"
 #include "devices/disk_io_priv.h"
 
 #include "base/log.h"
@@ -15,10 +16,9 @@
 #ifdef ORIEL_HAVE_LIBURING
 #include <errno.h>
 #include <liburing.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 enum { DISK_URING_ENTRIES = 256 };
@@ -46,7 +46,10 @@ static void disk_uring_prepare(struct disk_uring *u, struct io_uring_sqe *sqe, s
 		}
 		break;
 	case DISK_STEP_FALLOCATE:
-		io_uring_prep_fallocate(sqe, fd, disk_fallocate_mode(r), r->offset, r->len);
+		io_uring_prep_fallocate(
+			sqe, fd,
+			(disk_keeps_blocks(r) ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE) | FALLOC_FL_KEEP_SIZE,
+			r->offset, r->len);
 		break;
 	case DISK_STEP_SYNC: io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC); break;
 	}
@@ -125,8 +128,7 @@ static void disk_uring_reap(struct disk_uring *u)
 static void disk_uring_on_event(void *opaque, uint32_t events)
 {
 	struct disk_uring *u = opaque;
-	uint64_t count;
-	(void)!read(u->event, &count, sizeof(count));
+	(void)os_bell_clear(u->event);
 	disk_uring_reap(u);
 }
 
@@ -180,11 +182,11 @@ struct disk_backend *disk_uring_create(struct disk_io *io, int fd, struct loop *
 	}
 	u->base = (struct disk_backend){.ops = &disk_uring_ops, .io = io, .fd = fd};
 	u->waiting_tail = &u->waiting;
-	u->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	u->event = os_bell();
 	u->has_ring = u->event >= 0 && io_uring_queue_init(DISK_URING_ENTRIES, &u->ring, 0) == 0;
 	if (u->has_ring && disk_uring_can_all(&u->ring) &&
 	    io_uring_register_eventfd(&u->ring, u->event) == 0) {
-		u->source = loop_add_fd(loop, u->event, EPOLLIN, disk_uring_on_event, u);
+		u->source = loop_add_fd(loop, u->event, LOOP_IN, disk_uring_on_event, u);
 	}
 	if (!u->source) {
 		disk_uring_destroy(&u->base);

@@ -12,6 +12,7 @@
 #include "devices/virtio_net.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "virtio/virtq.h"
 
@@ -21,7 +22,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 /* Feature bits: 5.1.3 */
@@ -75,7 +75,7 @@ struct net {
 static void net_watch(struct net *net)
 {
 	bool full = net->inbox_end - net->inbox_start > NET_INBOX - NET_PREFIX - NET_MAX_FRAME;
-	uint32_t events = (net->rx_starved && full ? 0u : EPOLLIN) | (net->rest_end ? EPOLLOUT : 0u);
+	uint32_t events = (net->rx_starved && full ? 0u : LOOP_IN) | (net->rest_end ? LOOP_OUT : 0u);
 	if (net->source && events != net->watched) {
 		net->watched = events;
 		loop_mod_fd(net->source, events);
@@ -294,13 +294,13 @@ static void net_read_peer(struct net *net)
 static void net_on_peer(void *opaque, uint32_t events)
 {
 	struct net *net = opaque;
-	if (events & EPOLLOUT) {
+	if (events & LOOP_OUT) {
 		net_send_rest(net);
 		net_watch(net);
 	}
-	if (net->peer >= 0 && (events & EPOLLIN)) {
+	if (net->peer >= 0 && (events & LOOP_IN)) {
 		net_read_peer(net);
-	} else if (net->peer >= 0 && (events & (EPOLLHUP | EPOLLERR))) {
+	} else if (net->peer >= 0 && (events & (LOOP_HUP | LOOP_ERR))) {
 		net_hang_up(net, "the network peer ended");
 	}
 }
@@ -318,7 +318,7 @@ static void net_widen(int fd)
 
 int virtio_net_cable(int ends[2], struct error *err)
 {
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+	if (os_socketpair(SOCK_STREAM, ends) < 0) {
 		return error_errno(err, "network: socket pair");
 	}
 	net_widen(ends[0]);
@@ -370,8 +370,8 @@ static int net_init(struct net *net, const struct virtio_net_config *config, str
 	net->base.name = net->name;
 	memcpy(net->mac, config->mac, sizeof(net->mac));
 	if (net->peer >= 0) {
-		net->watched = EPOLLIN;
-		net->source = loop_add_fd(net->base.loop, net->peer, EPOLLIN, net_on_peer, net);
+		net->watched = LOOP_IN;
+		net->source = loop_add_fd(net->base.loop, net->peer, LOOP_IN, net_on_peer, net);
 		if (!net->source) {
 			return error_set(err, -EINVAL, "%s: cannot watch the peer's socket", config->name);
 		}

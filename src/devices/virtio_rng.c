@@ -8,12 +8,12 @@
  */
 #include "devices/virtio_rng.h"
 
+#include "base/os.h"
 #include "virtio/virtq.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum {
 	RNG_QUEUE_SIZE = 8,
@@ -37,7 +37,7 @@ static size_t rng_fill(struct virtq_chain *chain, size_t len)
 	size_t done = 0;
 	while (done < len) {
 		size_t part = len - done < sizeof(bytes) ? len - done : sizeof(bytes);
-		ssize_t got = getrandom(bytes, part, GRND_NONBLOCK);
+		ssize_t got = os_random(bytes, part, false);
 		if (got <= 0) {
 			break;
 		}

@@ -6,6 +6,7 @@
  * The state page is a memfd made here too, sealed, so that reading it can never fault. Threads: the
  * device's loop.
  */
+#include "base/os.h"
 #include "gpu/server.h"
 #include "base/own.h"
 #include "base/sock.h"
@@ -13,15 +14,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 enum { SERVER_BATCH = 64, SERVER_MAX_STRAY_FDS = SOCK_MAX_FDS };
 
@@ -68,25 +66,24 @@ static void server_clean_text(char *text, size_t size)
 int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **why)
 {
 	struct stat status;
-	struct statfs filesystem;
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
 		*why = "not a memory file";
 		return -EINVAL;
 	}
 	/* Seals exist on tmpfs and hugetlbfs only; the latter has pages of another size. */
-	if (fstatfs(fd, &filesystem) < 0 || filesystem.f_type != TMPFS_MAGIC) {
+	if (!os_is_memory(fd)) {
 		*why = "not ordinary shared memory";
 		return -EINVAL;
 	}
-	int seals = fcntl(fd, F_GET_SEALS);
-	int need = F_SEAL_SHRINK | F_SEAL_GROW;
+	int seals = os_seals(fd);
+	int need = OS_SEAL_SHRINK | OS_SEAL_GROW;
 	if (seals < 0 || (seals & need) != need) {
 		*why = "not sealed against shrinking and growing";
 		return -EINVAL;
 	}
 	int mode = fcntl(fd, F_GETFL);
 	if (mode < 0 || (mode & O_ACCMODE) != O_RDWR ||
-	    (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) {
+	    (seals & (OS_SEAL_WRITE | OS_SEAL_FUTURE_WRITE))) {
 		*why = "not writable";
 		return -EINVAL;
 	}
@@ -217,16 +214,16 @@ static void server_free(struct gpu_server *server)
 	free(server);
 }
 
-static void server_on_socket(void *opaque, uint32_t epoll_events)
+static void server_on_socket(void *opaque, uint32_t events)
 {
 	struct gpu_server *server = opaque;
 	server->in_event = true;
-	if ((epoll_events & EPOLLOUT) && server->wants_room) {
+	if ((events & LOOP_OUT) && server->wants_room) {
 		server->wants_room = false;
-		loop_mod_fd(server->source, EPOLLIN);
+		loop_mod_fd(server->source, LOOP_IN);
 		server->config.events->room(server->config.opaque);
 	}
-	if (!server->stopped && (epoll_events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
+	if (!server->stopped && (events & (LOOP_IN | LOOP_HUP | LOOP_ERR))) {
 		for (unsigned i = 0; i < SERVER_BATCH && server_receive(server); i++) {
 		}
 	}
@@ -239,9 +236,9 @@ static void server_on_socket(void *opaque, uint32_t epoll_events)
 /* The page in which the server keeps what outlives it. */
 static int server_make_state(struct wire_state **state, struct error *err)
 {
-	AUTO_FD int fd = memfd_create("oriel-gpu-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	AUTO_FD int fd = os_memory("oriel-gpu-state");
 	if (fd < 0 || ftruncate(fd, sizeof(**state)) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+	    os_seal(fd, OS_SEAL_SHRINK | OS_SEAL_GROW | OS_SEAL_SEALS) < 0) {
 		return error_errno(err, "gpu: can not make shared memory");
 	}
 	void *map = mmap(NULL, sizeof(**state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -274,7 +271,7 @@ static int server_connect(const struct gpu_server_config *config, bool query_onl
 			  struct error *err)
 {
 	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+	if (os_socketpair(SOCK_SEQPACKET, pair) < 0) {
 		return error_errno(err, "gpu: can not make a socket");
 	}
 	AUTO_FD int ours = pair[0];
@@ -309,7 +306,7 @@ struct gpu_server *gpu_server_start(const struct gpu_server_config *config, stru
 	}
 	server->socket = server_connect(config, false, state_fd, err);
 	if (server->socket >= 0) {
-		server->source = loop_add_fd(config->loop, server->socket, EPOLLIN,
+		server->source = loop_add_fd(config->loop, server->socket, LOOP_IN,
 					     server_on_socket, server);
 	}
 	if (!server->source) {
@@ -346,7 +343,7 @@ static int server_send(struct gpu_server *server, const void *data, size_t len, 
 	ssize_t sent = sock_send(server->socket, data, len, &fd, fd >= 0 ? 1 : 0);
 	if (sent == -EAGAIN && !server->wants_room) {
 		server->wants_room = true;
-		loop_mod_fd(server->source, EPOLLIN | EPOLLOUT);
+		loop_mod_fd(server->source, LOOP_IN | LOOP_OUT);
 	}
 	return sent < 0 ? (int)sent : 0;
 }
@@ -359,7 +356,7 @@ int gpu_server_create_blob(struct gpu_server *server, const struct wire_create_b
 /* A sealed copy, so that the server can decode it in place. */
 static int server_stream_fd(const void *stream, size_t len)
 {
-	AUTO_FD int fd = memfd_create("oriel-gpu-stream", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	AUTO_FD int fd = os_memory("oriel-gpu-stream");
 	if (fd < 0) {
 		return -errno;
 	}
@@ -370,7 +367,7 @@ static int server_stream_fd(const void *stream, size_t len)
 		}
 		done += (size_t)put;
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+	if (os_seal(fd, OS_SEAL_SHRINK | OS_SEAL_GROW | OS_SEAL_WRITE | OS_SEAL_SEALS) < 0) {
 		return -errno;
 	}
 	return fd_take(&fd);

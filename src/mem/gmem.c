@@ -8,6 +8,7 @@
  */
 #include "mem/gmem.h"
 
+#include "base/os.h"
 #include "base/own.h"
 
 #include <assert.h>
@@ -85,7 +86,7 @@ int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *er
 	if (!gmem_is_free(gmem, gpa, len)) {
 		return error_set(err, -EEXIST, "guest memory: region at 0x%" PRIx64 " overlaps another", gpa);
 	}
-	AUTO_FD int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	AUTO_FD int fd = os_memory("guest-ram");
 	if (fd < 0 || ftruncate(fd, (off_t)len) < 0) {
 		return error_errno(err, "guest memory: %" PRIu64 " MiB", len >> 20);
 	}
@@ -93,7 +94,7 @@ int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *er
 	if (hva == MAP_FAILED) {
 		return error_errno(err, "guest memory: map %" PRIu64 " MiB", len >> 20);
 	}
-	madvise(hva, len, MADV_HUGEPAGE);
+	os_prefer_huge(hva, len);
 	gmem->regions[gmem->count++] =
 		(struct gmem_region){.gpa = gpa, .len = len, .hva = hva, .fd = fd_take(&fd)};
 	return 0;

@@ -4,6 +4,7 @@
  *
  * Threads: see pdev.h.
  */
+#include "base/os.h"
 #include "passthrough/pdev_priv.h"
 
 #include "base/log.h"
@@ -36,7 +37,7 @@ static int service_start(struct pdev *pdev, struct error *err)
 		return error_set(err, -rc, "%s: can not start a thread: %s", pdev->name,
 				 strerror(rc));
 	}
-	pthread_setname_np(pdev->thread, "passthrough");
+	os_name_thread(pdev->thread, "passthrough");
 	pdev->has_thread = true;
 	return 0;
 }

@@ -8,6 +8,7 @@
  * since a page that vanished would end the VM. Threads: accesses from any vCPU; see pdev_priv.h for
  * the gate.
  */
+#include "base/os.h"
 #include "passthrough/pdev_priv.h"
 
 #include "base/log.h"
@@ -223,9 +224,9 @@ static int check_area(const struct pdev *pdev, unsigned bar, const struct backen
 static bool file_stays(int fd, uint64_t end)
 {
 	struct stat st;
-	int seals = fcntl(fd, F_GET_SEALS);
+	int seals = os_seals(fd);
 	bool sealed = seals >= 0 &&
-		      ((seals & F_SEAL_SHRINK) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+		      ((seals & OS_SEAL_SHRINK) || os_seal(fd, OS_SEAL_SHRINK) == 0);
 	return sealed && fstat(fd, &st) == 0 && st.st_size >= 0 && end <= (uint64_t)st.st_size;
 }
 

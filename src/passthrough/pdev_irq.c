@@ -9,6 +9,7 @@
  * device signals again if it still wants service.
  * Threads: signals on the service thread; the kind changes with the PCI host's lock held.
  */
+#include "base/os.h"
 #include "passthrough/pdev_priv.h"
 
 #include "base/log.h"
@@ -16,21 +17,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
-
-static bool drain(int eventfd)
-{
-	uint64_t count;
-	return read(eventfd, &count, sizeof(count)) == sizeof(count);
-}
 
 static void on_signal(void *opaque, uint32_t events)
 {
 	struct pdev_vector *vector = opaque;
 	struct pdev *pdev = vector->pdev;
-	if (!drain(vector->eventfd) || atomic_load(&pdev->gone)) {
+	if (!os_bell_clear(vector->eventfd) || atomic_load(&pdev->gone)) {
 		return;
 	}
 	switch (atomic_load(&pdev->irqs.mode)) {
@@ -44,7 +37,7 @@ static void on_signal(void *opaque, uint32_t events)
 static void on_ended(void *opaque, uint32_t events)
 {
 	struct pdev *pdev = opaque;
-	if (drain(pdev->irqs.ended) && atomic_load(&pdev->irqs.mode) == PDEV_IRQ_INTX &&
+	if (os_bell_clear(pdev->irqs.ended) && atomic_load(&pdev->irqs.mode) == PDEV_IRQ_INTX &&
 	    !atomic_load(&pdev->gone)) {
 		(void)!backend_unmask_intx(pdev->backend); /* a lost backend is told elsewhere */
 	}
@@ -52,8 +45,7 @@ static void on_ended(void *opaque, uint32_t events)
 
 void pdev_irqs_ended(struct pdev *pdev)
 {
-	uint64_t one = 1;
-	(void)!write(pdev->irqs.ended, &one, sizeof(one));
+	os_bell_ring(pdev->irqs.ended);
 }
 
 static void add_sources(void *opaque)
@@ -62,12 +54,12 @@ static void add_sources(void *opaque)
 	struct pdev_irqs *irqs = &pdev->irqs;
 	for (unsigned i = 0; i < irqs->vector_count; i++) {
 		struct pdev_vector *v = &irqs->vectors[i];
-		v->source = loop_add_fd(pdev->loop, v->eventfd, EPOLLIN, on_signal, v);
+		v->source = loop_add_fd(pdev->loop, v->eventfd, LOOP_IN, on_signal, v);
 		if (!v->source) {
 			log_error("%s: interrupt %u can not be watched", pdev->name, i);
 		}
 	}
-	irqs->ended_source = loop_add_fd(pdev->loop, irqs->ended, EPOLLIN, on_ended, pdev);
+	irqs->ended_source = loop_add_fd(pdev->loop, irqs->ended, LOOP_IN, on_ended, pdev);
 }
 
 int pdev_irqs_init(struct pdev *pdev, unsigned msi_count, unsigned msix_count, struct error *err)
@@ -78,14 +70,14 @@ int pdev_irqs_init(struct pdev *pdev, unsigned msi_count, unsigned msix_count, s
 	irqs->msi_count = msi_count;
 	irqs->msix_count = msix_count;
 	irqs->vectors = calloc(count, sizeof(irqs->vectors[0]));
-	irqs->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	irqs->ended = os_bell();
 	if (!irqs->vectors || irqs->ended < 0) {
 		return error_errno(err, "%s: interrupts", pdev->name);
 	}
 	for (; irqs->vector_count < count; irqs->vector_count++) {
 		struct pdev_vector *v = &irqs->vectors[irqs->vector_count];
 		*v = (struct pdev_vector){.pdev = pdev, .index = irqs->vector_count};
-		v->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		v->eventfd = os_bell();
 		if (v->eventfd < 0) {
 			return error_errno(err, "%s: interrupt %u of %u (ulimit -n?)", pdev->name,
 					   v->index, count);

@@ -9,6 +9,7 @@
 #include "passthrough/vfio_host.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "passthrough/vfio_priv.h"
 
@@ -18,8 +19,6 @@
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 
@@ -311,8 +310,7 @@ static int vfio_unmask_intx(struct backend *backend)
 static void on_wanted_back(void *opaque, uint32_t events)
 {
 	struct vfio_device *device = opaque;
-	uint64_t count;
-	(void)!read(device->wanted_back, &count, sizeof(count));
+	(void)os_bell_clear(device->wanted_back);
 	loop_remove(device->source);
 	device->source = NULL;
 	device->on_gone(device->opaque, "the host wants the device back");
@@ -495,11 +493,11 @@ static int open_device(struct vfio_device *device, struct error *err)
 /* Not all kernels have it; then the device can only be taken by force. */
 static int watch_wanted_back(struct vfio_device *device, struct loop *loop, struct error *err)
 {
-	device->wanted_back = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	device->wanted_back = os_bell();
 	if (device->wanted_back < 0) {
 		return error_errno(err, "%s", device->bdf);
 	}
-	device->source = loop_add_fd(loop, device->wanted_back, EPOLLIN, on_wanted_back, device);
+	device->source = loop_add_fd(loop, device->wanted_back, LOOP_IN, on_wanted_back, device);
 	if (!device->source) {
 		return error_errno(err, "%s", device->bdf);
 	}

@@ -12,7 +12,9 @@
 #include "passthrough/vfu_client.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
+#include "base/wait.h"
 #include "passthrough/vfu_caps.h"
 #include "passthrough/vfu_stream.h"
 
@@ -22,7 +24,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -129,25 +130,14 @@ static void client_leave_locked(struct vfu_client *client, const struct vfu_call
 	*link = call->next;
 }
 
-static struct timespec client_deadline(const struct vfu_client *client)
-{
-	struct timespec when;
-	clock_gettime(CLOCK_MONOTONIC, &when);
-	when.tv_sec += client->config.timeout_ms / 1000;
-	when.tv_nsec += client->config.timeout_ms % 1000 * 1000000L;
-	when.tv_sec += when.tv_nsec / 1000000000;
-	when.tv_nsec %= 1000000000;
-	return when;
-}
-
 /* Sleep until the call is answered; leaves the list in any case. */
 static int client_wait(struct vfu_client *client, struct vfu_call *call)
 {
-	const struct timespec deadline = client_deadline(client);
+	uint64_t deadline_ns = wait_now_ns() + client->config.timeout_ms * UINT64_C(1000000);
 	LOCKED(&client->lock);
 	int late = 0;
 	while (call->status > 0 && !late) {
-		late = pthread_cond_timedwait(&client->answered, &client->lock, &deadline);
+		late = wait_until(&client->answered, &client->lock, deadline_ns);
 	}
 	client_leave_locked(client, call);
 	return call->status > 0 ? -ETIMEDOUT : call->status;
@@ -682,11 +672,7 @@ static const struct backend_ops client_ops = {
 
 static void client_init_locks(struct vfu_client *client)
 {
-	pthread_condattr_t clock;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&client->answered, &clock);
-	pthread_condattr_destroy(&clock);
+	pthread_cond_init(&client->answered, NULL);
 	pthread_mutex_init(&client->lock, NULL);
 	pthread_mutex_init(&client->send_lock, NULL);
 }
@@ -713,7 +699,7 @@ struct backend *vfu_client_create(const struct vfu_client_config *config, int so
 	vfu_reader_init(&client->reader);
 	if (fcntl(socket, F_SETFL, O_NONBLOCK) == 0) {
 		client->source =
-			loop_add_fd(config->loop, socket, EPOLLIN, client_on_readable, client);
+			loop_add_fd(config->loop, socket, LOOP_IN, client_on_readable, client);
 	}
 	if (!client->source) {
 		error_errno(err, "%s", config->path);
@@ -732,7 +718,7 @@ struct backend *vfu_client_connect(const struct vfu_client_config *config, struc
 		return NULL;
 	}
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", config->path);
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int fd = os_socket(SOCK_STREAM, false);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		error_errno(err, "vfio-user socket %s (is the server running?)", config->path);
 		return NULL;

@@ -9,6 +9,7 @@
 #include "passthrough/vfu_server.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "passthrough/vfu_caps.h"
 #include "passthrough/vfu_stream.h"
@@ -18,8 +19,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,11 +52,10 @@ struct vfu_server {
 
 void vfu_server_trigger(struct vfu_server *server, unsigned index, unsigned vector)
 {
-	uint64_t one = 1;
 	LOCKED(&server->irq_lock);
 	if (index < BACKEND_IRQS && vector < VFU_SERVER_MAX_VECTORS &&
 	    server->eventfds[index][vector] >= 0) {
-		(void)!write(server->eventfds[index][vector], &one, sizeof(one));
+		os_bell_ring(server->eventfds[index][vector]);
 	}
 }
 
@@ -437,11 +435,11 @@ static void server_on_readable(void *opaque, uint32_t events)
 static void server_on_connect(void *opaque, uint32_t events)
 {
 	struct vfu_server *server = opaque;
-	AUTO_FD int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	AUTO_FD int fd = os_accept(server->listener, true);
 	if (fd < 0 || server->socket >= 0) { /* one at a time: the second is closed */
 		return;
 	}
-	server->source = loop_add_fd(server->loop, fd, EPOLLIN, server_on_readable, server);
+	server->source = loop_add_fd(server->loop, fd, LOOP_IN, server_on_readable, server);
 	if (!server->source) {
 		return;
 	}
@@ -457,7 +455,7 @@ static int server_listen(struct vfu_server *server, struct error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", server->path);
-	server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	server->listener = os_socket(SOCK_STREAM, true);
 	if (server->listener >= 0 &&
 	    connect(server->listener, (struct sockaddr *)&address, sizeof(address)) == 0) {
 		return error_set(err, -EADDRINUSE, "vfio-user socket %s: another server is there",
@@ -467,14 +465,14 @@ static int server_listen(struct vfu_server *server, struct error *err)
 		unlink(server->path); /* left behind */
 	}
 	own_close(&server->listener);
-	server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	server->listener = os_socket(SOCK_STREAM, true);
 	if (server->listener < 0 ||
 	    bind(server->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(server->listener, 4) < 0) {
 		return error_errno(err, "vfio-user socket %s", server->path);
 	}
 	server->listener_source =
-		loop_add_fd(server->loop, server->listener, EPOLLIN, server_on_connect, server);
+		loop_add_fd(server->loop, server->listener, LOOP_IN, server_on_connect, server);
 	return server->listener_source ? 0 : error_errno(err, "vfio-user socket %s", server->path);
 }
 

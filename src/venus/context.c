@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/own.h"
+#include "base/wait.h"
 #include "venus/device.h"
 #include "venus/hooks.h"
 #include "venus/lane.h"
@@ -107,11 +108,7 @@ struct context *context_create(const struct context_config *config, struct error
 	context->dispatch.data_free = hooks_free_data;
 	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES);
 	pthread_mutex_init(&context->lock, NULL);
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&context->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	pthread_cond_init(&context->changed, NULL);
 	lane_init(&context->virtqueue, context, NULL, NULL);
 	return context;
 }
@@ -223,9 +220,7 @@ int context_unref(struct context *context, uint32_t id)
 static bool context_monitor_wait(struct context *context)
 {
 	uint64_t wake = loop_now_ns() + (uint64_t)context->monitor_us * 1000 / 3;
-	struct timespec time = {.tv_sec = (time_t)(wake / 1000000000u),
-				.tv_nsec = (long)(wake % 1000000000u)};
-	pthread_cond_timedwait(&context->changed, &context->lock, &time);
+	(void)wait_until(&context->changed, &context->lock, wake);
 	return !context_is_over(context);
 }
 

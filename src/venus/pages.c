@@ -5,6 +5,7 @@
  */
 #include "venus/pages.h"
 
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -54,14 +55,14 @@ static int pages_new(struct pages **out, struct budget *budget, int fd, void *ma
 /* A sized and sealed memfd, or a negative errno. */
 static int pages_make_memfd(uint64_t bytes)
 {
-	AUTO_FD int fd = memfd_create("oriel-gpu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	AUTO_FD int fd = os_memory("oriel-gpu");
 	if (fd < 0) {
 		return -errno;
 	}
 	if (bytes > INT64_MAX || ftruncate(fd, (off_t)bytes) < 0) {
 		return bytes > INT64_MAX ? -ENOMEM : -errno;
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+	if (os_seal(fd, OS_SEAL_SHRINK | OS_SEAL_GROW) < 0) {
 		return -errno;
 	}
 	return fd_take(&fd);
@@ -115,8 +116,8 @@ int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t byt
 int pages_adopt(struct pages **pages, int fd, uint64_t bytes)
 {
 	struct stat stat;
-	int seals = fcntl(fd, F_GET_SEALS);
-	if (!bytes || seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
+	int seals = os_seals(fd);
+	if (!bytes || seals < 0 || !(seals & OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
 	    (uint64_t)stat.st_size < bytes) {
 		close(fd);
 		return -EINVAL;

@@ -5,6 +5,7 @@
  */
 #include "venus/probe.h"
 
+#include "base/os.h"
 #include "base/own.h"
 #include "venus/instance.h"
 
@@ -168,7 +169,7 @@ static uint32_t probe_host_pointer(struct probe_work *work)
 		PROBE_DEVICE_FN(work, vkGetMemoryHostPointerPropertiesEXT);
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t bytes = work->device->alignment > page ? work->device->alignment : page;
-	AUTO_FD int fd = memfd_create("oriel-probe", MFD_CLOEXEC);
+	AUTO_FD int fd = os_memory("oriel-probe");
 	if (!properties_of || fd < 0 || ftruncate(fd, (off_t)bytes) < 0) {
 		return 0;
 	}

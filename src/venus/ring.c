@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "venus/context.h"
 #include "venus/lane.h"
@@ -17,9 +18,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 enum {
@@ -212,9 +210,9 @@ static void ring_wait_for_work(struct ring *ring)
 static void ring_set_priority(const struct ring *ring)
 {
 	if (ring->config.nice > 0 && ring->config.nice < 20) {
-		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), ring->config.nice);
+		os_set_nice(ring->config.nice);
 	}
-	prctl(PR_SET_TIMERSLACK, 1000ul);
+	os_wake_precisely();
 }
 
 static void *ring_main(void *opaque)

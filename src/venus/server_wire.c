@@ -9,6 +9,7 @@
 #include "venus/server_wire.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "base/sock.h"
 #include "venus/context.h"
@@ -77,8 +78,8 @@ static const struct context_ops server_wire_ops = {
 static int server_wire_map_state(struct server_wire *server, int fd)
 {
 	struct stat stat;
-	int seals = fcntl(fd, F_GET_SEALS);
-	if (fd < 0 || seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
+	int seals = os_seals(fd);
+	if (fd < 0 || seals < 0 || !(seals & OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
 	    stat.st_size < (off_t)sizeof(*server->state)) {
 		return -EINVAL;
 	}
@@ -196,8 +197,8 @@ static void server_wire_create_blob(struct server_wire *server,
 static int server_wire_submit_fd(struct server_wire *server, uint32_t bytes, int fd)
 {
 	struct stat stat;
-	int seals = fcntl(fd, F_GET_SEALS);
-	int need = F_SEAL_SHRINK | F_SEAL_WRITE;
+	int seals = os_seals(fd);
+	int need = OS_SEAL_SHRINK | OS_SEAL_WRITE;
 	if (seals < 0 || (seals & need) != need || fstat(fd, &stat) < 0 || stat.st_size < bytes) {
 		return -EINVAL;
 	}

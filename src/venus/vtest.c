@@ -9,6 +9,7 @@
 #include "venus/vtest.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -16,8 +17,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -43,7 +42,7 @@ static void vtest_try_driver(const struct vtest_config *config, int pipe)
 static int vtest_check_driver(const struct vtest_config *config, struct error *err)
 {
 	int ends[2];
-	if (pipe2(ends, O_CLOEXEC) < 0) {
+	if (os_pipe(ends) < 0) {
 		return error_errno(err, "cannot try the driver");
 	}
 	AUTO_FD int reader = ends[0];
@@ -82,7 +81,7 @@ static int vtest_remove_stale(const struct sockaddr_un *address, struct error *e
 		return error_set(err, -EEXIST, "socket %s: there is a file of that name",
 				 address->sun_path);
 	}
-	AUTO_FD int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	AUTO_FD int probe = os_socket(SOCK_STREAM, true);
 	if (probe < 0) {
 		return error_errno(err, "socket %s", address->sun_path);
 	}
@@ -108,7 +107,7 @@ static int vtest_listen(const char *path, struct error *err)
 	if (status) {
 		return status;
 	}
-	AUTO_FD int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int listener = os_socket(SOCK_STREAM, false);
 	if (listener < 0 || bind(listener, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(listener, VTEST_BACKLOG) < 0) {
 		return error_errno(err, "socket %s", path);
@@ -125,7 +124,7 @@ static int vtest_signals(sigset_t *old, struct error *err)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, old);
-	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	int fd = os_signals(&set);
 	return fd < 0 ? error_errno(err, "cannot watch signals") : fd;
 }
 
@@ -139,7 +138,7 @@ struct vtest_server {
 /* The client's process.  Never returns. */
 static void vtest_client_main(struct vtest_server *server, int socket, pid_t parent)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	os_die_with_parent(SIGKILL);
 	if (getppid() != parent) {
 		_exit(0);
 	}
@@ -158,7 +157,7 @@ static void vtest_client_main(struct vtest_server *server, int socket, pid_t par
 
 static void vtest_accept(struct vtest_server *server)
 {
-	AUTO_FD int socket = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+	AUTO_FD int socket = os_accept(server->listener, false);
 	if (socket < 0) {
 		return;
 	}
@@ -193,10 +192,9 @@ static void vtest_reap(struct vtest_server *server)
 /* False if the server is to end. */
 static bool vtest_take_signals(struct vtest_server *server)
 {
-	struct signalfd_siginfo info;
 	bool go_on = true;
-	while (read(server->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		go_on = go_on && info.ssi_signo == SIGCHLD;
+	for (int number; (number = os_take_signal(server->signals));) {
+		go_on = go_on && number == SIGCHLD;
 	}
 	vtest_reap(server);
 	return go_on;

@@ -9,12 +9,12 @@
 #include "venus/vtest_sync.h"
 
 #include "base/loop.h"
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
 #include <string.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
 
 struct vtest_wait {
 	struct vtest_wait *next;
@@ -111,7 +111,7 @@ static void vtest_syncs_check(struct vtest_syncs *syncs)
 			continue;
 		}
 		if (over) {
-			eventfd_write(wait->fd, 1);
+			os_bell_ring(wait->fd);
 		}
 		*link = wait->next;
 		syncs->wait_count--;
@@ -138,7 +138,7 @@ static struct vtest_wait *vtest_wait_create(const struct vtest_sync_item *items,
 	if (!wait) {
 		return NULL;
 	}
-	wait->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	wait->fd = os_bell();
 	if (wait->fd < 0) {
 		free(wait);
 		return NULL;

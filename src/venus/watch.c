@@ -7,18 +7,18 @@
  */
 #include "venus/watch.h"
 
+#include "base/os.h"
 #include "venus/context.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 static void *watch_main(void *opaque)
 {
 	struct watch *watch = opaque;
 	struct pollfd fds[2] = {
-		{.fd = watch->socket, .events = POLLRDHUP},
+		{.fd = watch->socket, .events = OS_POLL_GONE},
 		{.fd = watch->stop_fd, .events = POLLIN},
 	};
 	while (poll(fds, 2, -1) < 0 && errno == EINTR) {
@@ -31,7 +31,7 @@ static void *watch_main(void *opaque)
 int watch_start(struct watch *watch, struct context *context, int socket)
 {
 	*watch = (struct watch){.context = context, .socket = socket};
-	watch->stop_fd = eventfd(0, EFD_CLOEXEC);
+	watch->stop_fd = os_bell();
 	if (watch->stop_fd < 0) {
 		return -errno;
 	}
@@ -49,7 +49,7 @@ void watch_release(void)
 
 void watch_finish(struct watch *watch)
 {
-	eventfd_write(watch->stop_fd, 1);
+	os_bell_ring(watch->stop_fd);
 	pthread_join(watch->thread, NULL);
 	close(watch->stop_fd);
 }

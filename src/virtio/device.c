@@ -3,12 +3,14 @@
  * device.c - the virtio status machine and the doorbell between vCPU threads and the device's loop
  *
  * How it works: vCPU threads change the driver-visible state under device->lock and leave work for the loop as bits in
- * device->pending; whoever makes it non-zero rings the eventfd.  The loop takes all bits at once: activation first, then
+ * device->pending; whoever makes it non-zero rings the bell.  The loop takes all bits at once: activation first, then
  * reset, then queues.  Setup and features are frozen by DRIVER_OK, so the loop may read them after that; they thaw when
  * the reset is complete.
  * Invariants: `live` work happens on the loop between ops->activate and ops->reset only.
  * Threads: see device.h.
  */
+#include "base/os.h"
+#include "base/wait.h"
 #include "virtio/virtq_priv.h"
 
 #include "base/log.h"
@@ -17,8 +19,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 
 #define VIRTIO_PENDING_ACTIVATE (UINT64_C(1) << 62)
@@ -40,8 +40,7 @@ static uint64_t virtio_all_offered(const struct virtio_device *device)
 static void virtio_post(struct virtio_device *device, uint64_t work)
 {
 	if (atomic_fetch_or(&device->pending, work) == 0) {
-		uint64_t one = 1;
-		(void)!write(device->bell, &one, sizeof(one));
+		os_bell_ring(device->bell);
 	}
 }
 
@@ -119,16 +118,14 @@ static void virtio_work(struct virtio_device *device)
 static void virtio_on_bell(void *opaque, uint32_t events)
 {
 	struct virtio_device *device = opaque;
-	uint64_t rings;
-	(void)!read(device->bell, &rings, sizeof(rings));
+	(void)os_bell_clear(device->bell);
 	virtio_work(device);
 }
 
 static void virtio_on_queue_bell(void *opaque, uint32_t events)
 {
 	struct virtio_bell *bell = opaque;
-	uint64_t rings;
-	(void)!read(bell->fd, &rings, sizeof(rings));
+	(void)os_bell_clear(bell->fd);
 	atomic_fetch_or(&bell->device->pending, UINT64_C(1) << bell->index);
 	virtio_work(bell->device);
 }
@@ -141,11 +138,11 @@ static int virtio_make_bells(struct virtio_device *device, struct error *err)
 	}
 	for (unsigned i = 0; device->bells && i < device->queue_count; i++) {
 		struct virtio_bell *bell = &device->bells[i];
-		bell->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		bell->fd = os_bell();
 		if (bell->fd < 0) {
-			return error_errno(err, "%s: eventfd", device->name);
+			return error_errno(err, "%s: doorbell", device->name);
 		}
-		bell->source = loop_add_fd(device->loop, bell->fd, EPOLLIN, virtio_on_queue_bell, bell);
+		bell->source = loop_add_fd(device->loop, bell->fd, LOOP_IN, virtio_on_queue_bell, bell);
 		if (!bell->source) {
 			return error_set(err, -ENOMEM, "%s: cannot watch a doorbell", device->name);
 		}
@@ -174,11 +171,11 @@ static int virtio_device_alloc(struct virtio_device *device, struct error *err)
 		device->queues[i].device = device;
 		device->queues[i].index = i;
 	}
-	device->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	device->bell = os_bell();
 	if (device->bell < 0) {
-		return error_errno(err, "%s: eventfd", device->name);
+		return error_errno(err, "%s: doorbell", device->name);
 	}
-	device->bell_source = loop_add_fd(device->loop, device->bell, EPOLLIN, virtio_on_bell, device);
+	device->bell_source = loop_add_fd(device->loop, device->bell, LOOP_IN, virtio_on_bell, device);
 	if (!device->bell_source) {
 		return error_set(err, -ENOMEM, "%s: cannot watch the doorbell", device->name);
 	}
@@ -194,11 +191,7 @@ int virtio_device_init(struct virtio_device *device, struct error *err)
 	assert(device->config_len <= VIRTIO_MAX_CONFIG);
 	assert(!device->config_len || device->ops->config_read);
 	assert(!device->shm.len || device->shm.place);
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&device->reset_finished, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&device->reset_finished, NULL);
 	pthread_mutex_init(&device->lock, NULL);
 	device->bell = -1;
 	device->initialised = true;
@@ -320,10 +313,8 @@ uint8_t virtio_transport_generation(struct virtio_device *device)
 static void virtio_await_reset_locked(struct virtio_device *device, unsigned patience_ms)
 {
 	uint64_t deadline_ns = loop_now_ns() + (uint64_t)patience_ms * 1000000u;
-	struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
-				 .tv_nsec = (long)(deadline_ns % 1000000000u)};
 	while (device->resetting &&
-	       pthread_cond_timedwait(&device->reset_finished, &device->lock, &until) != ETIMEDOUT) {
+	       wait_until(&device->reset_finished, &device->lock, deadline_ns) != ETIMEDOUT) {
 	}
 }
 

@@ -4,6 +4,7 @@
  * The process itself is in broker_process.c.
  * Threads: as in broker.h.
  */
+#include "base/os.h"
 #include "vmm/broker.h"
 #include "base/log.h"
 #include "base/own.h"
@@ -18,7 +19,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -177,7 +177,7 @@ struct broker *broker_start(const struct broker_config *config, struct error *er
 		return NULL;
 	}
 	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+	if (os_socketpair(SOCK_SEQPACKET, pair) < 0) {
 		error_errno(err, "broker: can not make a socket");
 		free(broker);
 		return NULL;
@@ -206,7 +206,7 @@ struct broker *broker_start(const struct broker_config *config, struct error *er
 
 int broker_watch(struct broker *broker, struct loop *loop, struct error *err)
 {
-	broker->source = loop_add_fd(loop, broker->socket, EPOLLIN, broker_on_socket, broker);
+	broker->source = loop_add_fd(loop, broker->socket, LOOP_IN, broker_on_socket, broker);
 	return broker->source ? 0 : error_set(err, -ENOMEM, "broker: can not watch it");
 }
 

@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <termios.h>
 
 enum { CTRL_A = 1, CONSOLE_CHUNK = 512 };
@@ -139,7 +138,7 @@ static size_t console_write(void *opaque, const uint8_t *bytes, size_t len)
 		size_t count = console_put_locked(console, bytes + done, len - done);
 		if (!count) {
 			if (console->out) {
-				loop_mod_fd(console->out, EPOLLOUT | EPOLLONESHOT);
+				loop_mod_fd(console->out, LOOP_OUT | LOOP_ONCE);
 			}
 			break;
 		}
@@ -168,7 +167,7 @@ static void console_push(void *opaque)
 	console->waiting_len -= taken;
 	memmove(console->waiting, console->waiting + taken, console->waiting_len);
 	if (console->in) {
-		loop_mod_fd(console->in, console->waiting_len ? 0 : EPOLLIN);
+		loop_mod_fd(console->in, console->waiting_len ? 0 : LOOP_IN);
 	}
 }
 
@@ -227,7 +226,7 @@ void console_attach(struct console *console, struct pl011 *uart)
 		console->out = loop_add_fd(console->loop, console->out_fd, 0, console_on_writable, console);
 	}
 	if (console->in_fd >= 0) {
-		console->in = loop_add_fd(console->loop, console->in_fd, EPOLLIN, console_on_readable, console);
+		console->in = loop_add_fd(console->loop, console->in_fd, LOOP_IN, console_on_readable, console);
 	}
 }
 

@@ -8,13 +8,13 @@
  */
 #include "vmm/control.h"
 
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -101,7 +101,7 @@ void control_answer(struct control_request *request, json_t *answer)
 	}
 	json_decref(answer);
 	if (request->fd >= 0) {
-		loop_mod_fd(request->source, EPOLLIN);
+		loop_mod_fd(request->source, LOOP_IN);
 		client_next(request);
 	}
 }
@@ -134,7 +134,7 @@ static void client_on_readable(void *opaque, uint32_t events)
 static void control_on_connect(void *opaque, uint32_t events)
 {
 	struct control *control = opaque;
-	AUTO_FD int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	AUTO_FD int fd = os_accept(control->listener, true);
 	for (unsigned i = 0; fd >= 0 && i < CONTROL_MAX_CLIENTS; i++) {
 		struct control_request *client = &control->clients[i];
 		if (client->fd >= 0 || client->busy) {
@@ -142,7 +142,7 @@ static void control_on_connect(void *opaque, uint32_t events)
 		}
 		*client = (struct control_request){.control = control, .fd = fd};
 		client->source =
-			loop_add_fd(control->loop, fd, EPOLLIN, client_on_readable, client);
+			loop_add_fd(control->loop, fd, LOOP_IN, client_on_readable, client);
 		client->fd = client->source ? fd_take(&fd) : -1;
 		return;
 	}
@@ -166,21 +166,21 @@ static int control_listen(struct control *control, struct error *err)
 				 folder);
 	}
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", control->path);
-	AUTO_FD int old = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int old = os_socket(SOCK_STREAM, false);
 	if (old >= 0 && connect(old, (struct sockaddr *)&address, sizeof(address)) == 0) {
 		return error_set(err, -EADDRINUSE,
 				 "control socket %s: another VM of that name runs (--name)",
 				 control->path);
 	}
 	unlink(control->path);
-	control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	control->listener = os_socket(SOCK_STREAM, true);
 	if (control->listener < 0 ||
 	    bind(control->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    chmod(control->path, 0600) < 0 || listen(control->listener, CONTROL_MAX_CLIENTS) < 0) {
 		return error_errno(err, "control socket %s", control->path);
 	}
 	control->source =
-		loop_add_fd(control->loop, control->listener, EPOLLIN, control_on_connect, control);
+		loop_add_fd(control->loop, control->listener, LOOP_IN, control_on_connect, control);
 	return control->source ? 0 : error_errno(err, "control socket %s", control->path);
 }
 

@@ -6,6 +6,7 @@
  * Threads: the caller's.
  */
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "vmm/vm_priv.h"
 
@@ -13,7 +14,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define MIB UINT64_C(0x100000)
 #define NS_PER_S UINT64_C(1000000000)
@@ -70,8 +70,8 @@ int vm_load(struct vm *vm, struct error *err)
 		.pci = true,
 		.pci_memory64_len = vm->pci ? pci_host_memory64(vm->pci) : 0,
 	};
-	if (getrandom(tree.rng_seed, sizeof(tree.rng_seed), 0) < 0 ||
-	    getrandom(tree.kaslr_seed, sizeof(tree.kaslr_seed), 0) < 0) {
+	if (os_random(tree.rng_seed, sizeof(tree.rng_seed), true) < 0 ||
+	    os_random(tree.kaslr_seed, sizeof(tree.kaslr_seed), true) < 0) {
 		return error_errno(err, "random numbers");
 	}
 	int rc = kernel_load(&kernel, config->kernel, config->memory_bytes, err);
@@ -274,7 +274,7 @@ static int vm_start_threads(struct vm *vm, struct error *err)
 	if (rc != 0) {
 		return error_set(err, -rc, "can not start a thread: %s", strerror(rc));
 	}
-	pthread_setname_np(vm->device_thread, "devices");
+	os_name_thread(vm->device_thread, "devices");
 	vm->has_device_thread = true;
 	return vm_cpus_start(vm, err);
 }

@@ -7,6 +7,7 @@
  * Threads: vm_engine_host's functions on vCPU threads; the rest as vm_priv.h says.
  */
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "gpu/virtio_gpu.h"
 #include "vmm/vm_priv.h"
@@ -187,7 +188,7 @@ int vm_cpus_start(struct vm *vm, struct error *err)
 		}
 		char name[16];
 		snprintf(name, sizeof(name), "vcpu%u", i);
-		pthread_setname_np(cpu->thread, name);
+		os_name_thread(cpu->thread, name);
 		cpu->has_thread = true;
 	}
 	return 0;

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -312,7 +311,7 @@ int main(int argc, char **argv)
 	remote_send(&a, CMD_SET_IRQFD, NULL, 0, (int[]){a.irq, a.resample}, 2);
 	find_bars(&a);
 	struct loop *loop = loop_create(&err);
-	must(loop && loop_add_fd(loop, a.irq, EPOLLIN, on_irq, &a), "loop");
+	must(loop && loop_add_fd(loop, a.irq, LOOP_IN, on_irq, &a), "loop");
 	a.server = vfu_server_create(loop, argv[1], &ops, &a, &err);
 	if (!a.server) {
 		log_error("%s", err.text);

@@ -19,6 +19,17 @@ RANK = {
     "cli": 9, "vmm": 8, "board": 7, "gpu": 6, "display": 5, "devices": 6, "passthrough": 6, "venus": 6, "virtio": 5, "pci": 4,
     "engine": 3, "a64": 2, "bus": 2, "mem": 2, "wire": 1, "base": 0,
 }
+# The platform layer: who may go to Linux directly.  All others use base/os.h, loop.h, sock.h and wait.h.  See ARCHITECTURE.md.
+LINUX = ("src/base/", "src/engine/kvm/", "src/engine/soft/jit", "src/devices/disk_uring.c", "src/passthrough/vfio_", "src/passthrough/binding.c",
+         "src/vmm/broker_process.c")
+LINUX_HEADERS = re.compile(r"^#include <((?:linux|asm)/.*|liburing\.h|seccomp\.h|sys/(?:epoll|eventfd|signalfd|timerfd|inotify|fanotify|prctl|syscall|random"
+                           r"|sendfile|sysmacros|vfs|statfs|sysinfo|personality|auxv|xattr|pidfd|capability)\.h)>", re.M)
+LINUX_CALLS = re.compile(r"\b(?:(eventfd(?:_read|_write)?|epoll_\w+|timerfd_\w+|signalfd|inotify_\w+|memfd_create|prctl|syscall|accept4|pipe2|dup3|getrandom"
+                         r"|fallocate|fdatasync|pwritev2|preadv2|copy_file_range|splice|tee|mremap|process_vm_\w+|close_range|pidfd_\w+|gettid|fstatfs|statx"
+                         r"|sched_[gs]etaffinity|pthread_setname_np|pthread_setaffinity_np|pthread_cond_clockwait|pthread_condattr_setclock|unshare|setns)\s*\("
+                         r"|((?:EPOLL|EFD_|TFD_|SFD_|MFD_|FALLOC_|RWF_|F_SEAL_|PR_SET_)\w+|F_(?:ADD|GET)_SEALS|SOCK_(?:CLOEXEC|NONBLOCK)|MSG_CMSG_CLOEXEC"
+                         r"|MADV_(?:HUGEPAGE|REMOVE|POPULATE_\w+)|MAP_(?:POPULATE|32BIT|FIXED_NOREPLACE|HUGETLB)|POLLRDHUP|O_(?:TMPFILE|PATH)|SO_PEERCRED"
+                         r"|BLK[A-Z0-9]+)\b)")
 # Beyond ranks: the Vulkan server stands alone, and the rest never reaches into it.
 VENUS_MAY = {"venus", "wire", "base"}
 
@@ -57,6 +68,25 @@ def test_includes_point_down():
             names = re.findall(r'^#include "(\w+)/', f.read_text(), re.M)
             wrong += [f"{name_of(f)} includes {n}/" for n in names if n in RANK and include_is_wrong(parts[1], n)]
     assert not wrong, "\n".join(wrong)
+
+
+def without_comments(text):
+    """C source without comments and strings."""
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', " ", text, flags=re.S)
+
+
+def linux_uses(text):
+    """What the C source @text takes from Linux directly."""
+    found = [m.group(1) for m in LINUX_HEADERS.finditer(text)]
+    return found + [m.group(1) or m.group(2) for m in LINUX_CALLS.finditer(without_comments(text))]
+
+
+def test_linux_is_behind_the_platform_layer():
+    assert linux_uses("#include <sys/epoll.h>\nint f(void) { return eventfd (0, 0) + SOCK_CLOEXEC; }") == ["sys/epoll.h", "eventfd", "SOCK_CLOEXEC"]
+    assert not linux_uses('/* eventfd() */ int my_eventfd(int); const char *s = "prctl()"; int g(struct v *v) { return v->eventfd; }')
+    files = [f for f in tracked(".c", ".h") if f.relative_to(ROOT).parts[0] == "src" and not name_of(f).startswith(LINUX)]
+    wrong = [f"{name_of(f)}: {', '.join(sorted(set(uses)))}" for f in files if (uses := linux_uses(f.read_text()))]
+    assert not wrong, "use base/os.h (see ARCHITECTURE.md):\n" + "\n".join(wrong)
 
 
 def test_headers_compile_alone():

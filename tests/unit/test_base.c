@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_base.c - errors, spans, arenas, the event loop, descriptor passing */
+/* test_base.c - errors, spans, arenas, the event loop, descriptor passing, the platform layer */
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/loop.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "base/sock.h"
 #include "base/span.h"
+#include "base/wait.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static void error_context_goes_in_front(void **state)
 {
@@ -86,7 +88,7 @@ static void loop_runs_fds_jobs_and_timers(void **state)
 	int pipe_fds[2];
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	seen.timer = loop_add_timer(seen.loop, on_timeout, &seen);
-	seen.reader = loop_add_fd(seen.loop, pipe_fds[0], EPOLLIN, on_readable, &seen);
+	seen.reader = loop_add_fd(seen.loop, pipe_fds[0], LOOP_IN, on_readable, &seen);
 	assert_int_equal(write(pipe_fds[1], "x", 1), 1);
 	loop_run(seen.loop);
 	assert_int_equal(seen.reads, 1);
@@ -119,6 +121,94 @@ static void sock_passes_descriptors_and_refuses_cut_messages(void **state)
 	close(pair[1]);
 }
 
+static void bell_is_readable_until_cleared(void **state)
+{
+	int bell = os_bell();
+	struct pollfd watched = {.fd = bell, .events = POLLIN};
+	assert_true(bell >= 0 && fcntl(bell, F_GETFD) & FD_CLOEXEC);
+	assert_false(os_bell_clear(bell));
+	os_bell_ring(bell);
+	os_bell_ring(bell);
+	assert_int_equal(poll(&watched, 1, 0), 1);
+	assert_true(os_bell_clear(bell));
+	assert_int_equal(poll(&watched, 1, 0), 0);
+	close(bell);
+}
+
+static void memory_keeps_its_seals(void **state)
+{
+	int fd = os_memory("test"), file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_true(os_is_memory(fd));
+	assert_false(os_is_memory(file));
+	assert_int_equal(os_seals(fd), 0);
+	assert_int_equal(os_seals(file), -1);
+	assert_int_equal(os_seal(fd, OS_SEAL_SHRINK | OS_SEAL_WRITE), 0);
+	assert_int_equal(os_seals(fd), OS_SEAL_SHRINK | OS_SEAL_WRITE);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(write(fd, "x", 1), -1);
+	assert_int_equal(os_seal(fd, OS_SEAL_SEALS), 0);
+	assert_int_equal(os_seal(fd, OS_SEAL_GROW), -1);
+	close(fd);
+	close(file);
+}
+
+static void signals_come_by_descriptor(void **state)
+{
+	sigset_t set, old;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	int fd = os_signals(&set);
+	assert_int_equal(os_take_signal(fd), 0);
+	raise(SIGUSR2);
+	assert_int_equal(os_take_signal(fd), SIGUSR2);
+	assert_int_equal(os_take_signal(fd), 0);
+	close(fd);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+static void sockets_and_pipes_close_on_exec(void **state)
+{
+	int pair[2], ends[2], plain = os_socket(SOCK_STREAM, true);
+	assert_int_equal(os_socketpair(SOCK_SEQPACKET, pair), 0);
+	assert_int_equal(os_pipe(ends), 0);
+	const int fds[] = {plain, pair[0], pair[1], ends[0], ends[1]};
+	for (size_t n = 0; n < sizeof(fds) / sizeof(fds[0]); n++) {
+		assert_true(fcntl(fds[n], F_GETFD) & FD_CLOEXEC);
+		assert_int_equal(!!(fcntl(fds[n], F_GETFL) & O_NONBLOCK), n == 0);
+		close(fds[n]);
+	}
+}
+
+static void zeroed_ranges_read_as_zero(void **state)
+{
+	char bytes[8192];
+	int fd = os_memory("test");
+	memset(bytes, 'x', sizeof(bytes));
+	const struct iovec iov = {bytes, sizeof(bytes)};
+	assert_int_equal(os_pwritev(fd, &iov, 1, 0, true), sizeof(bytes));
+	assert_int_equal(os_sync_data(fd), 0);
+	assert_int_equal(os_zero(fd, 0, 4096, false), 0);
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	assert_int_equal(bytes[0] | bytes[4095], 0);
+	assert_int_equal(bytes[4096], 'x');
+	close(fd);
+}
+
+static void waits_end_at_their_time(void **state)
+{
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+	uint64_t deadline_ns = wait_now_ns() + 5000000;
+	pthread_mutex_lock(&mutex);
+	while (wait_until(&cond, &mutex, deadline_ns) == 0) {
+	}
+	pthread_mutex_unlock(&mutex);
+	assert_true(wait_now_ns() >= deadline_ns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +217,12 @@ int main(void)
 		cmocka_unit_test(arena_stops_at_its_ceiling),
 		cmocka_unit_test(loop_runs_fds_jobs_and_timers),
 		cmocka_unit_test(sock_passes_descriptors_and_refuses_cut_messages),
+		cmocka_unit_test(bell_is_readable_until_cleared),
+		cmocka_unit_test(memory_keeps_its_seals),
+		cmocka_unit_test(signals_come_by_descriptor),
+		cmocka_unit_test(sockets_and_pipes_close_on_exec),
+		cmocka_unit_test(zeroed_ranges_read_as_zero),
+		cmocka_unit_test(waits_end_at_their_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

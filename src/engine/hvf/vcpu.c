@@ -245,26 +245,16 @@ static bool has_reason_to_run(const struct hvf_vcpu *vcpu)
 	return atomic_load(&vcpu->lines) || atomic_load(&vcpu->kicked);
 }
 
-/* Sleep for @ns at most, ~0 for ever; true: not yet woken. */
-static bool sleep_locked(struct hvf_vcpu *vcpu, uint64_t ns)
-{
-	if (ns == UINT64_MAX) {
-		return pthread_cond_wait(&vcpu->wake, &vcpu->lock) == 0;
-	}
-	return wait_cond(&vcpu->wake, &vcpu->lock, ns) == 0;
-}
-
 void hvf_wait(struct hvf_vcpu *vcpu)
 {
 	follow_timer(vcpu);
-	uint64_t ns = timer_wait_ns(vcpu);
-	uint64_t end = ns == UINT64_MAX ? UINT64_MAX : wait_now_ns() + ns;
+	uint64_t ns = timer_wait_ns(vcpu), now = wait_now_ns();
+	uint64_t end = ns < UINT64_MAX - now ? now + ns : UINT64_MAX;
 	LOCKED(&vcpu->lock);
-	while (!has_reason_to_run(vcpu)) {
-		uint64_t now = wait_now_ns();
-		if (now >= end || !sleep_locked(vcpu, end == UINT64_MAX ? UINT64_MAX : end - now)) {
-			break;
-		}
+	int late = 0;
+	while (!has_reason_to_run(vcpu) && !late) {
+		late = end == UINT64_MAX ? pthread_cond_wait(&vcpu->wake, &vcpu->lock)
+					 : wait_until(&vcpu->wake, &vcpu->lock, end);
 	}
 }
 

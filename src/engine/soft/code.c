@@ -2,6 +2,7 @@
 /* code.c - see code.h */
 #include "engine/soft/code.h"
 
+#include "base/os.h"
 #include "engine/soft/decode.h"
 #include "engine/soft/jit.h"
 #include "engine/soft/mmu.h"
@@ -25,7 +26,7 @@ struct code *code_create(void)
 		free(code);
 		return NULL;
 	}
-	madvise(pool, CODE_PAGES * sizeof(struct code_page), MADV_HUGEPAGE);
+	os_prefer_huge(pool, CODE_PAGES * sizeof(struct code_page));
 	code->pool = pool;
 	return code;
 }

@@ -5,6 +5,7 @@
  * Threads: the vCPU thread.
  */
 #include "base/log.h"
+#include "base/os.h"
 #include "engine/soft/jit_identity.h"
 #include "engine/soft/jit_priv.h"
 
@@ -33,7 +34,7 @@ bool jit_is_supported(void)
 
 static bool map_code(struct jit *jit)
 {
-	int fd = memfd_create("oriel-code", MFD_CLOEXEC);
+	int fd = os_memory("oriel-code");
 	if (fd < 0) {
 		return false;
 	}

@@ -10,6 +10,7 @@
  */
 #include "engine/soft/run.h"
 
+#include "base/wait.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
@@ -18,8 +19,6 @@
 
 #include <sched.h>
 #include <time.h>
-
-#define NS_PER_S UINT64_C(1000000000)
 
 /* WFE */
 #define CNTKCTL_EVNTEN (1u << 2)
@@ -46,13 +45,6 @@ void run_request(struct cpu *cpu, unsigned bits)
 	wake(cpu->vcpu);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 static bool has_reason_to_run(struct soft_vcpu *vcpu)
 {
 	return (atomic_load(&vcpu->cpu.pending) & ~(unsigned)RUN_STEP) || atomic_load(&vcpu->lines);
@@ -61,14 +53,13 @@ static bool has_reason_to_run(struct soft_vcpu *vcpu)
 /* Sleep until a line rises (masked or not) or anything is requested; @limit_ns: WFE, so until that time or an event at most. */
 static void sleep_until_event(struct soft_vcpu *vcpu, uint64_t limit_ns)
 {
-	struct timespec limit = {.tv_sec = (time_t)(limit_ns / NS_PER_S), .tv_nsec = (long)(limit_ns % NS_PER_S)};
 	timer_update(&vcpu->cpu);
 	atomic_store(&vcpu->running, false);
 	pthread_mutex_lock(&vcpu->sleep_lock);
 	atomic_store(&vcpu->sleeping, true);
 	int rc = 0;
 	while (!has_reason_to_run(vcpu) && rc == 0 && !(limit_ns && atomic_load(&vcpu->event))) {
-		rc = limit_ns ? pthread_cond_clockwait(&vcpu->wake, &vcpu->sleep_lock, CLOCK_MONOTONIC, &limit)
+		rc = limit_ns ? wait_until(&vcpu->wake, &vcpu->sleep_lock, limit_ns)
 			      : pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
 	}
 	atomic_store(&vcpu->sleeping, false);
@@ -352,7 +343,7 @@ static uint64_t event_limit(const struct soft_vcpu *vcpu, uint64_t now)
  */
 static void wait_for_event(struct soft_vcpu *vcpu)
 {
-	uint64_t now = now_ns();
+	uint64_t now = wait_now_ns();
 	if (now - vcpu->wfe_last > WFE_RUN_NS) {
 		vcpu->wfe_since = now;
 	}
@@ -360,7 +351,7 @@ static void wait_for_event(struct soft_vcpu *vcpu)
 		sched_yield();
 	} else {
 		sleep_until_event(vcpu, event_limit(vcpu, now));
-		now = now_ns();
+		now = wait_now_ns();
 	}
 	vcpu->wfe_last = now;
 }

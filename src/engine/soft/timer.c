@@ -3,18 +3,14 @@
 #include "engine/soft/timer.h"
 
 #include "base/loop.h"
+#include "base/os.h"
 #include "base/own.h"
+#include "base/wait.h"
 #include "engine/soft/soft.h"
 
-#include <sys/prctl.h>
 #include <time.h>
 
 enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
-
-static struct timespec to_timespec(uint64_t ns)
-{
-	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
-}
 
 /* The earliest deadline; requests RUN_TIMER from the vCPUs whose time has come. */
 static uint64_t fire(struct soft_engine *engine, uint64_t now)
@@ -36,15 +32,14 @@ static void *timer_main(void *opaque)
 {
 	struct soft_engine *engine = opaque;
 	struct timer_thread *thread = &engine->timer_thread;
-	prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
+	os_wake_precisely();
 	LOCKED(&thread->lock);
 	while (!thread->stop) {
 		thread->sleeps_until = fire(engine, loop_now_ns());
 		if (thread->sleeps_until == TIMER_NEVER) {
 			pthread_cond_wait(&thread->changed, &thread->lock);
 		} else {
-			struct timespec until = to_timespec(thread->sleeps_until);
-			pthread_cond_timedwait(&thread->changed, &thread->lock, &until);
+			(void)wait_until(&thread->changed, &thread->lock, thread->sleeps_until);
 		}
 	}
 	return NULL;
@@ -56,11 +51,7 @@ int timer_thread_start(struct soft_engine *engine)
 	thread->start = loop_now_ns();
 	thread->sleeps_until = TIMER_NEVER;
 	pthread_mutex_init(&thread->lock, NULL);
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&thread->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&thread->changed, NULL);
 	int rc = pthread_create(&thread->thread, NULL, timer_main, engine);
 	thread->started = rc == 0;
 	return -rc;

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * os.c - the platform layer on Linux
+ *
+ * Threads: see os.h.
+ */
+#include "base/os.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* ----- bells ----- */
+
+int os_bell(void)
+{
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void os_bell_ring(int bell)
+{
+	const uint64_t one = 1;
+	(void)!write(bell, &one, sizeof(one)); /* fails only if it rings already, 2^64 - 1 times */
+}
+
+bool os_bell_clear(int bell)
+{
+	uint64_t rings;
+	return read(bell, &rings, sizeof(rings)) == sizeof(rings);
+}
+
+/* ----- memory ----- */
+
+static const struct {
+	unsigned ours, theirs;
+} seal_bits[] = {
+	{OS_SEAL_SHRINK, F_SEAL_SHRINK}, {OS_SEAL_GROW, F_SEAL_GROW},
+	{OS_SEAL_WRITE, F_SEAL_WRITE},	 {OS_SEAL_FUTURE_WRITE, F_SEAL_FUTURE_WRITE},
+	{OS_SEAL_SEALS, F_SEAL_SEAL},
+};
+
+int os_memory(const char *name)
+{
+	return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int os_seal(int fd, unsigned seals)
+{
+	unsigned bits = 0;
+	for (size_t n = 0; n < sizeof(seal_bits) / sizeof(seal_bits[0]); n++) {
+		bits |= seals & seal_bits[n].ours ? seal_bits[n].theirs : 0;
+	}
+	return fcntl(fd, F_ADD_SEALS, bits);
+}
+
+int os_seals(int fd)
+{
+	int bits = fcntl(fd, F_GET_SEALS);
+	unsigned seals = 0;
+	for (size_t n = 0; bits >= 0 && n < sizeof(seal_bits) / sizeof(seal_bits[0]); n++) {
+		seals |= (unsigned)bits & seal_bits[n].theirs ? seal_bits[n].ours : 0;
+	}
+	return bits < 0 ? -1 : (int)seals;
+}
+
+bool os_is_memory(int fd)
+{
+	struct statfs filesystem;
+	return fstatfs(fd, &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC;
+}
+
+void os_prefer_huge(void *at, size_t len)
+{
+	(void)madvise(at, len, MADV_HUGEPAGE);
+}
+
+/* ----- sockets and pipes ----- */
+
+int os_socket(int type, bool nonblocking)
+{
+	return socket(AF_UNIX, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+}
+
+int os_accept(int listener, bool nonblocking)
+{
+	return accept4(listener, NULL, NULL, SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
+}
+
+int os_socketpair(int type, int ends[2])
+{
+	return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends);
+}
+
+int os_pipe(int ends[2])
+{
+	return pipe2(ends, O_CLOEXEC);
+}
+
+/* ----- threads and processes ----- */
+
+void os_name_thread(pthread_t thread, const char *name)
+{
+	pthread_setname_np(thread, name);
+}
+
+void os_wake_precisely(void)
+{
+	prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
+}
+
+void os_set_nice(int nice)
+{
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice);
+}
+
+void os_die_with_parent(int signal)
+{
+	prctl(PR_SET_PDEATHSIG, signal);
+}
+
+int os_signals(const sigset_t *set)
+{
+	return signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int os_take_signal(int fd)
+{
+	struct signalfd_siginfo info;
+	return read(fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+/* ----- disks ----- */
+
+int os_device_bytes(int fd, uint64_t *bytes)
+{
+	return ioctl(fd, BLKGETSIZE64, bytes);
+}
+
+ssize_t os_pwritev(int fd, const struct iovec *iov, int count, off_t offset, bool durable)
+{
+	return pwritev2(fd, iov, count, offset, durable ? RWF_DSYNC : 0);
+}
+
+int os_zero(int fd, off_t offset, off_t len, bool keep_blocks)
+{
+	int mode = keep_blocks ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
+	return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, offset, len);
+}
+
+int os_sync_data(int fd)
+{
+	return fdatasync(fd);
+}
+
+/* ----- randomness ----- */
+
+ssize_t os_random(void *to, size_t len, bool wait)
+{
+	return getrandom(to, len, wait ? 0 : GRND_NONBLOCK);
+}
