@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sysreg_priv.h - shared by sysreg.c (registers) and sysop.c (SYS instructions)
+ * sysreg_priv.h - shared by sysreg.c (MRS and MSR), sysreg_table.c (registers) and sysop.c (SYS instructions)
  *
  * Threads: the vCPU thread.
  */
@@ -49,6 +49,38 @@ static inline bool sysreg_has(const struct sysregs *sys, enum sysreg_need need)
 	}
 	return false;
 }
+
+/* Who may do what: at EL1, and at EL0 (also subject to sysreg_info.allowed). */
+enum sysreg_access {
+	R1 = 1,
+	W1 = 2,
+	RW1 = R1 | W1,
+	R0 = 4,
+	W0 = 8,
+	RW0 = R0 | W0,
+};
+
+struct sysreg_info {
+	uint32_t number;
+	uint8_t access;
+	bool plain;	 /* no function: storage */
+	uint8_t need;	 /* enum sysreg_need */
+	uint16_t offset; /* in struct sysregs */
+	uint64_t mask;	 /* bits that can be written */
+	uint64_t (*read)(struct cpu *cpu);
+	void (*write)(struct cpu *cpu, uint64_t value);
+	/* May EL0 use it now?  False: trap with EC 0x18. */
+	bool (*allowed)(struct cpu *cpu);
+};
+
+/* The register as the table and the CPU's features have it; NULL: UNDEFINED. */
+const struct sysreg_info *sysreg_find(const struct cpu *cpu, uint32_t number);
+/* An interrupt that was masked may be due now. */
+void sysreg_look_at_lines(struct cpu *cpu);
+uint64_t sysreg_read_fpcr(struct cpu *cpu);
+uint64_t sysreg_read_fpsr(struct cpu *cpu);
+/* SCTLR_EL1.UMA, for EL0. */
+bool sysreg_uma_allows(struct cpu *cpu);
 
 /* Choose the handler of a SYS instruction (op0 = 1). */
 void sysop_decode(struct cpu *cpu, struct insn *i);
