@@ -126,8 +126,8 @@ def job(guests, engine):
     return "\n".join(lines) + "\n"
 
 
-def fill_disk(out, root, guests, text):
-    """The outer machine's disk: a root, the arm64 program, and the images of all guests."""
+def fill_disk(out, root, guests, text, files):
+    """The outer machine's disk: a root, the arm64 program, @files, and the images of all guests."""
     for name in ("dev", "proc", "sys", "tmp", "run", "root", "mnt", "etc", "usr/lib/oriel"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in image.APPLETS:
@@ -137,7 +137,7 @@ def fill_disk(out, root, guests, text):
     for waste in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/lib/aarch64-linux-gnu/gconv"):
         shutil.rmtree(root / waste, ignore_errors=True)
     home = root / "usr/lib/oriel"
-    for file in (ARM64 / "oriel", ARM64 / "tests/kvm/kvm-engine", BOARD, *(BUILD / "guest" / f for f in ("Image", "initrd.img", "root.img"))):
+    for file in (ARM64 / "oriel", ARM64 / "tests/kvm/kvm-engine", BOARD, *files, *(BUILD / "guest" / f for f in ("Image", "initrd.img", "root.img"))):
         shutil.copy(file, home / file.name)
     for guest in guests:
         if guest.script is not None:
@@ -155,10 +155,10 @@ def qemu():
     return [lib / "ld-linux-x86-64.so.2", "--library-path", lib, root / "usr/bin/qemu-system-aarch64", "-L", root / "usr/share/qemu"]
 
 
-def boot_outer(disk, limit_s):
+def boot_outer(disk, limit_s, memory_mib):
     """Run the outer machine to its end; returns what its console said."""
-    words = [*qemu(), "-accel", "tcg,thread=multi", "-M", "virt,virtualization=on,gic-version=3", "-cpu", "neoverse-n1", "-m", "1024",
-             "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", BUILD / "guest/Image",
+    words = [*qemu(), "-accel", "tcg,thread=multi", "-M", "virt,virtualization=on,gic-version=3", "-cpu", "neoverse-n1",
+             "-m", str(memory_mib), "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", BUILD / "guest/Image",
              "-initrd", BUILD / "guest/initrd.img", "-append", "console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off",
              "-drive", f"file={disk},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0"]
     start = time.monotonic()
@@ -192,8 +192,8 @@ def parse(text, guests):
     return results
 
 
-def run_outer(guests, text, packages=(), limit_s=900):
-    """Run the script @text in an outer machine that has the images of @guests; returns its console."""
+def run_outer(guests, text, packages=(), files=(), limit_s=900, memory_mib=1024):
+    """Run the script @text in an outer machine that has the images of @guests, and @files beside `oriel`; returns its console."""
     if not (ARM64 / "oriel").exists():
         raise tap.Skip("there is no program for arm64: make arm64")
     root = aptroot.unpacked("-".join(("kvmouter", *packages)), aptroot.AptRoot("trixie", "arm64"),
@@ -202,9 +202,9 @@ def run_outer(guests, text, packages=(), limit_s=900):
         work = Path(name)
         shutil.copytree(root, work / "root", symlinks=True)
         disk = work / "outer.img"
-        fill_disk(disk, work / "root", guests, text)
+        fill_disk(disk, work / "root", guests, text, files)
         shutil.rmtree(work / "root")
-        return boot_outer(disk, limit_s)
+        return boot_outer(disk, limit_s, memory_mib)
 
 
 def run_on_kvm(guests):
