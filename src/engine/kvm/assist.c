@@ -54,6 +54,27 @@ static uint64_t vector_id(unsigned n)
 	return (kvm_core_id(CORE(fp_regs.vregs) + n * 16) & ~KVM_REG_SIZE_MASK) | KVM_REG_SIZE_U128;
 }
 
+/*
+ * V register @n.  With SVE it is the lower part of a Z register, whose upper part becomes zero if V
+ * is written (Arm ARM B1.4.1): only if it has changed.
+ */
+static int move_vector(const struct kvm_vcpu *vcpu, unsigned n, const uint64_t *from, uint64_t *to)
+{
+	uint8_t z[256] = {0};
+	if (!vcpu->engine->shows_sve) {
+		return from ? kvm_set(vcpu, vector_id(n), from) : kvm_get(vcpu, vector_id(n), to);
+	}
+	int rc = kvm_get(vcpu, KVM_REG_ARM64_SVE_ZREG(n, 0), z);
+	if (rc == 0 && to) {
+		memcpy(to, z, 16);
+	} else if (rc == 0 && memcmp(z, from, 16)) {
+		memset(z, 0, sizeof(z));
+		memcpy(z, from, 16);
+		rc = kvm_set(vcpu, KVM_REG_ARM64_SVE_ZREG(n, 0), z);
+	}
+	return rc;
+}
+
 static int read_state(struct kvm_vcpu *vcpu, struct nisv_state *state)
 {
 	int rc = 0;
@@ -61,7 +82,7 @@ static int read_state(struct kvm_vcpu *vcpu, struct nisv_state *state)
 		rc = kvm_get(vcpu, kvm_core_id(CORE(regs.regs) + n * 8), &state->regs.x[n]);
 	}
 	for (unsigned n = 0; rc == 0 && n < 32; n++) {
-		rc = kvm_get(vcpu, vector_id(n), state->regs.v[n]);
+		rc = move_vector(vcpu, n, NULL, state->regs.v[n]);
 	}
 	for (size_t n = 0; rc == 0 && n < sizeof(map) / sizeof(map[0]); n++) {
 		uint64_t id =
@@ -78,7 +99,7 @@ static int write_state(struct kvm_vcpu *vcpu, const struct nisv_state *state)
 		rc = kvm_set(vcpu, kvm_core_id(CORE(regs.regs) + n * 8), &state->regs.x[n]);
 	}
 	for (unsigned n = 0; rc == 0 && n < 32; n++) {
-		rc = kvm_set(vcpu, vector_id(n), state->regs.v[n]);
+		rc = move_vector(vcpu, n, state->regs.v[n], NULL);
 	}
 	for (size_t n = 0; rc == 0 && n < sizeof(map) / sizeof(map[0]); n++) {
 		uint64_t id =

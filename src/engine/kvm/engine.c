@@ -30,13 +30,18 @@ static const struct {
 	{KVM_CAP_IMMEDIATE_EXIT, "immediate exits (Linux 4.13)"},
 };
 
+static bool has(const struct kvm_engine *engine, unsigned long capability)
+{
+	return ioctl(engine->dev, KVM_CHECK_EXTENSION, capability) > 0;
+}
+
 static int check(struct kvm_engine *engine, struct error *err)
 {
 	if (ioctl(engine->dev, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		return error_set(err, -ENOTSUP, "this is no KVM that programs of today can use");
 	}
 	for (size_t n = 0; n < sizeof(needed) / sizeof(needed[0]); n++) {
-		if (ioctl(engine->dev, KVM_CHECK_EXTENSION, needed[n].capability) <= 0) {
+		if (!has(engine, (unsigned long)needed[n].capability)) {
 			return error_set(err, -ENOTSUP, "KVM of this kernel lacks %s",
 					 needed[n].what);
 		}
@@ -52,11 +57,12 @@ static int check(struct kvm_engine *engine, struct error *err)
 }
 
 /* `max` and `host` show what the host has. */
-static bool shows_pauth(const struct kvm_engine *engine)
+static void choose_features(struct kvm_engine *engine)
 {
 	bool wanted = engine->config.cpu == ENGINE_CPU_MAX || engine->config.cpu == ENGINE_CPU_HOST;
-	return wanted && ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_ADDRESS) > 0 &&
-	       ioctl(engine->dev, KVM_CHECK_EXTENSION, KVM_CAP_ARM_PTRAUTH_GENERIC) > 0;
+	engine->shows_pauth = wanted && has(engine, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
+			      has(engine, KVM_CAP_ARM_PTRAUTH_GENERIC);
+	engine->shows_sve = wanted && has(engine, KVM_CAP_ARM_SVE);
 }
 
 /* Calls that our firmware answers, not the kernel's; older kernels answer NOT_SUPPORTED to them. */
@@ -98,7 +104,7 @@ static int create_vm(struct kvm_engine *engine, struct error *err)
 	}
 	engine->run_len = (size_t)len;
 	ask_for_undescribed(engine);
-	engine->shows_pauth = shows_pauth(engine);
+	choose_features(engine);
 	if (engine->config.cpu == ENGINE_CPU_MAX) {
 		forward_calls(engine);
 	}

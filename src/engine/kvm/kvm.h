@@ -102,7 +102,7 @@ struct kvm_engine {
 	struct kvm_window window;
 	struct kvm_vcpu *vcpus[KVM_MOST_VCPUS];
 	unsigned vcpu_count;
-	bool shows_pauth;
+	bool shows_pauth, shows_sve;
 
 	atomic_bool closed; /* the gate */
 	pthread_mutex_t gate_lock;

@@ -51,9 +51,9 @@ static const struct {
 	 "not handed over: they end the VM; Linux 5.5 does"},
 	{KVM_CAP_ARM_INJECT_EXT_DABT, "external aborts", "yes",
 	 "no: accesses to nothing do nothing; Linux 5.5 has them"},
-	{KVM_CAP_ARM_PTRAUTH_ADDRESS, "pointer auth", "yes, with --cpu max",
+	{KVM_CAP_ARM_PTRAUTH_ADDRESS, "pointer auth", "yes, with --cpu max or host",
 	 "no: this CPU or kernel has none"},
-	{KVM_CAP_ARM_SVE, "SVE", "the host has it; guests are not shown it", "no"},
+	{KVM_CAP_ARM_SVE, "SVE", "yes, with --cpu max or host", "no"},
 	{KVM_CAP_ARM_PMU_V3, "PMU", "the host has it; guests are not shown it", "no"},
 	{KVM_CAP_IOEVENTFD, "doorbells", "in the kernel", "by exits"},
 };

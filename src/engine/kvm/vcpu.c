@@ -102,6 +102,7 @@ static int choose_features(struct kvm_vcpu *vcpu)
 	set_feature(&vcpu->init, KVM_ARM_VCPU_PSCI_0_2, true);
 	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_ADDRESS, engine->shows_pauth);
 	set_feature(&vcpu->init, KVM_ARM_VCPU_PTRAUTH_GENERIC, engine->shows_pauth);
+	set_feature(&vcpu->init, KVM_ARM_VCPU_SVE, engine->shows_sve);
 	return 0;
 }
 
@@ -120,6 +121,10 @@ static int open_vcpu(struct kvm_vcpu *vcpu, struct error *err)
 	}
 	int rc = choose_features(vcpu);
 	rc = rc < 0 ? rc : init_vcpu(vcpu, true);
+	const int sve = KVM_ARM_VCPU_SVE;
+	if (rc == 0 && engine->shows_sve && ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve) < 0) {
+		rc = -errno; /* the host's vector lengths stay; later resets keep them */
+	}
 	if (rc == 0 && engine->config.cpu == ENGINE_CPU_BASELINE) {
 		char kept[256];
 		unsigned count = kvm_model_baseline(vcpu->fd, kept, sizeof(kept));
