@@ -53,6 +53,7 @@ class Guest:
     append: str = ""
     disk: bool = False      # a second disk to write to
     picture: bool = False   # the display's last frame is wanted
+    pages: str = ""         # "16k": with Debian's kernel of that page size
     alone: bool = False     # no VM: the test of the engine by itself
 
 
@@ -80,7 +81,7 @@ def command(guest, engine, program, files, work):
     if guest.script is None:
         words += ["--kernel", f"{files}/board.bin", "--gpu", "none", "--rng", "off"]
     else:
-        words += ["--kernel", f"{files}/Image", "--initrd", f"{files}/initrd.img", "--disk", f"{files}/root.img,ro",
+        words += ["--kernel", f"{files}/Image{guest.pages}", "--initrd", f"{files}/initrd{guest.pages}.img", "--disk", f"{files}/root.img,ro",
                   "--disk", f"{files}/{guest.name}.img,ro"]
         words += ["--disk", f"{work}/{guest.name}.disk"] if guest.disk else []
         words += ["--gpu", "2d" if guest.picture else "none"]
@@ -148,6 +149,29 @@ def fill_disk(out, root, guests, text, files):
     image.make_disk(out, root)
 
 
+@dataclass
+class Host:
+    """An outer machine: its CPU, memory and kernel."""
+
+    cpu: str = "neoverse-n1"
+    memory_mib: int = 1024
+    pages: str = ""     # as in Guest
+
+
+def kernel(pages):
+    """(Image, initrd) of Debian's kernel with 4K ("") or larger pages."""
+    if not pages:
+        return BUILD / "guest/Image", BUILD / "guest/initrd.img"
+    apt = aptroot.AptRoot("trixie", "arm64")
+    unpacked = aptroot.unpacked(f"kernel{pages}", apt, [f"linux-image-arm64-{pages}"], image.EXCLUDE)
+    version = next((unpacked / "usr/lib/modules").iterdir()).name
+    folder = BUILD / f"kernel{pages}"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(unpacked / f"boot/vmlinuz-{version}", folder / f"Image{pages}")
+    image.make_initrd(folder / f"initrd{pages}.img", aptroot.unpacked("kvmouter", apt, OUTER_PACKAGES, EXCLUDE), unpacked, version)
+    return folder / f"Image{pages}", folder / f"initrd{pages}.img"
+
+
 def qemu():
     """The words that start trixie's QEMU by its own loader."""
     root = aptroot.unpacked("qemu-trixie", aptroot.AptRoot("trixie", "amd64"), ["qemu-system-arm"])
@@ -155,11 +179,12 @@ def qemu():
     return [lib / "ld-linux-x86-64.so.2", "--library-path", lib, root / "usr/bin/qemu-system-aarch64", "-L", root / "usr/share/qemu"]
 
 
-def boot_outer(disk, limit_s, memory_mib):
+def boot_outer(disk, limit_s, host):
     """Run the outer machine to its end; returns what its console said."""
-    words = [*qemu(), "-accel", "tcg,thread=multi", "-M", "virt,virtualization=on,gic-version=3", "-cpu", "neoverse-n1",
-             "-m", str(memory_mib), "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", BUILD / "guest/Image",
-             "-initrd", BUILD / "guest/initrd.img", "-append", "console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off",
+    own_kernel, initrd = kernel(host.pages)
+    words = [*qemu(), "-accel", "tcg,thread=multi", "-M", "virt,virtualization=on,gic-version=3", "-cpu", host.cpu,
+             "-m", str(host.memory_mib), "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", own_kernel,
+             "-initrd", initrd, "-append", "console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off",
              "-drive", f"file={disk},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0"]
     start = time.monotonic()
     with open(disk.with_suffix(".console"), "wb+") as console:
@@ -192,7 +217,7 @@ def parse(text, guests):
     return results
 
 
-def run_outer(guests, text, packages=(), files=(), limit_s=900, memory_mib=1024):
+def run_outer(guests, text, packages=(), files=(), limit_s=900, host=Host()):
     """Run the script @text in an outer machine that has the images of @guests, and @files beside `oriel`; returns its console."""
     if not (ARM64 / "oriel").exists():
         raise tap.Skip("there is no program for arm64: make arm64")
@@ -202,14 +227,15 @@ def run_outer(guests, text, packages=(), files=(), limit_s=900, memory_mib=1024)
         work = Path(name)
         shutil.copytree(root, work / "root", symlinks=True)
         disk = work / "outer.img"
-        fill_disk(disk, work / "root", guests, text, files)
+        kernels = [f for pages in {g.pages for g in guests if g.pages} for f in kernel(pages)]
+        fill_disk(disk, work / "root", guests, text, [*kernels, *files])
         shutil.rmtree(work / "root")
-        return boot_outer(disk, limit_s, memory_mib)
+        return boot_outer(disk, limit_s, host)
 
 
-def run_on_kvm(guests):
+def run_on_kvm(guests, host=Host()):
     """Results of all of @guests on KVM, in one outer machine."""
-    return parse(run_outer(guests, job(guests, "kvm")), guests)
+    return parse(run_outer(guests, job(guests, "kvm"), host=host), guests)
 
 
 once = functools.lru_cache(maxsize=None)

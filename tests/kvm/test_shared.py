@@ -3,6 +3,8 @@
 """The shared GPU of a guest on KVM: Debian's lavapipe for arm64 in the outer machine, Venus in the guest, and memory that the host loses.
 
 The same program draws in the outer machine itself and in the guest: hashes must be equal to the last bit.
+
+usage: test_shared.py [16k], for an outer machine with pages of that size (the guest's stay 4K)
 """
 import json
 import re
@@ -27,6 +29,7 @@ echo "@second"; {SCENE}
 echo "@alive"
 """
 GUEST = machine.Guest("gpu", ["--console", "file:/tmp/console", "--gpu", "shared", "--stats", "/tmp/stats", "--memory", "512M"], SCRIPT)
+HOST = machine.Host(memory_mib=2048, pages=sys.argv[1] if len(sys.argv) > 1 else "")
 LIB = "/usr/lib/oriel/libcut.so"
 WATCH = f"""
 export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json
@@ -63,7 +66,7 @@ def outer():
     with tempfile.TemporaryDirectory() as work:
         files = [machine.ARM64 / "oriel-gpu", machine.ARM64 / "tests/kvm/libcut.so", scene_program(work)]
         return machine.run_outer([GUEST], WATCH.replace("COMMAND", f"LD_PRELOAD={LIB} {command}"), ("mesa-vulkan-drivers", "libvulkan1"),
-                                 files, limit_s=1500, memory_mib=2048)
+                                 files, limit_s=1500, host=HOST)
 
 
 def told(pattern):
@@ -95,4 +98,4 @@ def test_the_guest_and_other_contexts_live_on():
 
 
 if __name__ == "__main__":
-    tap.main(sys.modules[__name__], sys.argv[1] if len(sys.argv) > 1 else None)
+    tap.main(sys.modules[__name__])

@@ -7,7 +7,7 @@
  * (kvm_gate_close()).  Attributes move words and are made for saved state: what a guest's access
  * does differently is done here (pending bits).  Facts: Linux
  * Documentation/virt/kvm/devices/arm-vgic-v3.rst.
- * Threads: a vCPU thread that holds assist_lock.
+ * Threads: a vCPU thread that holds the shadow's lock.
  */
 #include "base/log.h"
 #include "engine/kvm/kvm.h"

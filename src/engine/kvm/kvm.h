@@ -154,8 +154,8 @@ uint64_t kvm_sysreg_id(uint32_t reg);
 
 /*
  * Wait until no vCPU is inside KVM_RUN, and keep it so until kvm_gate_open(): the guest stands
- * still, except for the caller.  From a vCPU thread that is not inside and holds assist_lock; vCPUs
- * that are created already.
+ * still, except for the caller.  From a vCPU thread that is not inside and holds the shadow's lock;
+ * vCPUs that are created already.
  */
 void kvm_gate_close(struct kvm_engine *engine);
 void kvm_gate_open(struct kvm_engine *engine);
@@ -193,7 +193,7 @@ void kvm_gic_drive(struct kvm_gic *gic, unsigned line, bool level);
 int kvm_gic_watch_end(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque) MUST_CHECK;
 void kvm_gic_unwatch(struct kvm_gic *gic);
 /* gic_frames.c: an access by hand of @size bytes (1, 2, 4, 8, aligned) to a register of the
- * controller.  False: none is there.  assist_lock is held. */
+ * controller.  False: none is there.  The shadow's lock is held. */
 bool kvm_gic_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
 		  bool write) MUST_CHECK;
 void kvm_gic_destroy(struct kvm_gic *gic);

@@ -176,6 +176,51 @@ static void vectors_of_all_kinds(void)
 	check("ST1 of a lane", read32(RTC_MR), 11);
 }
 
+/* Memory set, of which hardware describes nothing and nobody does it by hand. */
+static void memory_operations(void)
+{
+	uint64_t isar2, to = RTC_MR, left = 4;
+	ASM("mrs %0, s3_0_c0_c6_2" : "=r"(isar2));
+	if (!(isar2 >> 16 & 0xf)) {
+		return;
+	}
+	write32(RTC_MR, 9);
+	trap.count = 0;
+	/* SETP [x9]!, x10!, x11 */
+	ASM("mov x9, %0\n\tmov x10, %1\n\tmov w11, #1\n\t.inst 0x19cb0549"
+		::"r"(to), "r"(left) : "x9", "x10", "x11", "cc", "memory");
+	if (trap.count) {
+		check("memory set on a device is an external abort", fault_of(), 0x2510);
+	} else {
+		check("memory set on a device", read32(RTC_MR), 0x01010101);
+	}
+}
+
+/* ----- SVE: what accesses by hand do to its registers ----- */
+
+static void scalable_vectors(void)
+{
+	uint64_t pfr0, bytes, last;
+	ASM("mrs %0, id_aa64pfr0_el1" : "=r"(pfr0));
+	if (!(pfr0 >> 32 & 0xf)) {
+		return;
+	}
+	ASM("msr s3_0_c1_c2_0, %0\n\tisb" ::"r"(UINT64_C(0xf)));
+	ASM(".arch_extension sve\n\trdvl %0, #1" : "=r"(bytes));
+	put("sve ");
+	put_number(bytes);
+	put("\n");
+	static uint8_t out[256];
+	/* z1 keeps all of it while z0 is loaded, of which the rest becomes zero. */
+	ASM(".arch_extension sve\n\tdup z0.b, #85\n\tdup z1.b, #86\n\tldr q0, [%0]\n\tstr z0, [%1]"
+		::"r"(UART_IDS), "r"(out) : "v0", "v1", "memory");
+	last = out[bytes - 1];
+	check("SIMD load on a CPU with SVE", *(uint64_t *)out, 0x1000000011);
+	check("... clears the rest of Z", last, bytes > 16 ? 0 : out[15]);
+	ASM(".arch_extension sve\n\tstr z1, [%0]" ::"r"(out) : "memory");
+	check("... and no other", out[bytes - 1], 86);
+}
+
 /* ----- nothing there, and where no engine can reach by hand ----- */
 
 static void aborts(void)
@@ -275,6 +320,8 @@ void board_main(void)
 	pairs();
 	atomics();
 	vectors_of_all_kinds();
+	memory_operations();
+	scalable_vectors();
 	aborts();
 	messages();
 	controller();

@@ -18,6 +18,7 @@ entry:	adrp	x1, stack_top
 	adr	x1, vectors
 	msr	vbar_el1, x1
 	mov	x1, #3 << 20
+	orr	x1, x1, #3 << 16	/* SVE */
 	msr	cpacr_el1, x1
 	/* identity: 1 GiB of devices, 1 GiB of memory, 39 bits */
 	adrp	x1, tables

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cut.c - for LD_PRELOAD: while the file /tmp/cut is there, what a program maps over a range of its own has no pages behind it
+ * cut.c - for LD_PRELOAD: while the file /tmp/cut is there, what a program maps over a range of its
+ * own has no pages behind it
  *
- * What a host does by bad luck (a file that is cut, broken memory), done at will to the GPU window of a real `oriel`.
- * Threads: any.
+ * What a host does by bad luck (a file that is cut, broken memory), done at will to the GPU window
+ * of a real `oriel`. Threads: any.
  */
 #include <dlfcn.h>
 #include <sys/mman.h>
