@@ -129,7 +129,8 @@ static int build_config(struct pdev *pdev, const struct description *d, struct e
 		.intx_count = pci_host_tells_intx_end(pdev->parts.host) ? d->irqs[BACKEND_INTX] : 0,
 		.msi_count = d->irqs[BACKEND_MSI],
 		.msix_count = d->irqs[BACKEND_MSIX],
-		.can_reset = backend_resets(pdev->backend) != 0,
+		/* A guest that resets one function does not mean all that is on its bus. */
+		.can_reset = (backend_resets(pdev->backend) & ~(1u << BACKEND_RESET_BUS)) != 0,
 	};
 	for (unsigned i = 0; i < VCONFIG_BARS; i++) {
 		input.bar_sizes[i] = d->regions[i].size;

@@ -51,7 +51,8 @@ echo "@phase refusals"
 fails $run --passthrough {NVME}
 fails $run --passthrough 0000:00:1d.0
 fails oriel passthrough bind 0000:00:00.0
-mknod /dev/n0 b $(sed 's/:/ /' /sys/block/nvme0n1/dev); mkdir /mnt; mount -t ext2 /dev/n0 /mnt || echo "@fail mount"
+until [ -e /sys/bus/pci/devices/{NVME}/nvme/nvme*/nvme*n1/dev ]; do usleep 50000; done
+mknod /dev/n0 b $(sed 's/:/ /' /sys/bus/pci/devices/{NVME}/nvme/nvme*/nvme*n1/dev); mkdir /mnt; mount -t ext2 /dev/n0 /mnt || echo "@fail mount"
 fails oriel passthrough bind {NVME}
 umount /mnt
 echo "@phase group"
