@@ -16,9 +16,12 @@ def mount(device):
 
 def disk(package, exclude=()):
     """An ext4 disk with @package and what it depends on, but for @exclude; kept in the build folder."""
+    def thin(root):
+        for waste in ("doc", "icons", "info", "lintian", "locale", "man"):
+            shutil.rmtree(root / "usr/share" / waste, ignore_errors=True)
+
     out = vm.BUILD / "programs"
-    root = aptroot.unpacked(package, aptroot.AptRoot(guest.SUITE, guest.ARCH), [package], exclude,
-                            lambda r: shutil.rmtree(r / "usr/share"))
+    root = aptroot.unpacked(package, aptroot.AptRoot(guest.SUITE, guest.ARCH), [package], exclude, thin)
     path = out / f"{root.name}.img"
     if not path.exists():
         out.mkdir(exist_ok=True)
