@@ -21,7 +21,8 @@
 #include <time.h>
 
 enum {
-	RING_SPIN_HARD_NS = 10 * 1000, /* polled without asking whether others need the CPU */
+	RING_SPIN_HARD_NS = 10 * 1000, /* polled without asking whether others need the CPU, if there are enough CPUs */
+	RING_ENOUGH_CPUS = 4,	       /* for the program, its ring, the driver's thread, and somebody else */
 	RING_SPIN_MIN_NS = 10 * 1000,
 	RING_SPIN_MAX_NS = 200 * 1000,
 	RING_NAP_MIN_NS = 5 * 1000,
@@ -39,7 +40,7 @@ struct ring {
 	uint8_t *private;		   /* copy of what is being executed; buffer_size bytes */
 	uint32_t cursor;		   /* ring thread: our head */
 	uint32_t batch_start;		   /* ring thread: cursor when the batch was copied */
-	uint64_t spin_ns;		   /* ring thread */
+	uint64_t spin_ns, hard_ns;	   /* ring thread */
 	struct lane lane;		   /* ring thread */
 	struct wire_ring_state *record;
 	pthread_t thread;
@@ -141,7 +142,7 @@ static bool ring_spin(struct ring *ring, uint64_t start)
 			}
 			ring_relax();
 		}
-		if (gone > RING_SPIN_HARD_NS) {
+		if (gone >= ring->hard_ns) {
 			sched_yield();
 		}
 		gone = loop_now_ns() - start;
@@ -266,6 +267,13 @@ static void ring_fill_record(struct wire_ring_state *record, const struct ring_c
 	__atomic_store_n(&record->in_use, 1, __ATOMIC_RELEASE);
 }
 
+/* What a command hands to the driver's threads is not to wait for us to stop polling. */
+static bool ring_has_cpus(void)
+{
+	cpu_set_t cpus;
+	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) >= RING_ENOUGH_CPUS;
+}
+
 static struct ring *ring_new(struct context *context, const struct ring_config *config,
 			     struct pages *pages, struct wire_ring_state *record)
 {
@@ -292,6 +300,7 @@ static struct ring *ring_new(struct context *context, const struct ring_config *
 		.buffer = base + config->layout.buffer,
 		.private = private,
 		.spin_ns = RING_SPIN_MIN_NS,
+		.hard_ns = ring_has_cpus() ? RING_SPIN_HARD_NS : 0,
 		.record = record,
 	};
 	if (ring->config.idle_timeout_ns < RING_IDLE_MIN_NS) {
