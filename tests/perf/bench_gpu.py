@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vulkan through Oriel beside the same work on the host's driver itself, in turn.
 
-usage: bench_gpu.py BUILD [--lines start,sync,memory,record,pipeline,draw,scene,two] [--rounds N] [--no-guest]
+usage: bench_gpu.py BUILD [--lines start,sync,memory,record,pipeline,draw,scene,two] [--rounds N] [--no-guest] [--no-usual]
 
-Each round runs vkbench natively, through `oriel-gpu --vtest` and in the guest, one after the other; medians of the rounds are shown.
-Ratios say how fast Oriel is: 1 is the host's own speed, 0.5 half of it.  Samples are kept in BUILD/bench/gpu.json.
+Each round runs vkbench natively, through `oriel-gpu --vtest`, in the guest, and in the same guest on the usual stack (usual.py), one after the
+other; medians of the rounds are shown.
+Ratios are of speed: 1 is the host's own, 0.5 half of it; guest/usual above 1 says that Oriel is faster.  Samples are kept in BUILD/bench/gpu.json.
 """
 import argparse
 import json
@@ -51,9 +52,14 @@ def children(pid):
     return [int(p) for p in out.split()]
 
 
+def status_mib(pid, field):
+    """A size in /proc/PID/status."""
+    return int(re.search(rf"^{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) / 1024
+
+
 def anonymous_mib(pid):
     """Memory of a process that is neither a file's nor shared: without code and without blobs."""
-    return int(re.search(r"^RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) / 1024
+    return status_mib(pid, "RssAnon")
 
 
 class Host:
@@ -105,7 +111,10 @@ class Vtest(Host):
         self.server.__exit__(None, None, None)
 
     def idle(self):
-        """(CPU milliseconds in a second, private MiB beyond the driver's own) of the server while a program does nothing."""
+        """
+        Of the server while a program does nothing: CPU milliseconds in a second, and MiB: what the driver has in a native program with the
+        same objects, blobs, and what else there is, records of how objects were made among it.
+        """
         own = subprocess.Popen([str(self.bench), "hold"], stdout=subprocess.PIPE, text=True)
         program = self.mesa.start(self.server.path, str(self.bench), "hold")
         try:
@@ -116,15 +125,17 @@ class Vtest(Host):
             start = cpu_s(self.server.process.pid)
             time.sleep(5)
             used = (cpu_s(self.server.process.pid) - start) / 5 * 1000
-            return used, (max(map(anonymous_mib, children(self.server.process.pid))) - anonymous_mib(own.pid))
+            server = max(children(self.server.process.pid), key=anonymous_mib)
+            driver = anonymous_mib(own.pid)
+            return used, driver, status_mib(server, "RssShmem"), anonymous_mib(server) - driver
         finally:
             for each in (own, program):
                 each.kill()
                 each.communicate()
 
 
-def guest_lines(build, groups):
-    """The same in the guest; vkbench comes on a disk of its own, since the image is the demo's."""
+def guest_lines(build, groups, usual=None):
+    """The same in the guest, on the usual stack if that is given; vkbench comes on a disk of its own, since the image is the demo's."""
     import program  # noqa: PLC0415
     import vm  # noqa: PLC0415
     vm.BUILD, vm.ORIEL, vm.IMAGE = build, build / "oriel", build / "guest"
@@ -136,8 +147,9 @@ def guest_lines(build, groups):
     script += f"/usr/lib/oriel/vkscene --frames {SCENE_FRAMES}\n" if "scene" in groups else ""
     script += "/tmp/program draw >/tmp/a & /tmp/program draw >/tmp/b; wait; sed -n 's/triangle-256x256/two/p' /tmp/a /tmp/b\n" \
         if "two" in groups else ""
-    result = vm.run("--cpus", "2", "--disk", f"{disk},ro", gpu="shared", memory="2G", script=script, limit_s=900)
-    console = result.console.replace("\r", "")
+    console = usual.run(script, disk) if usual else vm.run("--cpus", "2", "--disk", f"{disk},ro", gpu="shared", memory="2G", script=script,
+                                                           limit_s=900).console
+    console = console.replace("\r", "")
     found = parse(console)
     scene = re.search(r'^\{.*"fps":([0-9.]+)', console, re.M)
     if scene:
@@ -151,6 +163,16 @@ def guest_lines(build, groups):
     return found
 
 
+def usual_stack():
+    """It, or None where it can not be."""
+    import usual  # noqa: PLC0415
+    try:
+        return usual.UsualStack()
+    except SystemExit as reason:
+        print(f"  without the usual stack: {reason}", file=sys.stderr)
+        return None
+
+
 def ratio(unit, value, base):
     """Speed against @base."""
     return (value / base if unit in RATES else base / value) if value and base else 0
@@ -160,7 +182,7 @@ def show(samples, machines):
     """The table."""
     names = list(dict.fromkeys(n for s in samples["native"] for n in s))
     print(f"{'line':24}{'unit':>6}" + "".join(f"{m:>12}" for m in machines) + "".join(f"{m + ' x':>10}" for m in machines[1:])
-          + ("   guest/vtest" if "guest" in machines else ""))
+          + ("   guest/vtest" if "guest" in machines else "") + ("   guest/usual" if "usual" in machines else ""))
     for name in names:
         middle = {m: statistics.median([s[name][1] for s in samples[m] if name in s] or [0]) for m in machines}
         unit = samples["native"][0][name][0]
@@ -168,6 +190,8 @@ def show(samples, machines):
         line += "".join(f"{ratio(unit, middle[m], middle['native']):10.2f}" for m in machines[1:])
         if "guest" in machines and "vtest" in machines:
             line += f"{ratio(unit, middle['guest'], middle['vtest']):14.2f}"
+        if "usual" in machines:
+            line += f"{ratio(unit, middle['guest'], middle['usual']):14.2f}"
         print(line)
 
 
@@ -178,6 +202,7 @@ def main():
     parser.add_argument("--lines", default="")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-guest", action="store_true")
+    parser.add_argument("--no-usual", action="store_true")
     options = parser.parse_args()
     build = options.build.resolve()
     groups = options.lines.split(",") if options.lines else [*GROUPS, "scene", "two"]
@@ -187,17 +212,23 @@ def main():
     try:
         if not options.no_guest:
             samples["guest"] = []
+        usual = None if options.no_guest or options.no_usual else usual_stack()
+        if usual:
+            samples["usual"] = []
         for number in range(options.rounds):
             print(f"  round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
             samples["native"].append(host.lines(groups))
             samples["vtest"].append(vtest.lines(groups))
             if "guest" in samples:
                 samples["guest"].append(guest_lines(build, groups))
-        idle, memory = vtest.idle()
+            if usual:
+                samples["usual"].append(guest_lines(build, [g for g in groups if g != "scene"], usual))  # it has no Vulkan 1.3
+        idle, driver, blobs, rest = vtest.idle()
     finally:
         vtest.close()
     show(samples, list(samples))
-    print(f"idle server: {idle:.1f} ms of CPU time a second; {memory:.1f} MiB of a context beyond the driver's own memory and blobs")
+    print(f"idle server: {idle:.1f} ms of CPU time a second; a context has {driver:.1f} MiB of the driver's own, {blobs:.1f} MiB of blobs, "
+          f"{rest:.1f} MiB of others")
     (build / "bench/gpu.json").write_text(json.dumps(samples, indent=1) + "\n")
 
 
