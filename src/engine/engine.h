@@ -100,6 +100,7 @@ struct engine_config {
 /* Why engine_run() returned. */
 enum engine_exit {
 	ENGINE_EXIT_KICKED, /* engine_vcpu_kick() */
+	ENGINE_EXIT_DEBUG,  /* what a debugger of the host waits for: engine_debug_stop() */
 	ENGINE_EXIT_ERROR,  /* the engine can not go on; reported by log_error() */
 };
 
@@ -125,6 +126,45 @@ struct engine {
 };
 
 #define ENGINE_OFF UINT64_MAX
+
+/*
+ * Debugging from outside, for engines that can.  Guests see nothing of it: their memory and debug registers stay theirs.
+ */
+enum engine_point_kind {
+	ENGINE_POINT_BREAK, /* before the instruction at this virtual address, whatever is mapped there */
+	ENGINE_POINT_WRITE,
+	ENGINE_POINT_READ,
+	ENGINE_POINT_ACCESS,
+};
+
+/* Where vCPUs stop.  Watchpoints see accesses of instructions to these virtual addresses: no table walks, no devices. */
+struct engine_point {
+	enum engine_point_kind kind;
+	uint64_t address;
+	uint64_t len; /* bytes; of watchpoints */
+};
+
+struct engine_stop {
+	enum { ENGINE_STOP_NONE, ENGINE_STOP_STEP, ENGINE_STOP_POINT } why;
+	struct engine_point point; /* that was met; the instruction did not execute */
+	uint64_t address;	   /* first byte accessed that is watched */
+};
+
+struct engine_registers {
+	uint64_t x[31], sp, pc, pstate; /* pstate as SPSR_EL1 would show it */
+	__uint128_t v[32];
+	uint32_t fpsr, fpcr;
+};
+
+/* All only while no vCPU of the engine runs. */
+struct engine_debug_ops {
+	int (*set_point)(struct engine *engine, const struct engine_point *point, bool on);
+	void (*resume)(struct engine_vcpu *vcpu, bool step);
+	struct engine_stop (*stop)(struct engine_vcpu *vcpu);
+	void (*registers)(struct engine_vcpu *vcpu, struct engine_registers *registers);
+	bool (*set_registers)(struct engine_vcpu *vcpu, const struct engine_registers *registers);
+	size_t (*memory)(struct engine_vcpu *vcpu, uint64_t va, void *buffer, size_t len, bool write);
+};
 
 /* Receives one counter: a name in lower case with underscores, valid for ever. */
 typedef void engine_stat_fn(void *opaque, const char *name, uint64_t value);
@@ -161,7 +201,10 @@ struct engine_ops {
 	int (*take_writes)(struct engine *engine, uint64_t gpa, unsigned long *pages, struct error *err);
 	/* Optional: counters. */
 	void (*stats)(struct engine *engine, engine_stat_fn *put, void *opaque);
+	/* Optional. */
+	const struct engine_debug_ops *debug;
 };
+
 struct engine_vcpu {
 	struct engine *engine;
 	unsigned index;
@@ -354,6 +397,58 @@ static inline bool MUST_CHECK engine_vcpu_set_key(struct engine_vcpu *vcpu, enum
 static inline bool MUST_CHECK engine_vcpu_set_diversified(struct engine_vcpu *vcpu, unsigned levels)
 {
 	return vcpu->engine->ops->vcpu_set_diversified(vcpu, levels);
+}
+
+/* Can a debugger of the host work with this engine?  If not, no engine_debug_*() may be called. */
+static inline bool engine_can_debug(const struct engine *engine)
+{
+	return engine->ops->debug != NULL;
+}
+
+/*
+ * Set or clear a point for all vCPUs.  Setting one that is set changes nothing.  -ENOSPC: no room, -EINVAL: an empty or
+ * endless range, -ENOENT: it was not set.  @point NULL: clear all.
+ */
+static inline int MUST_CHECK engine_debug_set_point(struct engine *engine, const struct engine_point *point, bool on)
+{
+	return engine->ops->debug->set_point(engine, point, on);
+}
+
+/*
+ * How the next engine_run() goes on; forgets why the vCPU stopped.  @step: one instruction, or the exception that it takes,
+ * without interrupts between, and as a matter of course if a breakpoint is here.  WFI does not sleep then.
+ */
+static inline void engine_debug_resume(struct engine_vcpu *vcpu, bool step)
+{
+	vcpu->engine->ops->debug->resume(vcpu, step);
+}
+
+/* Why engine_run() returned ENGINE_EXIT_DEBUG. */
+static inline struct engine_stop engine_debug_stop(struct engine_vcpu *vcpu)
+{
+	return vcpu->engine->ops->debug->stop(vcpu);
+}
+
+static inline void engine_debug_registers(struct engine_vcpu *vcpu, struct engine_registers *registers)
+{
+	vcpu->engine->ops->debug->registers(vcpu, registers);
+}
+
+/* False, with nothing changed: of PSTATE only NZCV and DAIF can be set. */
+static inline bool MUST_CHECK engine_debug_set_registers(struct engine_vcpu *vcpu,
+							 const struct engine_registers *registers)
+{
+	return vcpu->engine->ops->debug->set_registers(vcpu, registers);
+}
+
+/*
+ * Read or write @len bytes of memory at @va as this vCPU's tables map it for EL1, whatever the rights.  Returns how many bytes
+ * could be; it ends where nothing is mapped, and at devices, which are never touched.
+ */
+static inline size_t MUST_CHECK engine_debug_memory(struct engine_vcpu *vcpu, uint64_t va, void *buffer, size_t len,
+						    bool write)
+{
+	return vcpu->engine->ops->debug->memory(vcpu, va, buffer, len, write);
 }
 
 #endif

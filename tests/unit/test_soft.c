@@ -65,10 +65,10 @@ static void timer_line(void *host, unsigned vcpu, enum engine_ppi ppi, bool leve
 
 static const struct engine_host host_ops = {host_no_read, device_write, host_no_icc_read, host_no_icc_write, hypercall, timer_line};
 
-static struct fixture *set_up(unsigned vcpus)
+static struct fixture *set_up_with(unsigned vcpus, bool interp)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct engine_config config = {.host_ops = &host_ops, .host = f, .vcpus = vcpus};
+	struct engine_config config = {.host_ops = &host_ops, .host = f, .vcpus = vcpus, .interp = interp};
 	struct error err = {0};
 	f->engine = soft_engine_create(&config, &err);
 	assert_non_null(f->engine);
@@ -79,6 +79,11 @@ static struct fixture *set_up(unsigned vcpus)
 		assert_non_null(f->vcpu[n]);
 	}
 	return f;
+}
+
+static struct fixture *set_up(unsigned vcpus)
+{
+	return set_up_with(vcpus, false);
 }
 
 static void tear_down(struct fixture *f)
@@ -402,6 +407,149 @@ static void two_vcpus_share_memory_and_flush_each_other(void **state)
 	tear_down(f);
 }
 
+/* ----- a debugger of the host ----- */
+
+enum { LOOP_BODY = RAM + 8, LOOP_END = RAM + 20, STORE = RAM + 28, HVC = RAM + 32, STORED = RAM + 0x8010 };
+
+/* Add 10 to 1, store the sum, call the host. */
+static const uint32_t debugged[] = {
+	0xd2800000, /* mov x0, #0 */
+	0xd2800141, /* mov x1, #10 */
+	0x8b010000, /* 0: add x0, x0, x1 */
+	0xf1000421, /* subs x1, x1, #1 */
+	0x54ffffc1, /* b.ne 0b */
+	0xd2a80002, /* mov x2, #0x40000000 */
+	0x91402042, /* add x2, x2, #8, lsl #12 */
+	0xf9000840, /* str x0, [x2, #16] */
+	0xd4000002, /* hvc #0 */
+	0xd503207f, /* wfi */
+	0xd4000001, /* svc #0 */
+};
+
+static void point(struct fixture *f, enum engine_point_kind kind, uint64_t address, uint64_t len, bool on)
+{
+	assert_int_equal(engine_debug_set_point(f->engine, &(struct engine_point){kind, address, len}, on), 0);
+}
+
+static struct engine_registers stopped_at(struct fixture *f, bool step, int why, uint64_t pc)
+{
+	struct engine_registers r;
+	engine_debug_resume(f->vcpu[0], step);
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_DEBUG);
+	assert_int_equal(engine_debug_stop(f->vcpu[0]).why, why);
+	engine_debug_registers(f->vcpu[0], &r);
+	assert_int_equal(r.pc, pc);
+	return r;
+}
+
+static void breakpoint_stops_each_time(bool interp)
+{
+	struct fixture *f = set_up_with(1, interp);
+	load(f, debugged, sizeof(debugged));
+	assert_true(engine_can_debug(f->engine));
+	point(f, ENGINE_POINT_BREAK, LOOP_BODY, 4, true);
+	point(f, ENGINE_POINT_BREAK, LOOP_BODY, 4, true);
+	for (uint64_t left = 10, sum = 0; left; sum += left--) {
+		struct engine_registers r = stopped_at(f, false, ENGINE_STOP_POINT, LOOP_BODY);
+		assert_int_equal(r.x[0], sum);
+		assert_int_equal(r.x[1], left);
+		stopped_at(f, true, ENGINE_STOP_STEP, LOOP_BODY + 4);
+	}
+	/* The guest's code is as it was. */
+	assert_memory_equal(f->code, debugged, sizeof(debugged));
+	point(f, ENGINE_POINT_BREAK, LOOP_BODY, 4, false);
+	assert_int_equal(engine_debug_set_point(f->engine, &(struct engine_point){ENGINE_POINT_BREAK, LOOP_BODY, 4}, false),
+			 -ENOENT);
+	engine_debug_resume(f->vcpu[0], false);
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_KICKED);
+	assert_int_equal(atomic_load(&f->hypercalls), 1);
+	tear_down(f);
+}
+
+static void debugger_breaks_interpreted_code(void **state)
+{
+	breakpoint_stops_each_time(true);
+}
+
+static void debugger_breaks_translated_code(void **state)
+{
+	struct fixture *f = set_up(1);
+	load(f, debugged, sizeof(debugged));
+	/* Code that was translated and linked before the breakpoint was set. */
+	engine_run(f->vcpu[0]);
+	engine_vcpu_reset(f->vcpu[0], RAM, 0);
+	point(f, ENGINE_POINT_BREAK, LOOP_END, 4, true);
+	assert_int_equal(stopped_at(f, false, ENGINE_STOP_POINT, LOOP_END).x[0], 55);
+	tear_down(f);
+	breakpoint_stops_each_time(false);
+}
+
+static void debugger_stops_before_watched_accesses(void **state)
+{
+	struct fixture *f = set_up(1);
+	load(f, debugged, sizeof(debugged));
+	point(f, ENGINE_POINT_WRITE, STORED + 8, 4, true);
+	point(f, ENGINE_POINT_READ, STORED, 8, true);
+	engine_debug_resume(f->vcpu[0], false);
+	assert_int_equal(engine_run(f->vcpu[0]), ENGINE_EXIT_KICKED); /* the neighbour, or the wrong kind */
+	load(f, debugged, sizeof(debugged));
+	point(f, ENGINE_POINT_ACCESS, STORED + 7, 1, true);
+	f->code[0x8010 / 4] = 0;
+	stopped_at(f, false, ENGINE_STOP_POINT, STORE);
+	struct engine_stop stop = engine_debug_stop(f->vcpu[0]);
+	assert_int_equal(stop.address, STORED + 7);
+	assert_int_equal(stop.point.kind, ENGINE_POINT_ACCESS);
+	assert_int_equal(f->code[0x8010 / 4], 0);
+	point(f, ENGINE_POINT_ACCESS, STORED + 7, 1, false);
+	stopped_at(f, true, ENGINE_STOP_STEP, HVC);
+	assert_int_equal(f->code[0x8010 / 4], 55);
+	assert_int_equal(engine_debug_set_point(f->engine, &(struct engine_point){ENGINE_POINT_READ, RAM, 0}, true), -EINVAL);
+	tear_down(f);
+}
+
+static void debugger_steps_calls_sleep_and_exceptions(void **state)
+{
+	struct fixture *f = set_up(1);
+	load(f, debugged, sizeof(debugged));
+	engine_vcpu_reset(f->vcpu[0], HVC, 0);
+	engine_vcpu_set_line(f->vcpu[0], ENGINE_IRQ, false);
+	stopped_at(f, true, ENGINE_STOP_STEP, HVC + 4);
+	stopped_at(f, true, ENGINE_STOP_STEP, HVC + 8);
+	stopped_at(f, true, ENGINE_STOP_STEP, 0x200); /* the vector of SVC, at VBAR_EL1 = 0 */
+	stopped_at(f, true, ENGINE_STOP_STEP, 0x200); /* where no memory is */
+	tear_down(f);
+}
+
+static void debugger_changes_registers_and_memory(void **state)
+{
+	struct fixture *f = set_up(1);
+	struct engine_registers r;
+	load(f, debugged, sizeof(debugged));
+	engine_run(f->vcpu[0]);
+	engine_debug_registers(f->vcpu[0], &r);
+	r.pc = LOOP_BODY;
+	r.x[0] = 100;
+	r.x[1] = 1;
+	r.v[31] = (__uint128_t)7 << 64 | 9;
+	assert_true(engine_debug_set_registers(f->vcpu[0], &r));
+	/* Translated code has to see a changed instruction: add x0, x0, #2 */
+	uint32_t word = 0x91000800, back = 0;
+	assert_int_equal(engine_debug_memory(f->vcpu[0], LOOP_BODY, &word, 4, true), 4);
+	assert_int_equal(engine_debug_memory(f->vcpu[0], LOOP_BODY, &back, 4, false), 4);
+	assert_int_equal(back, word);
+	point(f, ENGINE_POINT_BREAK, LOOP_END, 4, true);
+	r = stopped_at(f, false, ENGINE_STOP_POINT, LOOP_END);
+	assert_int_equal(r.x[0], 102);
+	assert_true(r.v[31] == ((__uint128_t)7 << 64 | 9));
+	r.pstate ^= 4; /* EL0 */
+	assert_false(engine_debug_set_registers(f->vcpu[0], &r));
+	uint8_t bytes[64];
+	assert_int_equal(engine_debug_memory(f->vcpu[0], RAM + RAM_LEN - 16, bytes, 64, false), 16);
+	assert_int_equal(engine_debug_memory(f->vcpu[0], DEVICE, bytes, 4, true), 0);
+	assert_int_equal(atomic_load(&f->writes), 0);
+	tear_down(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +563,11 @@ int main(void)
 		cmocka_unit_test(wfe_and_sev_hand_over),
 		cmocka_unit_test(wfe_sleeps),
 		cmocka_unit_test(rom_is_read_only),
+		cmocka_unit_test(debugger_breaks_interpreted_code),
+		cmocka_unit_test(debugger_breaks_translated_code),
+		cmocka_unit_test(debugger_stops_before_watched_accesses),
+		cmocka_unit_test(debugger_steps_calls_sleep_and_exceptions),
+		cmocka_unit_test(debugger_changes_registers_and_memory),
 		cmocka_unit_test(two_vcpus_share_memory_and_flush_each_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

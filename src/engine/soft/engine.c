@@ -84,6 +84,7 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 	vcpu->cpu.vcpu = vcpu;
 	vcpu->cpu.sys = &vcpu->sys;
 	vcpu->timers.deadline = TIMER_NEVER;
+	vcpu->debugger.entry.tag = TLB_NONE;
 	invalidate_init(&vcpu->invalidate);
 	pthread_mutex_init(&vcpu->sleep_lock, NULL);
 	pthread_cond_init(&vcpu->wake, NULL);
@@ -237,6 +238,7 @@ static const struct engine_ops soft_ops = {
 	.vcpu_set_line = soft_vcpu_set_line,
 	.vcpu_registers = soft_vcpu_registers,
 	.stats = soft_stats,
+	.debug = &debugger_ops,
 	.vcpu_set_key = soft_vcpu_set_key,
 	.vcpu_set_diversified = soft_vcpu_set_diversified,
 };

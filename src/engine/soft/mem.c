@@ -40,11 +40,16 @@ SOFT_COLD bool mem_sp_fault(struct cpu *cpu, const struct insn *i)
 	return true;
 }
 
-/* True: a watchpoint matched, and its exception was taken. */
+/* True: a watchpoint matched, and its exception was taken, or the debugger of the host has the vCPU. */
 static bool is_watched(struct cpu *cpu, const struct insn *i, const struct part *part, bool write,
 		       enum mmu_regime regime)
 {
 	uint64_t far;
+	const struct engine_point *point = debugger_find_watched(cpu, part->va, part->size, write, &far);
+	if (point) {
+		debugger_stop_at_access(cpu, i, point, far);
+		return true;
+	}
 	if (!debug_has_watchpoint(cpu, part->va, part->size, write, regime, &far)) {
 		return false;
 	}
@@ -62,7 +67,7 @@ static bool resolve(struct cpu *cpu, const struct insn *i, struct part *part, bo
 	if (fault != MMU_OK) {
 		return data_abort(cpu, i, part->va, fault, write);
 	}
-	bool withheld = debug_withholds(cpu, regime);
+	bool withheld = debug_withholds(cpu, regime) || debugger_withholds_data(cpu, part->va);
 	if (withheld && is_watched(cpu, i, part, write, regime)) {
 		return false;
 	}
@@ -299,7 +304,8 @@ static void stop_before_watched(struct cpu *cpu, uint64_t va, bool backwards, bo
 	uint64_t far;
 	*size = *size < MOST ? *size : MOST;
 	uint64_t start = backwards ? va + 1 - *size : va;
-	if (debug_has_watchpoint(cpu, start, (unsigned)*size, write, regime, &far)) {
+	if (debug_has_watchpoint(cpu, start, (unsigned)*size, write, regime, &far) ||
+	    debugger_find_watched(cpu, start, (unsigned)*size, write, &far)) {
 		*size = 1;
 	}
 }
@@ -313,7 +319,7 @@ SOFT_COLD bool mem_slow_bytes(struct cpu *cpu, const struct insn *i, uint64_t va
 		return false;
 	}
 	enum mmu_regime regime = mmu_regime(cpu, flags & MEM_USER);
-	if (debug_withholds(cpu, regime)) {
+	if (debug_withholds(cpu, regime) || debugger_withholds_data(cpu, va)) {
 		stop_before_watched(cpu, va, backwards, write, regime, size);
 	}
 	*host = part.host;

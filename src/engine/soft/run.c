@@ -67,11 +67,11 @@ static void sleep_until_event(struct soft_vcpu *vcpu, uint64_t limit_ns)
 	atomic_store(&vcpu->running, true);
 }
 
-/* Take the interrupt that is due, if any. */
+/* Take the interrupt that is due, if any.  Not while the debugger of the host steps: it wants to see what comes next. */
 static void look_at_lines(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = &vcpu->cpu;
-	unsigned lines = atomic_load(&vcpu->lines);
+	unsigned lines = vcpu->debugger.step ? 0 : atomic_load(&vcpu->lines);
 	if ((lines & 1u << ENGINE_FIQ) && !(cpu->daif & 1u << 6)) {
 		exception_take_interrupt(cpu, true);
 	} else if ((lines & 1u << ENGINE_IRQ) && !(cpu->daif & 1u << 7)) {
@@ -135,13 +135,30 @@ static struct exec_entry *fetch(struct cpu *cpu, struct mmu_page *page, uint8_t 
 	page->pa -= offset;
 	*words = hva - offset;
 	cpu->block_pc = pc - offset;
+	if (debugger_withholds_code(cpu, pc)) {
+		cpu->vcpu->debugger.guarded = page->guarded;
+		return &cpu->vcpu->debugger.entry;
+	}
 	return mmu_fill_exec(mmu_space(cpu, regime), pc, page);
+}
+
+/* True: a page with a breakpoint of the host is reached, so instructions have to be run one by one. */
+static bool must_step(struct cpu *cpu)
+{
+	if ((atomic_load(&cpu->pending) & RUN_STEP) || !debugger_withholds_code(cpu, cpu->pc)) {
+		return false;
+	}
+	atomic_fetch_or(&cpu->pending, RUN_STEP);
+	return true;
 }
 
 static const struct insn *find_decoded(struct cpu *cpu)
 {
 	struct mmu_page page;
 	uint8_t *words;
+	if (must_step(cpu)) {
+		return NULL;
+	}
 	struct exec_entry *e = fetch(cpu, &page, &words);
 	if (!e) {
 		return NULL;
@@ -159,7 +176,10 @@ bool run_is_guarded(struct cpu *cpu)
 {
 	struct mmu_space *space = mmu_space(cpu, cpu->el ? MMU_EL1 : MMU_EL0);
 	const struct exec_entry *e = run_exec_slot(space->exec, cpu->block_pc);
-	return e->tag == cpu->block_pc && space->guarded[e - space->exec];
+	if (e->tag == cpu->block_pc) {
+		return space->guarded[e - space->exec];
+	}
+	return cpu->vcpu->debugger.guarded && debugger_withholds_code(cpu, cpu->block_pc);
 }
 
 /* FEAT_BTI: PSTATE.BTYPE says how an indirect branch came here.  False: Branch Target exception taken. */
@@ -206,6 +226,9 @@ static void run_translated(struct cpu *cpu)
 	}
 	struct mmu_page page;
 	uint8_t *words;
+	if (must_step(cpu)) {
+		return;
+	}
 	struct exec_entry *fresh = fetch(cpu, &page, &words);
 	if (fresh) {
 		struct jit_page *code = jit_find_page(cpu, page.pa, words);
@@ -233,19 +256,10 @@ static void stop_here(struct cpu *cpu, const struct insn *i)
 	cpu->pc = insn_pc(cpu, i);
 }
 
-/* Software step (Arm ARM D2.12) and breakpoints: run a copy of one instruction that has nothing behind it. */
-static void step_one(struct soft_vcpu *vcpu)
+/* One instruction at cpu->pc by a copy of it that has nothing behind it, with software step (Arm ARM D2.12) and breakpoints. */
+static void run_one(struct soft_vcpu *vcpu, bool steps)
 {
 	struct cpu *cpu = &vcpu->cpu;
-	bool steps = exception_step_enabled(cpu);
-	if (!steps && !debug_is_active(cpu)) {
-		atomic_fetch_and(&cpu->pending, ~(unsigned)RUN_STEP);
-		const struct insn *next = find(cpu);
-		if (next) {
-			call(cpu, next);
-		}
-		return;
-	}
 	if (steps && !cpu->ss) {
 		/* ISV is clear: no syndrome about the stepped instruction is kept. */
 		exception_take(cpu, EC_STEP_EL0, MMU_FAULT_DEBUG, cpu->pc, false, 0);
@@ -272,10 +286,28 @@ static void step_one(struct soft_vcpu *vcpu)
 	}
 }
 
+/* RUN_STEP: the guest or the debugger of the host wants to look at each instruction, or did before. */
+static void step_one(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = &vcpu->cpu;
+	bool steps = exception_step_enabled(cpu);
+	if (!steps && !debug_is_active(cpu) && !debugger_is_active(cpu)) {
+		atomic_fetch_and(&cpu->pending, ~(unsigned)RUN_STEP);
+		return;
+	}
+	if (!debugger_stops(cpu)) {
+		run_one(vcpu, steps);
+		debugger_stepped(cpu);
+	}
+}
+
 enum engine_exit run_vcpu(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = &vcpu->cpu;
 	atomic_store(&vcpu->running, true);
+	if (vcpu->debugger.step) {
+		atomic_fetch_or(&cpu->pending, RUN_STEP);
+	}
 	for (;;) {
 		if (atomic_load_explicit(&cpu->pending, memory_order_relaxed)) {
 			if (!look_at_pending(vcpu)) {
@@ -302,7 +334,7 @@ enum engine_exit run_vcpu(struct soft_vcpu *vcpu)
 		}
 	}
 	atomic_store(&vcpu->running, false);
-	return ENGINE_EXIT_KICKED;
+	return vcpu->debugger.stop.why == ENGINE_STOP_NONE ? ENGINE_EXIT_KICKED : ENGINE_EXIT_DEBUG;
 }
 
 static bool wfx_trapped(struct cpu *cpu, const struct insn *i, uint64_t allow, unsigned ti)

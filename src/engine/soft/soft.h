@@ -8,6 +8,7 @@
 #define ORIEL_ENGINE_SOFT_SOFT_H
 
 #include "engine/soft/code.h"
+#include "engine/soft/debugger.h"
 #include "engine/soft/invalidate.h"
 #include "engine/soft/memory.h"
 #include "engine/soft/mmu.h"
@@ -24,6 +25,7 @@ struct soft_vcpu {
 	struct sysregs sys;
 	struct code *code;
 	struct timers timers;
+	struct debugger_vcpu debugger;
 	struct invalidate_box invalidate;
 	_Alignas(64) uint8_t scratch[64]; /* stands in for memory where the window has a gap */
 	struct insn step[2];		  /* software step runs a copy of the instruction */
@@ -46,6 +48,7 @@ struct soft_engine {
 	trap_fn *trap; /* NULL: the host's functions are called */
 	void *trap_opaque;
 	struct memory memory;
+	struct debugger debugger; /* of the host */
 	struct timer_thread timer_thread;
 	struct soft_vcpu *vcpus[SOFT_VCPUS];
 	unsigned vcpu_count;
