@@ -322,6 +322,21 @@ static int set_stats(struct vm_config *c, const char *value, struct error *err)
 	return set_string(&c->stats_file, value, err);
 }
 
+/* ADDRESS[,run] */
+static int set_gdb(struct vm_config *c, const char *value, struct error *err)
+{
+	int status = set_string(&c->gdb, value, err);
+	if (status) {
+		return status;
+	}
+	size_t len = strlen(c->gdb);
+	c->gdb_waits = len < 4 || strcmp(c->gdb + len - 4, ",run") != 0;
+	if (!c->gdb_waits) {
+		c->gdb[len - 4] = '\0';
+	}
+	return c->gdb[0] ? 0 : error_set(err, -EINVAL, "--gdb: '%s' is not [HOST:]PORT or unix:PATH", value);
+}
+
 static int set_boot_timeout(struct vm_config *c, const char *value, struct error *err)
 {
 	return parse_number(value, 0, 86400, &c->boot_timeout_s, "--boot-timeout", err);
@@ -367,6 +382,7 @@ static const struct option_row rows[] = {
 	{"no-reboot", NULL, "end the VM when the guest resets", set_no_reboot},
 	{"boot-timeout", "SECONDS", "end the VM if its console says nothing within that time (default 0: never)",
 	 set_boot_timeout},
+	{"gdb", "[HOST:]PORT|unix:PATH[,run]", "wait for a debugger there (default host: 127.0.0.1); run: do not wait", set_gdb},
 	{"engine-stats", NULL, "print the CPU engine's counters on stderr at exit", set_engine_stats},
 	{"stats", "FILE", "write counters as JSON to FILE at exit", set_stats},
 	{"name", "STRING", "name of the VM in messages", set_name},
@@ -406,6 +422,7 @@ void config_finish(struct vm_config *config)
 	free(config->console_file);
 	free(config->display_file);
 	free(config->stats_file);
+	free(config->gdb);
 	*config = (struct vm_config){0};
 }
 

@@ -74,6 +74,8 @@ struct vm_config {
 	bool rng;
 	bool reboot; /* false: a reset ends the VM */
 	bool engine_stats;	/* the engine's counters on stderr at exit */
+	char *gdb;		/* where a debugger may connect: [HOST:]PORT or unix:PATH; may be NULL */
+	bool gdb_waits;		/* nothing runs before one does */
 	char *stats_file;	/* JSON counters at exit; may be NULL */
 	unsigned boot_timeout_s; /* 0: none; else the guest must write to its console within it */
 	int log_level;		 /* enum log_level */

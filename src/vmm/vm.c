@@ -187,7 +187,7 @@ static int vm_assemble(struct vm *vm, struct error *err)
 		step_memory, vm_load,	      step_loops,      step_console,  vm_create_engine,
 		step_board,  step_pci,	      vm_create_disks, vm_create_rng, vm_create_hvc,
 		vm_create_display, vm_create_gpu, vm_create_net, vm_create_passthrough,
-		vm_create_control, step_timers,
+		vm_create_control, vm_create_gdb, step_timers,
 	};
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int rc = steps[i](vm, err);
@@ -239,6 +239,7 @@ void vm_destroy(struct vm *vm)
 	if (vm->started_ns && vm->pci) {
 		vm_write_screenshot(vm);
 	}
+	vm_destroy_gdb(vm);
 	vm_destroy_control(vm);
 	vm_free_detached(vm);
 	pci_host_destroy(vm->pci);
@@ -329,7 +330,7 @@ static void vm_log_registers(struct vm *vm)
 static enum vm_end vm_control(struct vm *vm)
 {
 	struct error err = {0};
-	if (vm->config->boot_timeout_s) {
+	if (vm->config->boot_timeout_s && !vm->config->gdb) {
 		loop_timer_set(vm->boot_timer, loop_now_ns() + vm->config->boot_timeout_s * NS_PER_S);
 	}
 	vm_cpus_resume(vm);

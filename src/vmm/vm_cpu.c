@@ -138,40 +138,53 @@ void vm_finish_with(struct vm *vm, enum vm_end end)
 
 /* ----- threads ----- */
 
-/* Park until the vCPU shall run.  False: the thread shall end. */
-static bool vm_cpu_park(struct vm_cpu *cpu)
+static bool vm_cpu_is_held(const struct vm_cpu *cpu)
+{
+	return cpu->power != PSCI_AFFINITY_ON_PENDING && (cpu->vm->held >> cpu->index & 1);
+}
+
+/* Wait until there is something to do; *starts: a reset.  False: the thread shall end. */
+static bool vm_cpu_wait(struct vm_cpu *cpu, bool *starts)
 {
 	struct vm *vm = cpu->vm;
-	bool starts;
-	{
-		LOCKED(&vm->lock);
-		cpu->running = false;
-		pthread_cond_broadcast(&vm->changed);
-		while (!vm->quitting && (vm->paused || cpu->power == PSCI_AFFINITY_OFF)) {
-			pthread_cond_wait(&vm->changed, &vm->lock);
-		}
-		if (vm->quitting) {
-			return false;
-		}
-		starts = cpu->power == PSCI_AFFINITY_ON_PENDING;
+	LOCKED(&vm->lock);
+	cpu->running = false;
+	pthread_cond_broadcast(&vm->changed);
+	while (!vm->quitting && (vm->paused || cpu->power == PSCI_AFFINITY_OFF || vm_cpu_is_held(cpu))) {
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	}
+	*starts = cpu->power == PSCI_AFFINITY_ON_PENDING;
+	if (!vm->quitting) {
 		cpu->power = PSCI_AFFINITY_ON;
 		cpu->running = true;
 	}
-	if (starts) {
-		if (vm->board.gic) {
-			gicv3_reset_cpu(vm->board.gic, cpu->index);
+	return !vm->quitting;
+}
+
+/* Park until the vCPU shall run.  One that the debugger holds is reset before, for it to see.  False: the thread shall end. */
+static bool vm_cpu_park(struct vm_cpu *cpu)
+{
+	bool starts;
+	while (vm_cpu_wait(cpu, &starts)) {
+		if (!starts) {
+			return true;
+		}
+		if (cpu->vm->board.gic) {
+			gicv3_reset_cpu(cpu->vm->board.gic, cpu->index);
 		}
 		engine_vcpu_reset(cpu->vcpu, cpu->entry, cpu->context);
 	}
-	return true;
+	return false;
 }
 
 static void *vm_cpu_main(void *opaque)
 {
 	struct vm_cpu *cpu = opaque;
 	while (vm_cpu_park(cpu)) {
-		if (engine_run(cpu->vcpu) == ENGINE_EXIT_ERROR) {
-			vm_finish_with(cpu->vm, VM_FAILED);
+		switch (engine_run(cpu->vcpu)) {
+		case ENGINE_EXIT_ERROR: vm_finish_with(cpu->vm, VM_FAILED); break;
+		case ENGINE_EXIT_DEBUG: vm_debug_stopped(cpu->vm); break;
+		case ENGINE_EXIT_KICKED: break;
 		}
 	}
 	engine_vcpu_leave(cpu->vcpu);
@@ -214,17 +227,41 @@ static bool vm_any_cpu_runs_locked(const struct vm *vm)
 	return false;
 }
 
-void vm_cpus_pause(struct vm *vm)
+void vm_cpus_halt(struct vm *vm, bool paused, uint64_t held)
 {
 	{
 		LOCKED(&vm->lock);
-		vm->paused = true;
+		vm->paused |= paused;
+		vm->held |= held;
 	}
 	vm_kick_all(vm);
+}
+
+static void vm_cpus_wait(struct vm *vm)
+{
 	LOCKED(&vm->lock);
 	while (vm_any_cpu_runs_locked(vm)) {
 		pthread_cond_wait(&vm->changed, &vm->lock);
 	}
+}
+
+void vm_cpus_pause(struct vm *vm)
+{
+	vm_cpus_halt(vm, true, 0);
+	vm_cpus_wait(vm);
+}
+
+void vm_cpus_hold(struct vm *vm)
+{
+	vm_cpus_halt(vm, false, UINT64_MAX);
+	vm_cpus_wait(vm);
+}
+
+void vm_cpus_release(struct vm *vm, uint64_t cpus)
+{
+	LOCKED(&vm->lock);
+	vm->held &= ~cpus;
+	pthread_cond_broadcast(&vm->changed);
 }
 
 /* An engine with firmware of its own starts and stops vCPUs itself: all of them are handed to it before one runs. */

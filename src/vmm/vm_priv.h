@@ -26,6 +26,7 @@
 #include "virtio/device.h"
 #include "vmm/broker.h"
 #include "vmm/console.h"
+#include "vmm/gdb_server.h"
 #include "vmm/control.h"
 #include "vmm/vm.h"
 
@@ -81,6 +82,8 @@ struct vm {
 	struct pci_device *retired[VM_MAX_SLOTS]; /* out of their slots, not freed yet */
 	size_t retired_count;
 	struct control *control_socket;
+	struct gdb_server *gdb; /* NULL: none.  Control loop */
+	uint64_t debugged;	/* vCPUs that GDB let run.  Control loop */
 	/* Of `oriel ctl status`: who waits for the device loop to fill gpu_status.  Control loop, but for gpu_status meanwhile. */
 	struct control_request *asking[CONTROL_MAX_CLIENTS];
 	size_t asking_count;
@@ -94,6 +97,7 @@ struct vm {
 	pthread_mutex_t lock; /* guards all below, and the marked fields of vm_cpu */
 	pthread_cond_t changed;
 	bool paused;   /* vCPUs park */
+	uint64_t held; /* those in this set too, for the debugger */
 	bool quitting; /* vCPU threads end */
 	bool has_end;
 	enum vm_end end; /* valid if has_end */
@@ -117,6 +121,11 @@ void vm_cpus_set_boot(struct vm *vm, uint64_t entry, uint64_t x0);
 /* Park all vCPUs and wait until they are. */
 void vm_cpus_pause(struct vm *vm);
 void vm_cpus_resume(struct vm *vm);
+/* As pause and resume, for the debugger: all vCPUs, or those of the set @cpus.  Independent of the other two. */
+void vm_cpus_hold(struct vm *vm);
+/* Only say that they shall park: all if @paused, and the set @held.  Any thread. */
+void vm_cpus_halt(struct vm *vm, bool paused, uint64_t held);
+void vm_cpus_release(struct vm *vm, uint64_t cpus);
 /* End and join the threads that were started. */
 void vm_cpus_finish(struct vm *vm);
 /* The VM is to end with @end, unless something more final was said before.  Any thread. */
@@ -126,6 +135,13 @@ void vm_finish_with(struct vm *vm, enum vm_end end);
 
 /* Choose the engine (--engine), with RAM, interrupt controller and vCPUs. */
 int vm_create_engine(struct vm *vm, struct error *err) MUST_CHECK;
+
+/* ----- vm_gdb.c: --gdb ----- */
+
+int vm_create_gdb(struct vm *vm, struct error *err) MUST_CHECK;
+void vm_destroy_gdb(struct vm *vm);
+/* A vCPU came out of the engine for the debugger.  Its thread. */
+void vm_debug_stopped(struct vm *vm);
 
 /* ----- vm_devices.c: the devices of --disk, --net, --rng, --hvc, --gpu and --display ----- */
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input to `oriel run`: each one clear line, non-zero, nothing left over, images untouched."""
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,19 @@ def test_doctor_names_engines_and_drivers():
     env = dict(os.environ, VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json")
     out = subprocess.run([str(vm.ORIEL), "doctor"], capture_output=True, text=True, timeout=60, env=env, check=False)
     assert out.returncode == 1 and "no usable driver" in out.stdout
+
+
+def test_debugger_addresses():
+    for address in ("nonsense", "127.0.0.1:0", "70000", "1234x", "unix:", "nonexistent.invalid:1234"):
+        line = vm.refused("--kernel", KERNEL, "--gpu", "none", "--gdb", address)
+        assert "--gdb" in line, line
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        assert "in use" in vm.refused("--kernel", KERNEL, "--gpu", "none", "--gdb", str(busy.getsockname()[1]))
+    file = temp(b"not a socket")
+    assert "in use" in vm.refused("--kernel", KERNEL, "--gpu", "none", "--gdb", f"unix:{file.name}")
+    assert Path(file.name).read_bytes() == b"not a socket"
 
 
 def test_config_file_with_an_unknown_key():

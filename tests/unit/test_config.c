@@ -48,8 +48,10 @@ static void every_option_is_understood(void **state)
 	struct parsed p = PARSE("--kernel", "Image", "--initrd=initrd.img", "--append", "a=b c", "--disk", "x.img,ro", "--disk",
 				"y.img", "--memory", "512M", "--cpus", "2", "--gpu", "2d", "--net", "user", "--console",
 				"file:log", "--display", "png:f.png", "--rng", "off", "--no-reboot", "--stats", "s.json",
-				"--boot-timeout", "9", "--resolution", "640x480", "--cpu", "max", "--psci", "1.0", "--no-translation-cache", "--log", "debug");
+				"--boot-timeout", "9", "--resolution", "640x480", "--cpu", "max", "--psci", "1.0", "--no-translation-cache", "--log", "debug", "--gdb", "[::1]:9");
 	assert_int_equal(p.status, 0);
+	assert_string_equal(p.config.gdb, "[::1]:9");
+	assert_true(p.config.gdb_waits);
 	assert_string_equal(p.config.kernel, "Image");
 	assert_string_equal(p.config.initrd, "initrd.img");
 	assert_string_equal(p.config.append, "a=b c");
@@ -89,6 +91,7 @@ static void bad_values_are_named(void **state)
 	REFUSED("--psci", "--kernel", "k", "--psci", "2.0");
 	REFUSED("--hvc", "--kernel", "k", "--hvc", "yes");
 	REFUSED("--resolution", "--kernel", "k", "--resolution", "640");
+	REFUSED("--gdb", "--kernel", "k", "--gdb", ",run");
 }
 
 static void engine_options_belong_to_soft(void **state)

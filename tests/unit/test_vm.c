@@ -366,6 +366,10 @@ static void bad_configuration_is_one_clear_line(void **state)
 	b->config.engine = CONFIG_ENGINE_KVM;
 	expect_refusal(b, "KVM");
 	b->config.engine = CONFIG_ENGINE_AUTO;
+	b->config.gdb = strdup("1234");
+	expect_refusal(b, "--gdb: the CPU engine fake can not be debugged");
+	free(b->config.gdb);
+	b->config.gdb = NULL;
 	b->config.initrd = strdup("/nonexistent/initrd");
 	expect_refusal(b, "initrd /nonexistent/initrd: No such file");
 	unlink(b->kernel);

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-/* Addresses are compared without tag; bit 48 and what extends it. */
-#define ADDRESS_BITS ((UINT64_C(1) << 49) - 1)
+/* Addresses are compared without tag. */
+#define ADDRESS_BITS ((UINT64_C(1) << 56) - 1)
 #define PSTATE_NZCV  (UINT64_C(0xf) << 28)
 #define PSTATE_DAIF  (UINT64_C(0xf) << 6)
 
