@@ -545,6 +545,31 @@ static void dma_messages_reach_only_what_is_mapped(void **state)
 	bench_finish(&b);
 }
 
+static bool one_mapping(struct bench *b, const struct vfu_message *m)
+{
+	static const char version[] = "\0\0\1\0{\"capabilities\":{\"max_dma_maps\":1}}";
+	if (m->header.command != VFU_VERSION) {
+		return behave(b, m);
+	}
+	reply(b, m, version, sizeof(version), NULL, 0);
+	return true;
+}
+
+static void mappings_end_where_the_server_says(void **state)
+{
+	struct bench b;
+	struct error err = {0};
+	uint8_t ram[64] = {0};
+	bench_start(&b, one_mapping);
+	assert_int_equal(vfu_client_negotiate(b.backend, NULL), 0);
+	assert_int_equal(backend_dma_map(b.backend, 0x1000, 64, ram, -1, 0, true, NULL), 0);
+	assert_int_equal(backend_dma_map(b.backend, 0x2000, 64, ram, -1, 0, true, &err), -ENOSPC);
+	assert_non_null(strstr(err.text, "no more than 1 DMA mappings"));
+	assert_int_equal(backend_dma_unmap(b.backend, 0x1000, 64), 0);
+	assert_int_equal(backend_dma_map(b.backend, 0x2000, 64, ram, -1, 0, true, NULL), 0);
+	bench_finish(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,6 +582,7 @@ int main(void)
 		cmocka_unit_test(bad_answers_fail_the_call_alone),
 		cmocka_unit_test(sparse_areas_are_taken_and_lies_refused),
 		cmocka_unit_test(dma_messages_reach_only_what_is_mapped),
+		cmocka_unit_test(mappings_end_where_the_server_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
