@@ -11,12 +11,15 @@ int *__error(void);
 #define errno (*__error())
 
 #define ENOENT	   2
+#define EIO	   5
 #define ENOMEM	   12
 #define EACCES	   13
 #define EBUSY	   16
+#define EEXIST	   17
 #define EINVAL	   22
 #define ENOSPC	   28
 #define ENOTSUP	   45
+#define ETIMEDOUT  60
 #define EOPNOTSUPP 102
 
 #endif

@@ -29,6 +29,8 @@ int pthread_cond_signal(pthread_cond_t *cond);
 int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
 int pthread_cond_timedwait_relative_np(pthread_cond_t *cond, pthread_mutex_t *mutex,
 				       const struct timespec *limit);
+int pthread_create(pthread_t *thread, const void *attributes, void *(*start)(void *), void *argument);
+int pthread_join(pthread_t thread, void **result);
 pthread_t pthread_self(void);
 int pthread_equal(pthread_t a, pthread_t b);
 

@@ -7,8 +7,10 @@
 #ifndef ORIEL_TESTS_MACOS_STDIO_H
 #define ORIEL_TESTS_MACOS_STDIO_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
+int vsnprintf(char *to, size_t len, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
 int snprintf(char *to, size_t len, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -10,6 +10,8 @@
 #include <stddef.h>
 
 void *calloc(size_t count, size_t size);
+void *malloc(size_t size);
+void *aligned_alloc(size_t alignment, size_t size);
 void free(void *pointer);
 
 #endif

@@ -10,8 +10,10 @@
 #include <stddef.h>
 
 void *memcpy(void *to, const void *from, size_t len);
+void *memmove(void *to, const void *from, size_t len);
 void *memset(void *to, int byte, size_t len);
 int memcmp(const void *a, const void *b, size_t len);
+char *strerror(int number);
 size_t strlen(const char *text);
 
 #endif

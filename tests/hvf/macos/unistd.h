@@ -7,6 +7,13 @@
 #ifndef ORIEL_TESTS_MACOS_UNISTD_H
 #define ORIEL_TESTS_MACOS_UNISTD_H
 
+#include <sys/types.h>
+
+#define _SC_PAGESIZE  29
+#define STDERR_FILENO 2
+
 int close(int fd);
+ssize_t write(int fd, const void *from, size_t len);
+long sysconf(int name);
 
 #endif

@@ -7,10 +7,7 @@
 #ifndef ORIEL_TESTS_MACOS_SYS_MMAN_H
 #define ORIEL_TESTS_MACOS_SYS_MMAN_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-typedef int64_t off_t;
+#include <sys/types.h>
 
 #define PROT_NONE     0
 #define PROT_READ     1
@@ -20,6 +17,7 @@ typedef int64_t off_t;
 #define MAP_FIXED     0x0010
 #define MAP_NORESERVE 0x0040
 #define MAP_ANON      0x1000
+#define MAP_ANONYMOUS MAP_ANON
 #define MAP_FAILED    ((void *)-1)
 
 void *mmap(void *address, size_t len, int protection, int flags, int fd, off_t offset);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sched.h - the little of macOS that our engines use, so that they compile without Apple's SDK
+ *
+ * Our own declarations; sizes and values are those of macOS on arm64.  Threads: as POSIX says.
+ */
+#ifndef ORIEL_TESTS_MACOS_SCHED_H
+#define ORIEL_TESTS_MACOS_SCHED_H
+
+int sched_yield(void);
+
+#endif
