@@ -185,6 +185,22 @@ hv_return_t hv_vcpu_set_sys_reg(hv_vcpu_t id, hv_sys_reg_t reg, uint64_t value)
 	return HV_SUCCESS;
 }
 
+/* What guests debug never leaves here. */
+static hv_return_t never(hv_vcpu_t id, bool value)
+{
+	return !standin_own(id) ? HV_BAD_ARGUMENT : value ? HV_UNSUPPORTED : HV_SUCCESS;
+}
+
+hv_return_t hv_vcpu_set_trap_debug_exceptions(hv_vcpu_t id, bool value)
+{
+	return never(id, value);
+}
+
+hv_return_t hv_vcpu_set_trap_debug_reg_accesses(hv_vcpu_t id, bool value)
+{
+	return never(id, value);
+}
+
 /* ----- time ----- */
 
 uint64_t mach_absolute_time(void)

@@ -384,7 +384,16 @@ static void registers_of_the_interrupt_controller_are_the_machines(void **state)
 	/* The physical timer never runs, the OS lock is open. */
 	assert_int_equal(RUN(w, 6, MOVZ(6, 1), MSR(3, 14, 2, 1, 6), MRS(3, 14, 2, 1, 6), END), 0);
 	assert_int_equal(RUN(w, 6, 0xd5301186 /* MRS x6, OSLSR_EL1 */, END), 8);
+	/* MSR OSLAR_EL1, x6; MSR OSDLR_EL1, x6; MRS x6, OSDLR_EL1 */
+	assert_int_equal(RUN(w, 6, CATCH, MOVZ(6, 1), 0xd5101086, 0xd5101386, 0xd5301386, END), 0);
 	tear_down(w);
+}
+
+static uint64_t sysreg_syndrome(unsigned op0, unsigned op1, unsigned crn, unsigned crm,
+				unsigned op2, unsigned rt, bool read)
+{
+	return UINT64_C(0x18) << 26 | op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | rt << 5 |
+	       crm << 1 | read;
 }
 
 static void forged_exits_are_handled(void **state)
@@ -408,6 +417,20 @@ static void forged_exits_are_handled(void **state)
 	engine_vcpu_registers(w->vcpu[0], x, &sp, &pc, &pstate);
 	assert_int_equal(x[20], 0x96000017);
 	assert_int_equal(x[21], 0x7000);
+	/* MSR PMUSERENR_EL0, x6 and MRS x6, MDSCR_EL1, which some hosts trap: idle.  S3_0_C15_C0_0:
+	 * UNDEFINED. */
+	exit.exception.syndrome = sysreg_syndrome(3, 3, 9, 14, 0, 6, false);
+	standin_forge(&exit);
+	RUN(w, 0, B_SELF, END);
+	exit.exception.syndrome = sysreg_syndrome(2, 0, 0, 2, 2, 6, true);
+	standin_forge(&exit);
+	assert_int_equal(RUN(w, 6, B_SELF, END), 0);
+	RUN(w, 0, CATCH, END, B_SELF);
+	exit.exception.syndrome = sysreg_syndrome(3, 0, 15, 0, 0, 6, true);
+	standin_forge(&exit);
+	assert_int_equal(engine_run(w->vcpu[0]), ENGINE_EXIT_KICKED);
+	engine_vcpu_registers(w->vcpu[0], x, &sp, &pc, &pstate);
+	assert_int_equal(x[20], 0x02000000);
 	/* What is not known ends the VM. */
 	exit.exception = (hv_vcpu_exit_exception_t){UINT64_C(0x3f) << 26, 0, 0};
 	standin_forge(&exit);

@@ -10,16 +10,12 @@
 /* ISS of EC 0x18 (Arm ARM D24.2.40). */
 #define ISS_READ 1u
 
-#define ICC_PMR_EL1   ENGINE_SYSREG(3, 0, 4, 6, 0)
-#define ICC_FIRST     ENGINE_SYSREG(3, 0, 12, 8, 0)
-#define ICC_LAST      ENGINE_SYSREG(3, 0, 12, 12, 7)
-#define OSLAR_EL1     ENGINE_SYSREG(2, 0, 1, 0, 4)
-#define OSLSR_EL1     ENGINE_SYSREG(2, 0, 1, 1, 4)
-#define OSDLR_EL1     ENGINE_SYSREG(2, 0, 1, 3, 4)
-#define CNTPCT_EL0    ENGINE_SYSREG(3, 3, 14, 0, 1)
-#define CNTP_TVAL_EL0 ENGINE_SYSREG(3, 3, 14, 2, 0)
-#define CNTP_CTL_EL0  ENGINE_SYSREG(3, 3, 14, 2, 1)
-#define CNTP_CVAL_EL0 ENGINE_SYSREG(3, 3, 14, 2, 2)
+#define ICC_PMR_EL1 ENGINE_SYSREG(3, 0, 4, 6, 0)
+#define ICC_FIRST   ENGINE_SYSREG(3, 0, 12, 8, 0)
+#define ICC_LAST    ENGINE_SYSREG(3, 0, 12, 12, 7)
+#define OSLSR_EL1   ENGINE_SYSREG(2, 0, 1, 1, 4)
+#define CNTPCT_EL0  ENGINE_SYSREG(3, 3, 14, 0, 1)
+#define LORC_EL1    ENGINE_SYSREG(3, 0, 10, 4, 3)
 
 #define OSLSR_OSLM 8u /* there is a lock; it is open */
 
@@ -34,6 +30,23 @@ static bool is_icc(uint32_t number)
 	return number == ICC_PMR_EL1 || (number >= ICC_FIRST && number <= ICC_LAST);
 }
 
+/*
+ * Registers that hosts may trap and guests touch on their way up, whatever the ID registers say:
+ * debugging, performance counters, limited ordering regions, and the physical timer.  They read as
+ * zero and forget.
+ */
+static bool is_idle(uint32_t number)
+{
+	unsigned op1 = number >> 11 & 7, crn = number >> 7 & 0xf, crm = number >> 3 & 0xf;
+	if (number >> 14 == 2) {
+		return op1 == 0;
+	}
+	bool timer = op1 == 3 && crn == 14 && crm == 2;
+	bool counters = (op1 == 3 && crn == 9 && crm >= 12 && crm <= 14) ||
+			(op1 == 3 && crn == 14 && crm >= 8) || (op1 == 0 && crn == 9 && crm == 14);
+	return timer || counters || number == LORC_EL1;
+}
+
 static bool read_register(struct hvf_vcpu *vcpu, uint32_t number, uint64_t *value)
 {
 	const struct engine_config *config = &vcpu->engine->config;
@@ -41,29 +54,19 @@ static bool read_register(struct hvf_vcpu *vcpu, uint32_t number, uint64_t *valu
 	switch (number) {
 	case CNTPCT_EL0: *value = mach_absolute_time() - vcpu->engine->timer_offset; return true;
 	case OSLSR_EL1: *value = OSLSR_OSLM; return true;
-	case OSDLR_EL1:
-	case CNTP_TVAL_EL0:
-	case CNTP_CTL_EL0:
-	case CNTP_CVAL_EL0: return true;
-	default:
-		return is_icc(number) &&
-		       config->host_ops->icc_read(config->host, vcpu->base.index, number, value);
+	default: break;
 	}
+	return is_idle(number) ||
+	       (is_icc(number) &&
+		config->host_ops->icc_read(config->host, vcpu->base.index, number, value));
 }
 
 static bool write_register(struct hvf_vcpu *vcpu, uint32_t number, uint64_t value)
 {
 	const struct engine_config *config = &vcpu->engine->config;
-	switch (number) {
-	case OSLAR_EL1:
-	case OSDLR_EL1:
-	case CNTP_TVAL_EL0:
-	case CNTP_CTL_EL0:
-	case CNTP_CVAL_EL0: return true;
-	default:
-		return is_icc(number) &&
-		       config->host_ops->icc_write(config->host, vcpu->base.index, number, value);
-	}
+	return is_idle(number) ||
+	       (is_icc(number) &&
+		config->host_ops->icc_write(config->host, vcpu->base.index, number, value));
 }
 
 bool hvf_access_sysreg(struct hvf_vcpu *vcpu, uint64_t syndrome)

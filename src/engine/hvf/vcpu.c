@@ -179,6 +179,10 @@ static bool renew(struct hvf_vcpu *vcpu)
 	vcpu->reset = vcpu->timer_masked = false;
 	must(vcpu, hv_vcpu_set_vtimer_offset(vcpu->id, vcpu->engine->timer_offset),
 	     "set its clock");
+	must(vcpu, hv_vcpu_set_trap_debug_exceptions(vcpu->id, false),
+	     "leave debugging to the guest");
+	must(vcpu, hv_vcpu_set_trap_debug_reg_accesses(vcpu->id, false),
+	     "leave debug registers to the guest");
 	hvf_set_sysreg(vcpu, SYS_MPIDR_EL1, vcpu->mpidr);
 	hvf_model_apply(vcpu);
 	hvf_set(vcpu, HV_REG_PC, vcpu->pc);
