@@ -156,6 +156,20 @@ static const struct jit_packed *find_near(struct jit_store *store, const struct 
 	return NULL;
 }
 
+/* @p, in the file, is wanted.  What was looked at needs no memory any more: whoever wants it again
+ * has it read from the host's page cache. */
+static void note_use(struct jit_store *store, const struct jit_packed *p)
+{
+	struct store_map *map = &store->file;
+	size_t at = (size_t)((const uint8_t *)p - map->bytes) / 8;
+	map->used[at / 64] |= UINT64_C(1) << (at % 64);
+	store->found += p->size;
+	if (store->found > STORE_RESIDENT) {
+		store->found = 0;
+		madvise((void *)(uintptr_t)map->bytes, map->size, MADV_DONTNEED);
+	}
+}
+
 const struct jit_packed *jit_store_find(struct jit_store *store, const struct jit_packed *last,
 					unsigned first, const uint32_t *words)
 {
@@ -168,8 +182,7 @@ const struct jit_packed *jit_store_find(struct jit_store *store, const struct ji
 			    &empty);
 	}
 	if (p && lies_in(&store->file, p)) {
-		size_t at = (size_t)((const uint8_t *)p - store->file.bytes) / 8;
-		store->file.used[at / 64] |= UINT64_C(1) << (at % 64);
+		note_use(store, p);
 	}
 	return p;
 }

@@ -17,11 +17,12 @@
 #define STORE_MAGIC "OrielTC1"
 
 enum {
-	STORE_LIMIT = 64 << 20, /* bytes of a file */
-	STORE_FRESH = 48 << 20, /* of new blocks, in memory */
-	STORE_KEY_WORDS = 4,	/* that blocks are found by */
-	STORE_PROBES = 32,	/* slots that a block may be in */
-	STORE_NEAR = 4,		/* blocks behind the last one that are tried before the table */
+	STORE_LIMIT = 64 << 20,	    /* bytes of a file */
+	STORE_FRESH = 48 << 20,	    /* of new blocks, in memory */
+	STORE_KEY_WORDS = 4,	    /* that blocks are found by */
+	STORE_PROBES = 32,	    /* slots that a block may be in */
+	STORE_NEAR = 4,		    /* blocks behind the last one that are tried before the table */
+	STORE_RESIDENT = 128 << 10, /* bytes of blocks that were found, then the file's pages go */
 };
 
 struct store_header {
@@ -65,6 +66,7 @@ struct jit_store {
 	size_t slot_count, used; /* used: slots that are not empty */
 	uint8_t *fresh;
 	size_t fresh_len; /* bytes */
+	size_t found;	  /* bytes of the file's blocks, since its pages went */
 };
 
 static inline const struct store_header *store_header(const struct store_map *map)
