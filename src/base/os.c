@@ -89,9 +89,14 @@ void os_prefer_huge(void *at, size_t len)
 
 /* ----- sockets and pipes ----- */
 
+int os_socket_of(int family, int type, bool nonblocking)
+{
+	return socket(family, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+}
+
 int os_socket(int type, bool nonblocking)
 {
-	return socket(AF_UNIX, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+	return os_socket_of(AF_UNIX, type, nonblocking);
 }
 
 int os_accept(int listener, bool nonblocking)

@@ -61,6 +61,8 @@ void os_prefer_huge(void *at, size_t len);
 
 /* A UNIX socket; @type is SOCK_STREAM or SOCK_SEQPACKET. */
 int os_socket(int type, bool nonblocking) MUST_CHECK;
+/* The same of another @family. */
+int os_socket_of(int family, int type, bool nonblocking) MUST_CHECK;
 int os_accept(int listener, bool nonblocking) MUST_CHECK;
 /* 0, or -1 and errno. */
 int os_socketpair(int type, int ends[2]) MUST_CHECK;

@@ -3,6 +3,7 @@
 #include "vmm/gdb_server.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -67,12 +67,12 @@ static void on_readable(void *opaque, uint32_t events)
 static void on_connect(void *opaque, uint32_t events)
 {
 	struct gdb_server *server = opaque;
-	AUTO_FD int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	AUTO_FD int fd = os_accept(server->listener, true);
 	const int on = 1;
 	if (fd < 0 || server->client >= 0) {
 		return; /* one at a time */
 	}
-	server->client_source = loop_add_fd(server->loop, fd, EPOLLIN, on_readable, server);
+	server->client_source = loop_add_fd(server->loop, fd, LOOP_IN, on_readable, server);
 	if (!server->client_source) {
 		return;
 	}
@@ -99,7 +99,7 @@ static int listen_unix(struct gdb_server *server, const char *path, struct error
 		return error_set(err, -EINVAL, "--gdb: '%s' can not be the path of a socket", path);
 	}
 	strcpy(address.sun_path, path);
-	AUTO_FD int old = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int old = os_socket(SOCK_STREAM, false);
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode) ||
 		    connect(old, (struct sockaddr *)&address, sizeof(address)) == 0) {
@@ -107,7 +107,7 @@ static int listen_unix(struct gdb_server *server, const char *path, struct error
 		}
 		unlink(path); /* left over */
 	}
-	server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	server->listener = os_socket(SOCK_STREAM, true);
 	if (server->listener < 0 || fchmod(server->listener, 0600) < 0 ||
 	    bind(server->listener, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		return error_errno(err, "--gdb: %s", path);
@@ -131,7 +131,7 @@ static int listen_at(struct gdb_server *server, const struct addrinfo *info, con
 		     struct error *err)
 {
 	const int on = 1;
-	server->listener = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	server->listener = os_socket_of(info->ai_family, SOCK_STREAM, true);
 	if (server->listener < 0 ||
 	    setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(server->listener, info->ai_addr, info->ai_addrlen) < 0 ||
@@ -196,7 +196,7 @@ struct gdb_server *gdb_server_create(struct loop *loop, const char *address,
 	int rc = is_unix ? listen_unix(server, address + 5, err) : listen_tcp(server, address, err);
 	if (rc == 0) {
 		server->listener_source =
-			loop_add_fd(loop, server->listener, EPOLLIN, on_connect, server);
+			loop_add_fd(loop, server->listener, LOOP_IN, on_connect, server);
 		rc = server->listener_source ? 0 : error_errno(err, "--gdb: %s", address);
 	}
 	if (rc < 0) {

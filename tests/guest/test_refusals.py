@@ -110,7 +110,7 @@ def test_doctor_names_engines_and_drivers():
 
 
 def test_debugger_addresses():
-    for address in ("nonsense", "127.0.0.1:0", "70000", "1234x", "unix:", "nonexistent.invalid:1234"):
+    for address in ("nonsense", "127.0.0.1:0", "70000", "1234x", "unix:"):
         line = vm.refused("--kernel", KERNEL, "--gpu", "none", "--gdb", address)
         assert "--gdb" in line, line
     with socket.socket() as busy:
