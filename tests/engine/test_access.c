@@ -540,6 +540,30 @@ static void what_is_no_access_is_an_external_abort(void **state)
 	bench_destroy(b);
 }
 
+/* A hypervisor that only says that there is no page: the instruction tells where.  If there is no
+ * instruction, it was the fetch. */
+static void an_address_that_is_not_told_is_found(void **state)
+{
+	struct bench *b = bench_create();
+	struct access_case c = case_of(b, 0xa8c88440, WINDOW + 16); /* ldp x0, x1, [x2], #136 */
+	uint64_t pc = code_place(b, &c);
+	use_tables(b, 1);
+	memset(b->device, 0x5a, sizeof(b->device));
+	memcpy(b->cpu->x, c.regs.x, sizeof(c.regs.x));
+	assert_int_equal(nisv_complete(b->cpu, pc, NISV_ANY_GPA), NISV_DONE);
+	assert_int_equal(b->cpu->x[0], 0x5a5a5a5a5a5a5a5a);
+	assert_false(b->stray);
+	use_tables(b, 0); /* memory alone is no reason */
+	memcpy(b->cpu->x, c.regs.x, sizeof(c.regs.x));
+	assert_int_equal(nisv_complete(b->cpu, pc, NISV_ANY_GPA), NISV_UNDECODED);
+	assert_int_equal(b->cpu->sys->esr, 0x96000410);
+	use_tables(b, 1);
+	assert_int_equal(nisv_complete(b->cpu, WINDOW, NISV_ANY_GPA), NISV_UNDECODED);
+	assert_int_equal(b->cpu->sys->esr, 0x86000010);
+	assert_int_equal(b->cpu->sys->far, WINDOW);
+	bench_destroy(b);
+}
+
 /* Hardware does not describe memory copy and set, and they are not done by hand: SETP, and CPYP
  * from a device and to it. */
 static void memory_operations_on_a_device_are_external_aborts(void **state)
@@ -622,6 +646,7 @@ int main(void)
 		cmocka_unit_test(nothing_there_is_an_external_abort),
 		cmocka_unit_test(another_address_than_the_fault_is_an_external_abort),
 		cmocka_unit_test(what_is_no_access_is_an_external_abort),
+		cmocka_unit_test(an_address_that_is_not_told_is_found),
 		cmocka_unit_test(memory_operations_on_a_device_are_external_aborts),
 		cmocka_unit_test(another_engine_is_helped),
 	};

@@ -54,7 +54,7 @@ class Guest:
     disk: bool = False      # a second disk to write to
     picture: bool = False   # the display's last frame is wanted
     pages: str = ""         # "16k": with Debian's kernel of that page size
-    alone: bool = False     # no VM: the test of the engine by itself
+    alone: str = ""         # no VM: this program beside `oriel`, and its words
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Result:
 def command(guest, engine, program, files, work):
     """The words of `oriel run`; @files: where images are, @work: where a run may write."""
     if guest.alone:
-        return [f"{files}/kvm-engine"]
+        return f"{files}/{guest.alone}".split()
     words = [program, "run", "--engine", engine, "--memory", "256M", "--boot-timeout", "300"]
     if guest.script is None:
         words += ["--kernel", f"{files}/board.bin", "--gpu", "none", "--rng", "off"]

@@ -18,9 +18,9 @@ FEATURES = """
 grep -m 1 Features /proc/cpuinfo
 echo "@page $(grep -m 1 KernelPageSize /proc/self/smaps | tr -dc 0-9)"
 """
-PAGES = [ENGINE_ALONE, named("board"), named("one-cpu"), Guest("inner-16k", ["--cpus", "2"], FEATURES, pages="16k")]
-BIG = [ENGINE_ALONE, named("board"), Guest("board-host", ["--cpu", "host"]), Guest("default", [], FEATURES),
-       Guest("max", ["--cpu", "max"], FEATURES), Guest("max-16k", ["--cpu", "max"], FEATURES, pages="16k")]
+PAGES = [named("board"), named("one-cpu"), Guest("inner-16k", ["--cpus", "2"], FEATURES, pages="16k"), ENGINE_ALONE]
+BIG = [named("board"), Guest("board-host", ["--cpu", "host"]), Guest("default", [], FEATURES),
+       Guest("max", ["--cpu", "max"], FEATURES), Guest("max-16k", ["--cpu", "max"], FEATURES, pages="16k"), ENGINE_ALONE]
 
 
 @machine.once

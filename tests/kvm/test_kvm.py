@@ -27,7 +27,7 @@ def check_max(result):
 
 
 def check_engine(result):
-    """Windows whose memory goes, ends of lines, stopped vCPUs, the log of writes, missing capabilities."""
+    """Windows whose memory goes, ends of lines, stopped vCPUs, the log of writes, missing capabilities and permissions."""
     bad = [l for l in result.console.splitlines() if l.startswith("bad ")]
     assert result.status == 0 and not bad, (result.status, bad, result.errors)
     assert result.console.count("\nok ") > 150, result.console
@@ -36,7 +36,9 @@ def check_engine(result):
 
 ENGINES = ("soft", "soft,isv=strict", "kvm")
 CHECKS = {"board": check_plain, "board-max": check_max, "board-baseline": check_plain, "one-cpu": check_one, "two-cpus": check_two}
-ENGINE_ALONE = machine.Guest("engine", alone=True)
+ENGINE_ALONE = machine.Guest("engine", alone="kvm-engine")
+AUTO = machine.Guest("auto", ["--engine", "auto", "--log", "info"])
+DOCTOR = machine.Guest("doctor", alone="oriel doctor")
 # (engines, guest, a line that these say and no others do: of the console or, with "errors", of `oriel` itself, why)
 DIFFERENCES = [
     (("soft",), "board", "^ok atomic on a device is an unsupported access$",
@@ -53,7 +55,7 @@ DIFFERENCES = [
 @machine.once
 def on_kvm():
     """All guests on KVM, run once."""
-    return machine.run_on_kvm([ENGINE_ALONE, *GUESTS])
+    return machine.run_on_kvm([DOCTOR, AUTO, *GUESTS, ENGINE_ALONE])  # the last one changes the rights of /dev/kvm
 
 
 @machine.once
@@ -92,6 +94,21 @@ def test_pictures_are_equal():
 
 def test_engine_by_itself_on_kvm():
     check_engine(on_kvm()["engine"])
+
+
+def test_auto_takes_kvm_and_says_why():
+    check_plain(on_kvm()["auto"])
+    assert "CPU engine: KVM (this host's hypervisor can run the guest)" in on_kvm()["auto"].errors, on_kvm()["auto"].errors
+    here = machine.run_here(AUTO, "auto")
+    assert "CPU engine: built-in (KVM can not run Arm guests on a host of another architecture)" in here.errors, here.errors
+
+
+def test_doctor_says_what_the_host_has():
+    told = on_kvm()["doctor"].told
+    told("kvm.*yes: --engine auto takes it")
+    told("GICv3.*in the kernel; messages by GICv2m, 192 vectors")
+    told("odd accesses.*handed over and done by hand")
+    told("--cpu baseline.*(yes|this kernel can not hide)")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 The same program draws in the outer machine itself and in the guest: hashes must be equal to the last bit.
 
-usage: test_shared.py [16k], for an outer machine with pages of that size (the guest's stay 4K)
+usage: test_shared.py [16k], for an outer machine and a guest with pages of that size (stock guests with 4K have no agreement with such a
+host on where GPU memory may be)
 """
 import json
 import re
@@ -28,8 +29,9 @@ echo "@mend"; sleep 8
 echo "@second"; {SCENE}
 echo "@alive"
 """
-GUEST = machine.Guest("gpu", ["--console", "file:/tmp/console", "--gpu", "shared", "--stats", "/tmp/stats", "--memory", "512M"], SCRIPT)
-HOST = machine.Host(memory_mib=2048, pages=sys.argv[1] if len(sys.argv) > 1 else "")
+PAGES = sys.argv[1] if len(sys.argv) > 1 else ""
+GUEST = machine.Guest("gpu", ["--console", "file:/tmp/console", "--gpu", "shared", "--stats", "/tmp/stats", "--memory", "512M"], SCRIPT, pages=PAGES)
+HOST = machine.Host(memory_mib=2048, pages=PAGES)
 LIB = "/usr/lib/oriel/libcut.so"
 WATCH = f"""
 export VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json

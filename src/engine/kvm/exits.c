@@ -118,7 +118,7 @@ bool kvm_handle_exit(struct kvm_vcpu *vcpu)
 
 /*
  * The host has no page for an access: to a part of the GPU window without pages, or one whose pages
- * are gone. Kernels before 6.8 do not say the address, so the instruction is read and done by hand.
+ * are gone.  The kernel does not say the address, so the instruction is read and done by hand.
  */
 static bool touch_missing(struct kvm_vcpu *vcpu)
 {

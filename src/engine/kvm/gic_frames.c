@@ -78,7 +78,7 @@ static int move_pending(const struct frame *f, uint64_t offset, uint32_t *value,
 	unsigned at = (unsigned)(offset - f->banked);
 	bool clears = at >= ICPENDR;
 	uint64_t latch = f->banked + ISPENDR + at % 0x80;
-	uint32_t old, lines;
+	uint32_t old = 0, lines = 0;
 	int rc = move_word(f, latch, &old, false);
 	if (rc == 0 && write) {
 		uint32_t new = clears ? old & ~*value : old | *value;
@@ -110,7 +110,7 @@ static int move_part(const struct frame *f, unsigned size, uint64_t *value, bool
 {
 	uint64_t offset = f->offset & ~UINT64_C(3);
 	unsigned shift = f->offset % 4 * 8, at = (unsigned)(offset - f->banked);
-	uint32_t mask = ((1u << size * 8) - 1) << shift, word;
+	uint32_t mask = ((1u << size * 8) - 1) << shift, word = 0;
 	if (write && (at < IPRIORITYR || at >= ICFGR)) {
 		return 0;
 	}

@@ -222,13 +222,14 @@ static const struct kvm_range *find_range(const struct kvm_window *window, uint6
 	return NULL;
 }
 
-/* Through the kernel, so that pages which are not there any more are an error and no signal. */
-static bool move_bytes(void *at, unsigned size, uint64_t *value, bool write)
+/* Through the kernel, so that pages which are not there any more are an error (-EFAULT) and no
+ * signal. */
+static int move_bytes(void *at, unsigned size, uint64_t *value, bool write)
 {
 	const struct iovec ours = {value, size}, theirs = {at, size};
 	ssize_t moved = write ? process_vm_writev(getpid(), &ours, 1, &theirs, 1, 0)
 			      : process_vm_readv(getpid(), &ours, 1, &theirs, 1, 0);
-	return moved == (ssize_t)size;
+	return moved == (ssize_t)size ? 0 : moved < 0 ? -errno : -EFAULT;
 }
 
 /* *lost becomes the offset of a range that had to be replaced by zeros. */
@@ -240,10 +241,11 @@ static bool move_locked(struct kvm_window *window, uint64_t gpa, unsigned size, 
 		return false;
 	}
 	const struct kvm_range *range = find_range(window, offset);
-	if (range && move_bytes(window->hva + offset, size, value, write)) {
+	int rc = range ? move_bytes(window->hva + offset, size, value, write) : -ENOENT;
+	if (rc == 0) {
 		return true;
 	}
-	if (range &&
+	if (rc == -EFAULT &&
 	    renew(window, range->offset, range->len, PROT_READ | PROT_WRITE) != MAP_FAILED) {
 		*lost = range->offset;
 		if (write) {

@@ -31,13 +31,15 @@ int kvm_open(struct error *err)
 				 KVM_DEVICE " does not exist: the kernel has no KVM, or the "
 					    "firmware started it at EL1");
 	}
-	struct stat stat_of;
-	if ((errno == EACCES || errno == EPERM) && stat(KVM_DEVICE, &stat_of) == 0) {
-		const struct group *group = getgrgid(stat_of.st_gid);
-		return error_set(err, -EACCES,
-				 "no permission for " KVM_DEVICE
-				 ": its group is %s; add this user to it",
-				 group ? group->gr_name : "unknown");
+	struct stat of;
+	if ((errno == EACCES || errno == EPERM) && stat(KVM_DEVICE, &of) == 0) {
+		const struct group *group = getgrgid(of.st_gid);
+		bool helps = (of.st_mode & (S_IRGRP | S_IWGRP)) == (S_IRGRP | S_IWGRP);
+		return error_set(
+			err, -EACCES, "no permission for " KVM_DEVICE ": its group is %s (%u); %s",
+			group ? group->gr_name : "one without name", (unsigned)of.st_gid,
+			helps ? "add this user to it"
+			      : "it has no access either: chgrp kvm and chmod 660 " KVM_DEVICE);
 	}
 	return error_errno(err, "open " KVM_DEVICE);
 }

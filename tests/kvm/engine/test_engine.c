@@ -12,12 +12,15 @@
 #include "engine/kvm/kvm.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -434,6 +437,41 @@ static void test_missing_capabilities(void)
 	hidden = 0;
 }
 
+/* What a user other than root is told, in group @group or not. */
+static void create_as_user(const char *name, const gid_t *group, const char *wanted)
+{
+	const struct engine_config config = {.vcpus = 1};
+	struct error err = {0};
+	(void)fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		bool good = setgroups(group ? 1 : 0, group) == 0 && setgid(65534) == 0 &&
+			    setuid(65534) == 0;
+		struct engine *engine = kvm_engine_create(&config, &err);
+		good = good && (wanted ? !engine && strstr(err.text, wanted) : engine != NULL);
+		if (!good) {
+			printf("# %s\n", err.text);
+			(void)fflush(stdout);
+		}
+		_exit(!good);
+	}
+	int status = -1;
+	(void)waitpid(child, &status, 0);
+	check(name, (uint64_t)status, 0);
+}
+
+static void test_permissions(void)
+{
+	const gid_t group = 1234;
+	check("a device of a group", (uint64_t)chown("/dev/kvm", 0, group), 0);
+	check("... which may use it", (uint64_t)chmod("/dev/kvm", 0660), 0);
+	create_as_user("who is not in it is told to be", NULL,
+		       "its group is one without name (1234); add this user");
+	create_as_user("who is in it has KVM", &group, NULL);
+	check("... which may not use it", (uint64_t)chmod("/dev/kvm", 0600), 0);
+	create_as_user("who is in it is told of that", &group, "it has no access either");
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -442,6 +480,7 @@ int main(void)
 	test_ends_of_lines();
 	test_log_of_writes();
 	test_missing_capabilities();
+	test_permissions();
 	printf("end\n");
 	return bad != 0;
 }
