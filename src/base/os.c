@@ -10,6 +10,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -119,6 +120,12 @@ int os_pipe(int ends[2])
 void os_name_thread(pthread_t thread, const char *name)
 {
 	pthread_setname_np(thread, name);
+}
+
+unsigned os_cpus(void)
+{
+	cpu_set_t cpus;
+	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
 }
 
 void os_wake_precisely(void)

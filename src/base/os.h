@@ -72,6 +72,8 @@ int os_pipe(int ends[2]) MUST_CHECK;
 
 /* At most 15 characters; for debuggers. */
 void os_name_thread(pthread_t thread, const char *name);
+/* How many CPUs this process may use, at least 1. */
+unsigned os_cpus(void);
 /* The calling thread's sleeps end within some microseconds of their time. */
 void os_wake_precisely(void);
 /* The calling thread gives way to others: as nice(). */

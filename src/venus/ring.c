@@ -270,8 +270,7 @@ static void ring_fill_record(struct wire_ring_state *record, const struct ring_c
 /* What a command hands to the driver's threads is not to wait for us to stop polling. */
 static bool ring_has_cpus(void)
 {
-	cpu_set_t cpus;
-	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) >= RING_ENOUGH_CPUS;
+	return os_cpus() >= RING_ENOUGH_CPUS;
 }
 
 static struct ring *ring_new(struct context *context, const struct ring_config *config,
