@@ -464,6 +464,32 @@ static void full_disk_keeps_the_old_file(void **state)
 	assert_int_equal(count_found(f, 400), 40);
 }
 
+/* New blocks do not fit: what was kept before is still found, and nothing else happens. */
+static void full_disk_ends_the_keeping(void **state)
+{
+	enum { OLD = 20, NEW = 200 };
+	struct fixture *f = *state;
+	struct rlimit old, tight = {.rlim_cur = 4096};
+	fill(f, OLD);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tight.rlim_max = old.rlim_max;
+	struct jit_store *store = open_store(f);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	for (unsigned n = OLD; n < NEW; n++) {
+		add(store, n);
+	}
+	unsigned found = 0;
+	for (unsigned n = 0; n < NEW; n++) {
+		found += find(store, n) != NULL;
+	}
+	assert_in_range(found, OLD + 1, NEW / 2);
+	assert_non_null(find(store, OLD - 1));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	jit_store_close(store);
+	assert_int_equal(count_found(f, NEW), found);
+}
+
 static void files_of_other_programs_are_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -528,8 +554,9 @@ static void many_processes_that_end_together_keep_all(void **state)
 
 /* ----- code ----- */
 
-static const struct engine_host host_ops = {host_no_read,	  host_no_write, host_no_icc_read,
-					    host_no_icc_write, host_no_hypercall,  host_no_timer_line};
+static const struct engine_host host_ops = {host_no_read,      host_no_write,
+					    host_no_icc_read,  host_no_icc_write,
+					    host_no_hypercall, host_no_timer_line};
 
 /* An engine with its own folder; its code, records and pages lie elsewhere than another one's. */
 struct translator {
@@ -732,6 +759,7 @@ int main(void)
 		TEST(folder_that_can_not_be_is_no_error),
 		TEST(least_recently_used_blocks_give_way),
 		TEST(full_disk_keeps_the_old_file),
+		TEST(full_disk_ends_the_keeping),
 		TEST(files_of_other_programs_are_bounded),
 		TEST(two_that_end_together_keep_both),
 		TEST(many_processes_that_end_together_keep_all),

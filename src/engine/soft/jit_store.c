@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 /* ----- the table ----- */
@@ -156,17 +157,20 @@ static const struct jit_packed *find_near(struct jit_store *store, const struct 
 	return NULL;
 }
 
-/* @p, in the file, is wanted.  What was looked at needs no memory any more: whoever wants it again
- * has it read from the host's page cache. */
-static void note_use(struct jit_store *store, const struct jit_packed *p)
+/* @size bytes were looked at.  They need no memory any more: whoever wants them again has them from
+ * the host's page cache. */
+static void let_go(struct jit_store *store, size_t size)
 {
-	struct store_map *map = &store->file;
-	size_t at = (size_t)((const uint8_t *)p - map->bytes) / 8;
-	map->used[at / 64] |= UINT64_C(1) << (at % 64);
-	store->found += p->size;
-	if (store->found > STORE_RESIDENT) {
-		store->found = 0;
-		madvise((void *)(uintptr_t)map->bytes, map->size, MADV_DONTNEED);
+	store->found += size;
+	if (store->found <= STORE_RESIDENT) {
+		return;
+	}
+	store->found = 0;
+	if (store->file.bytes) {
+		madvise((void *)(uintptr_t)store->file.bytes, store->file.size, MADV_DONTNEED);
+	}
+	if (store->fresh) {
+		madvise((void *)(uintptr_t)store->fresh, STORE_FRESH, MADV_DONTNEED);
 	}
 }
 
@@ -182,8 +186,10 @@ const struct jit_packed *jit_store_find(struct jit_store *store, const struct ji
 			    &empty);
 	}
 	if (p && lies_in(&store->file, p)) {
-		note_use(store, p);
+		size_t at = (size_t)((const uint8_t *)p - store->file.bytes) / 8;
+		store->file.used[at / 64] |= UINT64_C(1) << (at % 64);
 	}
+	let_go(store, p ? p->size : 0);
 	return p;
 }
 
@@ -196,14 +202,22 @@ bool store_was_used(const struct store_map *map, const struct jit_packed *p)
 void jit_store_add(struct jit_store *store, const struct jit_packed *block)
 {
 	LOCKED(&store->lock);
-	if (store->fresh_len + block->size > STORE_FRESH) {
+	if (store->fresh_fd < 0) {
 		return;
 	}
-	struct jit_packed *copy = (struct jit_packed *)(store->fresh + store->fresh_len);
-	memcpy(copy, block, block->size);
+	if (store->fresh_len + block->size > STORE_FRESH ||
+	    pwrite(store->fresh_fd, block, block->size, (off_t)store->fresh_len) !=
+		    (ssize_t)block->size) {
+		close(store->fresh_fd); /* all that was written stays in view */
+		store->fresh_fd = -1;
+		return;
+	}
+	const struct jit_packed *copy =
+		(const struct jit_packed *)(store->fresh + store->fresh_len);
 	if (enter(store, copy, store_key(copy->first, jit_packed_words(copy)), false)) {
 		store->fresh_len += block->size;
 	}
+	let_go(store, block->size);
 }
 
 /* ----- checks of a file ----- */
@@ -401,7 +415,10 @@ static void free_store(struct jit_store *store)
 	store_unmap(&store->file);
 	store_unmap(&store->newer);
 	if (store->fresh) {
-		munmap(store->fresh, STORE_FRESH);
+		munmap((void *)(uintptr_t)store->fresh, STORE_FRESH);
+	}
+	if (store->fresh_fd >= 0) {
+		close(store->fresh_fd);
 	}
 	if (store->folder >= 0) {
 		close(store->folder);
@@ -411,15 +428,35 @@ static void free_store(struct jit_store *store)
 	free(store);
 }
 
+/* A file for new blocks, so that they take no memory until the VM ends.  It is written by calls,
+ * which can fail, not by its view. */
+static int open_fresh(const struct jit_store *store)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "fresh-%d-%p", (int)getpid(), (const void *)store);
+	unlinkat(store->folder, name, 0);
+	int fd = openat(store->folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			0600);
+	if (fd < 0) {
+		log_warn("translations: new ones are not kept, can not write beside %s: %s",
+			 store->path, strerror(errno));
+		return -1;
+	}
+	unlinkat(store->folder, name, 0);
+	return fd;
+}
+
 static bool get_memory(struct jit_store *store)
 {
 	enum { SLOTS = 4096 };
-	void *fresh = mmap(NULL, STORE_FRESH, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	store->fresh = fresh == MAP_FAILED ? NULL : fresh;
 	store->slots = calloc(SLOTS, sizeof(store->slots[0]));
 	store->slot_count = SLOTS;
-	return store->fresh && store->slots;
+	store->fresh_fd = open_fresh(store);
+	if (store->fresh_fd >= 0) {
+		void *view = mmap(NULL, STORE_FRESH, PROT_READ, MAP_SHARED, store->fresh_fd, 0);
+		store->fresh = view == MAP_FAILED ? NULL : view;
+	}
+	return store->slots && (store->fresh || store->fresh_fd < 0);
 }
 
 struct jit_store *jit_store_open(const char *folder, const struct jit_identity *identity,
@@ -432,6 +469,7 @@ struct jit_store *jit_store_open(const char *folder, const struct jit_identity *
 	pthread_mutex_init(&store->lock, NULL);
 	store->identity = *identity;
 	store->limit = limit ? limit : STORE_LIMIT;
+	store->fresh_fd = -1;
 	XXH128_hash_t hash = XXH3_128bits(identity, sizeof(*identity));
 	snprintf(store->name, sizeof(store->name), "%016llx%016llx",
 		 (unsigned long long)hash.high64, (unsigned long long)hash.low64);

@@ -17,12 +17,13 @@
 #define STORE_MAGIC "OrielTC1"
 
 enum {
-	STORE_LIMIT = 64 << 20,	    /* bytes of a file */
-	STORE_FRESH = 48 << 20,	    /* of new blocks, in memory */
-	STORE_KEY_WORDS = 4,	    /* that blocks are found by */
-	STORE_PROBES = 32,	    /* slots that a block may be in */
-	STORE_NEAR = 4,		    /* blocks behind the last one that are tried before the table */
-	STORE_RESIDENT = 128 << 10, /* bytes of blocks that were found, then the file's pages go */
+	STORE_LIMIT = 64 << 20, /* bytes of a file */
+	STORE_FRESH = 48 << 20, /* of new blocks */
+	STORE_KEY_WORDS = 4,	/* that blocks are found by */
+	STORE_PROBES = 32,	/* slots that a block may be in */
+	STORE_NEAR = 4,		/* blocks behind the last one that are tried before the table */
+	STORE_RESIDENT =
+		128 << 10, /* bytes of blocks that are looked at before the files' pages go */
 };
 
 struct store_header {
@@ -64,9 +65,10 @@ struct jit_store {
 	pthread_mutex_t lock; /* guards what follows */
 	struct store_slot *slots;
 	size_t slot_count, used; /* used: slots that are not empty */
-	uint8_t *fresh;
-	size_t fresh_len; /* bytes */
-	size_t found;	  /* bytes of the file's blocks, since its pages went */
+	int fresh_fd;	      /* new blocks: a file without a name, or -1 if there can be no more */
+	const uint8_t *fresh; /* a view of it */
+	size_t fresh_len;     /* bytes */
+	size_t found;	      /* bytes of blocks that were looked at, since the files' pages went */
 };
 
 static inline const struct store_header *store_header(const struct store_map *map)
