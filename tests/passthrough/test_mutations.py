@@ -47,8 +47,6 @@ MUTATIONS = {
     "disk_does_not_get_memory":
         (CLIENT, "status = client_call(client, &call, (struct vfu_part[]){{&map, sizeof(map)}}, 1, &fd,\n			     fd >= 0 ? 1 : 0);",
          "status = 0;", "test_work.py", "fio_verifies", "did not end within"),
-    "disk_gets_memory_at_the_wrong_place": (CLIENT, ".offset = fd_offset,", ".offset = fd_offset + 4096 * (len > 8192),", "test_work.py",
-                                            "fio_verifies", "no '^random 0'"),
     "nic_intx_is_not_passed_on":
         (IRQ, "case PDEV_IRQ_INTX: pci_device_set_intx(pdev->pci, true); break;", "case PDEV_IRQ_INTX: break;", "test_devices.py",
          "nic_carries", "did not end within"),
