@@ -149,9 +149,33 @@ static void kvm_destroy(struct engine *base)
 	free(engine);
 }
 
+/* What made vCPUs leave the kernel. */
+static void kvm_stats(struct engine *base, engine_stat_fn *put, void *opaque)
+{
+	struct kvm_engine *engine = kvm_engine(base);
+	static const struct {
+		const char *name;
+		size_t offset;
+	} counters[] = {{"exits_mmio_read", offsetof(struct kvm_exits, mmio_reads)},
+			{"exits_mmio_write", offsetof(struct kvm_exits, mmio_writes)},
+			{"exits_undescribed_access", offsetof(struct kvm_exits, undescribed)},
+			{"exits_lost_memory", offsetof(struct kvm_exits, faults)},
+			{"exits_hypercall", offsetof(struct kvm_exits, calls)},
+			{"exits_signal", offsetof(struct kvm_exits, signals)}};
+	for (unsigned k = 0; k < sizeof(counters) / sizeof(counters[0]); k++) {
+		uint64_t sum = 0;
+		for (unsigned n = 0; n < engine->vcpu_count; n++) {
+			const char *exits = (const char *)&engine->vcpus[n]->exits;
+			sum += atomic_load((const atomic_ulong *)(exits + counters[k].offset));
+		}
+		put(opaque, counters[k].name, sum);
+	}
+}
+
 static const struct engine_ops kvm_ops = {
 	.name = "KVM",
 	.destroy = kvm_destroy,
+	.stats = kvm_stats,
 	.map_ram = kvm_map_ram,
 	.window_place = kvm_window_place,
 	.window_map = kvm_window_map,

@@ -285,6 +285,13 @@ static void what_can_not_be_decoded_is_an_external_abort(struct vm *vm)
 	check("... is an external abort", b[15] & 0x3f, 0x10);
 }
 
+static void take_losses(void *opaque, const char *name, uint64_t value)
+{
+	if (!strcmp(name, "exits_lost_memory")) {
+		*(uint64_t *)opaque = value;
+	}
+}
+
 static void test_window(void)
 {
 	struct vm vm;
@@ -297,6 +304,9 @@ static void test_window(void)
 	}
 	an_access_across_reads_what_is_there(&vm);
 	what_can_not_be_decoded_is_an_external_abort(&vm);
+	uint64_t losses = 0;
+	engine_stats(vm.engine, take_losses, &losses);
+	check("the counters have some losses", losses >= 6, true);
 	vm_close(&vm);
 }
 
