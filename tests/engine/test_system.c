@@ -15,7 +15,7 @@
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
-#include "engine/soft/jit.h"
+#include "engine/soft/jit/jit.h"
 #include "engine/soft/soft.h"
 #include "system.h"
 

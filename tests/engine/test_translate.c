@@ -10,7 +10,7 @@
  * instructions into NOPs.
  */
 #include "diff_tool.h"
-#include "engine/soft/jit.h"
+#include "engine/soft/jit/jit.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/soft.h"
 #include "engine/soft/sysreg.h"

@@ -20,7 +20,7 @@ RANK = {
     "engine": 3, "a64": 2, "bus": 2, "mem": 2, "wire": 1, "base": 0,
 }
 # The platform layer: who may go to Linux directly.  All others use base/os.h, loop.h, sock.h and wait.h.  See ARCHITECTURE.md.
-LINUX = ("src/base/", "src/engine/kvm/", "src/engine/soft/jit", "src/devices/disk_uring.c", "src/passthrough/vfio_", "src/passthrough/binding.c",
+LINUX = ("src/base/", "src/engine/kvm/", "src/engine/soft/jit/", "src/devices/disk_uring.c", "src/passthrough/vfio_", "src/passthrough/binding.c",
          "src/vmm/broker_process.c")
 LINUX_HEADERS = re.compile(r"^#include <((?:linux|asm)/.*|liburing\.h|seccomp\.h|sys/(?:epoll|eventfd|signalfd|timerfd|inotify|fanotify|prctl|syscall|random"
                            r"|sendfile|sysmacros|vfs|statfs|sysinfo|personality|auxv|xattr|pidfd|capability)\.h)>", re.M)

@@ -3,8 +3,8 @@
  * placed elsewhere */
 #include "a64/a64.h"
 #include "base/own.h"
-#include "engine/soft/jit_priv.h"
-#include "engine/soft/jit_store_priv.h"
+#include "engine/soft/jit/priv.h"
+#include "engine/soft/jit/store_priv.h"
 #include "host.h"
 #include "unit.h"
 

@@ -6,7 +6,7 @@
  * operands, and must read back as what was meant.  Sizes of memory operands ("dword ptr") are left
  * out of the comparison: they follow from the operation.
  */
-#include "engine/soft/x86.h"
+#include "engine/soft/jit/x86.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_x86_check.c - the assembler refuses accesses to memory through values that nobody checked */
-#include "engine/soft/x86.h"
+#include "engine/soft/jit/x86.h"
 #include "unit.h"
 
 #include <signal.h>

@@ -4,7 +4,7 @@
 
 #include "base/os.h"
 #include "engine/soft/decode.h"
-#include "engine/soft/jit.h"
+#include "engine/soft/jit/jit.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/soft.h"
 

@@ -18,7 +18,7 @@
 
 #include "engine/engine.h"
 #include "engine/soft/fp.h"
-#include "engine/soft/jit_constants.h"
+#include "engine/soft/jit/constants.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -94,7 +94,7 @@ struct cpu {
 	uint64_t ex_value[2];
 	uint8_t ex_size;
 
-	/* Translator (jit.h), NULL with the interpreter; a jump that waits to be linked, and where it is to lead. */
+	/* Translator (jit/jit.h), NULL with the interpreter; a jump that waits to be linked, and where it is to lead. */
 	struct jit *jit;
 	uint64_t jit_link;
 	uint32_t jit_link_page, jit_link_word;

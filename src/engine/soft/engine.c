@@ -8,7 +8,7 @@
 
 #include "base/own.h"
 #include "engine/soft/exception.h"
-#include "engine/soft/jit.h"
+#include "engine/soft/jit/jit.h"
 #include "engine/soft/soft.h"
 
 #include <errno.h>

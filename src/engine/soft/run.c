@@ -14,7 +14,7 @@
 #include "engine/soft/debug.h"
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
-#include "engine/soft/jit.h"
+#include "engine/soft/jit/jit.h"
 #include "engine/soft/soft.h"
 
 #include <sched.h>

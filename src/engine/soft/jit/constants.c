@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* constants.c - see constants.h */
+#include "engine/soft/jit/constants.h"
+
+#include <string.h>
+
+/* For each byte of the result, the byte it comes from. */
+static void reverse(uint8_t *mask, unsigned container, unsigned element)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		mask[n] = (uint8_t)(n ^ (container - element));
+	}
+}
+
+static void unzip(uint8_t *mask, unsigned element)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		unsigned lane = n / element, odd = n / 8, from = 2 * (lane % (8 / element)) + odd;
+		mask[n] = (uint8_t)(from * element + n % element);
+	}
+}
+
+static void fill_nibbles(struct jit_constants *c)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		unsigned reversed = (n & 1) << 3 | (n & 2) << 1 | (n & 4) >> 1 | n >> 3;
+		c->bit_counts[n] = (uint8_t)__builtin_popcount(n);
+		c->bit_reversed_low[n] = (uint8_t)(reversed << 4);
+		c->bit_reversed_high[n] = (uint8_t)reversed;
+	}
+}
+
+static void fill_bytes(struct jit_constants *c)
+{
+	memset(c->ones_b, 1, 16);
+	memset(c->low_nibbles, 0x0f, 16);
+	memset(c->high_70, 0x70, 16);
+	memset(c->b_10, 0x10, 16);
+	memset(c->b_20, 0x20, 16);
+	memset(c->b_30, 0x30, 16);
+	memset(c->b_40, 0x40, 16);
+	for (unsigned s = 0; s <= 8; s++) {
+		memset(c->right_masks[s], 0xff >> s, 16);
+		memset(c->right_signs[s], 0x80 >> s, 16);
+	}
+	for (unsigned s = 0; s < 8; s++) {
+		memset(c->left_masks[s], 0xff << s & 0xff, 16);
+	}
+}
+
+/* See fp.c for bias and beyond. */
+static void fill_lanes(struct jit_constants *c)
+{
+	for (unsigned n = 0; n < 8; n++) {
+		c->ones_h[n] = 1;
+		c->low_h[n] = 0x00ff;
+		c->high_h[n] = 0xff00;
+	}
+	for (unsigned n = 0; n < 4; n++) {
+		c->sha1_k[0][n] = 0x5a827999; /* FIPS 180-4, 4.2.1 */
+		c->sha1_k[1][n] = 0x6ed9eba1;
+		c->sha1_k[2][n] = 0x8f1bbcdc;
+		c->ones_s[n] = 1;
+		c->low_s[n] = 0xffff;
+		c->abs_s[n] = 0x7fffffff;
+		c->sign_s[n] = 0x80000000;
+		c->inf_s[n] = 0x7f7fffff;
+		c->normal_s[n] = 0x00800000;
+		c->bias_s[n] = 0x80000000u - (2u << 23);
+		c->beyond_s[n] = 0x80000000u + (0xfdu << 23) - 1;
+		c->bias_d[n] = 0x80000000u - (2u << 20);
+		c->beyond_d[n] = 0x80000000u + (0x7fdu << 20) - 1;
+	}
+	for (unsigned n = 0; n < 2; n++) {
+		c->abs_d[n] = INT64_MAX;
+		c->sign_d[n] = UINT64_C(1) << 63;
+		c->inf_d[n] = 0x7fefffffffffffff;
+		c->normal_d[n] = 0x0010000000000000;
+	}
+}
+
+void jit_fill_constants(struct jit_constants *c)
+{
+	fill_bytes(c);
+	fill_nibbles(c);
+	fill_lanes(c);
+	unzip(c->unzip_b, 1);
+	unzip(c->unzip_h, 2);
+	reverse(c->rev16_b, 2, 1);
+	reverse(c->rev32_b, 4, 1);
+	reverse(c->rev32_h, 4, 2);
+	reverse(c->rev64_b, 8, 1);
+	reverse(c->rev64_h, 8, 2);
+}

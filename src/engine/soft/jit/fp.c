@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fp.c - translate scalar floating point
+ *
+ * How it works: by fp_fast.h's argument: while FPCR rounds to nearest without flushing and FPSR.IXC
+ * is set, a result of the host that is a normal number above the smallest ones is Arm's, with
+ * nothing to add to FPSR.  The smallest binade counts as too small, which makes the test one
+ * comparison of the exponent; those are looked at once more out of line.  A sum can not be tiny and
+ * inexact, so only infinities and NaNs are looked at. All else goes to the handler. Threads: the
+ * vCPU thread.
+ */
+#include "engine/soft/jit/fp.h"
+
+/* Is the row of doubles?  ftype of scalar rows. */
+static bool is_double(const struct jit_block *t)
+{
+	return t->raw >> 22 & 1;
+}
+
+static unsigned fp_bytes(const struct jit_block *t)
+{
+	return is_double(t) ? 8 : 4;
+}
+
+static unsigned read_fp(struct jit_block *t, unsigned n)
+{
+	return jit_vread(t, n, fp_bytes(t));
+}
+
+/* T0, checked, is the result. */
+static void put(struct jit_block *t, unsigned bytes)
+{
+	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), bytes), 0, T0);
+}
+
+void jit_fp_check(struct jit_block *t, bool is_wide, bool is_sum)
+{
+	struct x86 *x = &t->x;
+	unsigned shift = is_wide ? 21 : 24; /* of the exponent, in a word without its sign */
+	uint32_t end = is_wide ? 0x7ff : 0xff;
+	if (is_wide) {
+		x86_v(x, V_MOVQ_OUT, T0, 0, RDX);
+		x86_shift_imm(x, SH_SHR, true, RDX, 32);
+	} else {
+		x86_v(x, V_MOVD_OUT, T0, 0, RDX);
+	}
+	x86_rr(x, X_ADD, false, RDX, RDX);
+	if (!is_sum) {
+		x86_alu_imm(x, ALU_SUB, false, RDX, 2 << shift);
+		end -= 2;
+	}
+	x86_alu_imm(x, ALU_CMP, false, RDX, (int32_t)(end << shift));
+	if (is_sum) {
+		jit_slow(t, x86_jcc_later(x, CC_AE));
+	} else {
+		jit_slow_unless_tiny(t, x86_jcc_later(x, CC_AE), is_wide, 1);
+	}
+}
+
+/* RDX: which of the lanes in RCX's mask are set in T1.  NE: some. */
+static uint8_t *any_lane(struct x86 *x, bool is_wide)
+{
+	x86_v(x, is_wide ? V_MOVMSKPD : V_MOVMSKPS, RDX, 0, T1);
+	x86_rr(x, X_AND, false, RDX, RCX);
+	return x86_jcc_later(x, CC_NE);
+}
+
+/*
+ * NE if the handler must look at T0, a result with a lane (RCX: their mask) that is not well above
+ * the smallest normal number: it is infinite or a NaN, or FPSR.UFC may have to be set.  Arm's
+ * underflow is that the result was inexact and, before it was rounded, below the normal numbers;
+ * the host's is the same after rounding, which differs where the smallest normal number comes out.
+ * MXCSR.UE tells whether there was one since it was cleared.  RDX and T1 change.
+ */
+static const uint8_t *emit_tiny(struct x86 *x, bool is_wide)
+{
+	enum { UE = 1 << 4 };
+	const uint8_t *here = x86_here(x);
+	x86_vm(x, V_PAND, T1, T0,
+	       is_wide ? JIT_CPU(jit_constants.abs_d) : JIT_CPU(jit_constants.abs_s));
+	x86_v(x, V_MOVDQA, T2, 0, T1);
+	x86_vm(x, is_wide ? V_PCMPGTQ : V_PCMPGTD, T1, T1,
+	       is_wide ? JIT_CPU(jit_constants.inf_d) : JIT_CPU(jit_constants.inf_s));
+	uint8_t *infinite = any_lane(x, is_wide);
+	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
+	uint8_t *known = x86_jcc_later(x, CC_NE);
+	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2,
+	       is_wide ? JIT_CPU(jit_constants.normal_d) : JIT_CPU(jit_constants.normal_s));
+	uint8_t *rounded = any_lane(x, is_wide);
+	x86_mxcsr(x, true, JIT_CPU(result));
+	x86_test_imm_mem(x, JIT_CPU(result), UE);
+	uint8_t *exact = x86_jcc_later(x, CC_E);
+	x86_alu_imm_mem(x, ALU_AND, false, JIT_CPU(result), ~UE);
+	x86_mxcsr(x, false, JIT_CPU(result));
+	x86_alu_imm(x, ALU_OR, false, RDX, 1);
+	x86_land(x, infinite);
+	x86_land(x, rounded);
+	x86_ret(x);
+	x86_land(x, known);
+	x86_land(x, exact);
+	x86_rr(x, X_CMP, false, RDX, RDX);
+	x86_ret(x);
+	return here;
+}
+
+void jit_emit_fp_stubs(struct x86 *x, struct jit_stubs *stubs)
+{
+	stubs->tiny_s = emit_tiny(x, false);
+	stubs->tiny_d = emit_tiny(x, true);
+}
+
+/* FADD, FSUB, FMUL, FDIV, FNMUL, FSQRT. */
+void jit_fp_arithmetic(struct jit_block *t)
+{
+	static const unsigned ops[][2] = {{V_MULSS, V_MULSD},
+					  {V_DIVSS, V_DIVSD},
+					  {V_ADDSS, V_ADDSD},
+					  {V_SUBSS, V_SUBSD},
+					  {V_SQRTSS, V_SQRTSD}};
+	struct x86 *x = &t->x;
+	bool root = t->op == A64_FSQRT_f_s || t->op == A64_FSQRT_f_d;
+	unsigned opcode = root ? 4 : t->raw >> 12 & 15;
+	bool negates = opcode == 8;
+	opcode = negates ? 0 : opcode;
+	jit_fp_enter(t);
+	jit_fp_need(t, true);
+	jit_flags_clobber(t);
+	unsigned n = read_fp(t, A64_Rn(t->raw)), m = root ? n : read_fp(t, A64_Rm(t->raw));
+	x86_v(x, ops[opcode][is_double(t)], T0, n, m);
+	jit_fp_check(t, is_double(t), opcode == 2 || opcode == 3);
+	if (negates) {
+		x86_vm(x, V_PXOR, T0, T0,
+		       is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+	}
+	put(t, fp_bytes(t));
+}
+
+/* FMADD, FMSUB, FNMADD, FNMSUB. */
+void jit_fp_fuse(struct jit_block *t)
+{
+	static const unsigned ops[][2] = {{V_FMADDSS, V_FMADDSD},
+					  {V_FNMADDSS, V_FNMADDSD},
+					  {V_FNMSUBSS, V_FNMSUBSD},
+					  {V_FMSUBSS, V_FMSUBSD}};
+	struct x86 *x = &t->x;
+	unsigned kind = (t->raw >> 21 & 1) << 1 | (t->raw >> 15 & 1);
+	jit_fp_enter(t);
+	jit_fp_need(t, true);
+	jit_flags_clobber(t);
+	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw)),
+		 a = read_fp(t, A64_Ra(t->raw));
+	x86_v(x, V_MOVDQA, T0, 0, a);
+	x86_v(x, ops[kind][is_double(t)], T0, n, m);
+	jit_fp_check(t, is_double(t), false);
+	put(t, fp_bytes(t));
+}
+
+/* FMAX, FMIN, FMAXNM, FMINNM: equal numbers may be zeros of different signs. */
+void jit_fp_select_by_value(struct jit_block *t)
+{
+	static const unsigned ops[][2] = {{V_MAXSS, V_MAXSD}, {V_MINSS, V_MINSD}};
+	struct x86 *x = &t->x;
+	jit_fp_enter(t);
+	jit_fp_need(t, false);
+	jit_flags_clobber(t);
+	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw));
+	x86_v(x, is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
+	jit_slow(t, x86_jcc_later(x, CC_E));
+	x86_v(x, ops[t->raw >> 12 & 1][is_double(t)], T0, n, m);
+	put(t, fp_bytes(t));
+}
+
+/* FMOV, FABS, FNEG. */
+void jit_fp_sign(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned opcode = t->raw >> 15 & 3;
+	jit_fp_enter(t);
+	unsigned n = read_fp(t, A64_Rn(t->raw)), to = jit_vwrite(t, A64_Rd(t->raw), fp_bytes(t));
+	if (opcode == 0) {
+		x86_v(x, V_MOVDQA, to, 0, n);
+	} else if (opcode == 1) {
+		x86_vm(x, V_PAND, to, n,
+		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+	} else {
+		x86_vm(x, V_PXOR, to, n,
+		       is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+	}
+}
+
+void jit_fp_imm(struct jit_block *t)
+{
+	uint64_t imm = A64_imm8(t->raw), sign = imm >> 7, high = imm >> 6 & 1, rest = imm & 0x3f;
+	uint64_t single = sign << 31 | (high ? 0x3e000000 : 0x40000000) | rest << 19;
+	uint64_t twice = sign << 63 |
+			 (high ? UINT64_C(0x3fc0000000000000) : UINT64_C(0x4000000000000000)) |
+			 rest << 48;
+	jit_fp_enter(t);
+	x86_mov_imm(&t->x, RDX, is_double(t) ? twice : single);
+	x86_v(&t->x, V_MOVQ_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
+}
+
+/* ----- comparisons ----- */
+
+/* The host's flags as JIT_FLAGS_FP; NaNs leave for the handler and go on behind. */
+static void compare(struct jit_block *t, bool with_zero)
+{
+	struct x86 *x = &t->x;
+	unsigned n = read_fp(t, A64_Rn(t->raw)), m = T0;
+	if (with_zero) {
+		simd_zero(t, T0);
+	} else {
+		m = read_fp(t, A64_Rm(t->raw));
+	}
+	x86_v(x, is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
+	jit_slow_next(t, x86_jcc_later(x, CC_P));
+	jit_flags_set(t, JIT_FLAGS_FP);
+}
+
+/* FCMP, FCMPE. */
+void jit_fp_compare(struct jit_block *t)
+{
+	jit_fp_enter(t);
+	jit_fp_need(t, false);
+	jit_flags_clobber(t);
+	compare(t, t->raw >> 3 & 1);
+}
+
+/* FCCMP, FCCMPE. */
+void jit_fp_compare_cond(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned cond = A64_cc(t->raw), nzcv = A64_nzcv(t->raw);
+	jit_fp_enter(t);
+	jit_fp_need(t, false);
+	jit_flags_save(t);
+	if (cond < COND_ALWAYS) {
+		enum x86_cc cc = jit_flags_test(t, cond);
+		x86_setcc(x, cc, RSI);
+		x86_rr(x, X_MOVZX8, false, RSI, RSI);
+	}
+	t->flags = JIT_FLAGS_NONE;
+	compare(t, false);
+	if (cond >= COND_ALWAYS) {
+		return;
+	}
+	jit_flags_save(t);
+	x86_mov_imm(x, RDX, jit_flags_word(nzcv));
+	x86_rr(x, X_TEST, false, RSI, RSI);
+	t->flags = JIT_FLAGS_NONE;
+	x86_cmov(x, CC_E, false, RAX, RDX);
+}
+
+void jit_fp_select(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned cond = A64_cc(t->raw);
+	bool wide = is_double(t);
+	jit_fp_enter(t);
+	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw));
+	if (cond >= COND_ALWAYS) {
+		x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), fp_bytes(t)), 0, n);
+		return;
+	}
+	enum x86_cc cc = jit_flags_test(t, cond);
+	x86_v(x, wide ? V_MOVQ_OUT : V_MOVD_OUT, n, 0, RCX);
+	x86_v(x, wide ? V_MOVQ_OUT : V_MOVD_OUT, m, 0, RDX);
+	x86_cmov(x, cc, wide, RDX, RCX);
+	x86_v(x, wide ? V_MOVQ_IN : V_MOVD_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
+}

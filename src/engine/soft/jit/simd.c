@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simd.c - translate Advanced SIMD integer arithmetic, logic and comparisons
+ *
+ * How it works: rows that are one host instruction are in a table; the others are a few
+ * instructions each. Threads: the vCPU thread.
+ */
+#include "engine/soft/jit/simd.h"
+
+#define SIZES_BHS(name, b, h, s)     [A64_##name##_b] = b, [A64_##name##_h] = h, [A64_##name##_s] = s,
+#define SIZES_BHSD(name, b, h, s, d) SIZES_BHS(name, b, h, s)[A64_##name##_d] = d,
+
+/* d = n op m. */
+static const unsigned plain_ops[A64_OPS] = {
+	SIZES_BHSD(ADD_v, V_PADDB, V_PADDW, V_PADDD, V_PADDQ) SIZES_BHSD(SUB_v, V_PSUBB, V_PSUBW,
+									 V_PSUBD, V_PSUBQ)
+		SIZES_BHSD(CMEQ_v, V_PCMPEQB, V_PCMPEQW, V_PCMPEQD,
+			   V_PCMPEQQ) SIZES_BHSD(CMGT_v, V_PCMPGTB, V_PCMPGTW, V_PCMPGTD, V_PCMPGTQ)
+			SIZES_BHS(SMAX_v, V_PMAXSB, V_PMAXSW, V_PMAXSD)
+				SIZES_BHS(UMAX_v, V_PMAXUB, V_PMAXUW, V_PMAXUD)
+					SIZES_BHS(SMIN_v, V_PMINSB, V_PMINSW, V_PMINSD)
+						SIZES_BHS(UMIN_v, V_PMINUB, V_PMINUW,
+							  V_PMINUD)[A64_URHADD_v_b] = V_PAVGB,
+	[A64_URHADD_v_h] = V_PAVGW,
+	[A64_AND_v] = V_PAND,
+	[A64_ORR_v] = V_POR,
+	[A64_EOR_v] = V_PXOR,
+};
+
+static const unsigned adds[] = {V_PADDB, V_PADDW, V_PADDD, V_PADDQ};
+static const unsigned subs[] = {V_PSUBB, V_PSUBW, V_PSUBD, V_PSUBQ};
+static const unsigned equals[] = {V_PCMPEQB, V_PCMPEQW, V_PCMPEQD, V_PCMPEQQ};
+static const unsigned greaters[] = {V_PCMPGTB, V_PCMPGTW, V_PCMPGTD, V_PCMPGTQ};
+static const unsigned signed_max[] = {V_PMAXSB, V_PMAXSW, V_PMAXSD},
+		      signed_min[] = {V_PMINSB, V_PMINSW, V_PMINSD};
+static const unsigned unsigned_max[] = {V_PMAXUB, V_PMAXUW, V_PMAXUD},
+		      unsigned_min[] = {V_PMINUB, V_PMINUW, V_PMINUD};
+
+void jit_simd_plain(struct jit_block *t)
+{
+	jit_fp_enter(t);
+	if (t->op == A64_ORR_v && A64_Rn(t->raw) == A64_Rm(t->raw)) { /* MOV */
+		unsigned n = simd_rn(t);
+		x86_v(&t->x, V_MOVDQA, simd_to(t), 0, n);
+		return;
+	}
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	x86_v(&t->x, plain_ops[t->op], simd_to(t), n, m);
+}
+
+/* BIC, ORN, BSL, BIT, BIF. */
+void jit_simd_logic(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t), d;
+	switch (t->op) {
+	case A64_BIC_v: x86_v(x, V_PANDN, simd_to(t), m, n); return;
+	case A64_ORN_v:
+		simd_ones(t, T0);
+		x86_v(x, V_PXOR, T0, T0, m);
+		x86_v(x, V_POR, simd_to(t), n, T0);
+		return;
+	default: break;
+	}
+	d = simd_rd(t);
+	unsigned mask = t->op == A64_BSL_v ? d : m, one = t->op == A64_BIF_v ? d : n;
+	unsigned zero = t->op == A64_BSL_v ? m : t->op == A64_BIT_v ? d : n;
+	x86_v(x, V_PAND, T0, mask, one);
+	x86_v(x, V_PANDN, T1, mask, zero);
+	x86_v(x, V_POR, simd_to(t), T0, T1);
+}
+
+/* Unsigned 64-bit comparison: with the top bits turned, T0 > T1. */
+static void compare_unsigned_d(struct jit_block *t, unsigned a, unsigned b, unsigned to)
+{
+	struct x86 *x = &t->x;
+	x86_vm(x, V_PXOR, T0, a, JIT_CONSTANT(t, sign_d));
+	x86_vm(x, V_PXOR, T1, b, JIT_CONSTANT(t, sign_d));
+	x86_v(x, V_PCMPGTQ, to, T0, T1);
+}
+
+/* The comparisons that the host does not have: CMGE, CMHI, CMHS, CMTST. */
+void jit_simd_compare(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned log2 = simd_log2(t);
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	bool invert = true;
+	switch (t->op) {
+	case A64_CMGE_v_b:
+	case A64_CMGE_v_h:
+	case A64_CMGE_v_s:
+	case A64_CMGE_v_d: x86_v(x, greaters[log2], T0, m, n); break;
+	case A64_CMHI_v_b:
+	case A64_CMHI_v_h:
+	case A64_CMHI_v_s:
+		x86_v(x, unsigned_min[log2], T0, n, m);
+		x86_v(x, equals[log2], T0, T0, n);
+		break;
+	case A64_CMHS_v_b:
+	case A64_CMHS_v_h:
+	case A64_CMHS_v_s:
+		x86_v(x, unsigned_max[log2], T0, n, m);
+		x86_v(x, equals[log2], T0, T0, n);
+		invert = false;
+		break;
+	case A64_CMHI_v_d:
+		compare_unsigned_d(t, n, m, T0);
+		invert = false;
+		break;
+	case A64_CMHS_v_d: compare_unsigned_d(t, m, n, T0); break;
+	default:
+		x86_v(x, V_PAND, T0, n, m);
+		simd_zero(t, T1);
+		x86_v(x, equals[log2], T0, T0, T1);
+		break;
+	}
+	if (invert) {
+		simd_ones(t, T1);
+		x86_v(x, V_PXOR, simd_to(t), T0, T1);
+	} else {
+		x86_v(x, V_MOVDQA, simd_to(t), 0, T0);
+	}
+}
+
+/* With zero: CMGT, CMGE, CMEQ, CMLE, CMLT; also NEG, ABS, NOT. */
+void jit_simd_unary(struct jit_block *t)
+{
+	static const unsigned abs[] = {V_PABSB, V_PABSW, V_PABSD};
+	struct x86 *x = &t->x;
+	unsigned log2 = simd_log2(t), n;
+	jit_fp_enter(t);
+	n = simd_rn(t);
+	switch (t->op) {
+	case A64_NOT_v:
+		simd_ones(t, T0);
+		x86_v(x, V_PXOR, simd_to(t), n, T0);
+		return;
+	case A64_ABS_v_b:
+	case A64_ABS_v_h:
+	case A64_ABS_v_s: x86_v(x, abs[log2], simd_to(t), 0, n); return;
+	default: break;
+	}
+	simd_zero(t, T0);
+	switch (t->raw >> 12 & 0x1f) { /* opcode */
+	case 8:
+		if (!(t->raw >> 29 & 1)) {
+			x86_v(x, greaters[log2], simd_to(t), n, T0); /* > */
+			return;
+		}
+		x86_v(x, greaters[log2], T0, T0, n); /* not < */
+		break;
+	case 9:
+		if (!(t->raw >> 29 & 1)) {
+			x86_v(x, equals[log2], simd_to(t), n, T0);
+			return;
+		}
+		x86_v(x, greaters[log2], T0, n, T0); /* not > */
+		break;
+	case 10: x86_v(x, greaters[log2], simd_to(t), T0, n); return; /* < */
+	default:
+		if (t->raw >> 29 & 1) {
+			x86_v(x, subs[log2], simd_to(t), T0, n);
+			return;
+		}
+		x86_v(x, V_PCMPGTQ, T0, T0, n); /* ABS_d */
+		x86_v(x, V_PXOR, T1, n, T0);
+		x86_v(x, V_PSUBQ, simd_to(t), T1, T0);
+		return;
+	}
+	simd_ones(t, T1);
+	x86_v(x, V_PXOR, simd_to(t), T0, T1);
+}
+
+/* ----- products ----- */
+
+/* T0 = a * b, elements of 1, 2 or 4 bytes. */
+static void multiply(struct jit_block *t, unsigned log2, unsigned a, unsigned b)
+{
+	struct x86 *x = &t->x;
+	if (log2) {
+		x86_v(x, log2 == 1 ? V_PMULLW : V_PMULLD, T0, a, b);
+		return;
+	}
+	x86_vshift(x, V_PSRLW, T1, a, 8);
+	x86_vm(x, V_PAND, T2, b, JIT_CONSTANT(t, high_h));
+	x86_v(x, V_PMULLW, T1, T1, T2);
+	x86_v(x, V_PMULLW, T0, a, b);
+	x86_vm(x, V_PAND, T0, T0, JIT_CONSTANT(t, low_h));
+	x86_v(x, V_POR, T0, T0, T1);
+}
+
+/* The product in T0 to the destination, or to the sum or difference there. */
+static void accumulate(struct jit_block *t, unsigned log2, bool adds_up, bool subtracts)
+{
+	if (adds_up || subtracts) {
+		unsigned d = simd_rd(t);
+		x86_v(&t->x, adds_up ? adds[log2] : subs[log2], simd_to(t), d, T0);
+	} else {
+		x86_v(&t->x, V_MOVDQA, simd_to(t), 0, T0);
+	}
+}
+
+void jit_simd_multiply(struct jit_block *t)
+{
+	unsigned log2 = simd_log2(t);
+	bool is_mul = (t->raw >> 11 & 0x1f) == 0x13, subtracts = t->raw >> 29 & 1;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	if (is_mul && log2) {
+		x86_v(&t->x, log2 == 1 ? V_PMULLW : V_PMULLD, simd_to(t), n, m);
+		return;
+	}
+	multiply(t, log2, n, m);
+	accumulate(t, log2, !is_mul && !subtracts, !is_mul && subtracts);
+}
+
+/* MUL, MLA, MLS by element. */
+void jit_simd_multiply_elem(struct jit_block *t)
+{
+	uint32_t w = t->raw;
+	unsigned log2 = simd_log2(t), index = A64_ixh(w) << 1 | A64_ixl(w);
+	unsigned from = log2 == 1 ? A64_Rm4(w) : A64_Rm(w);
+	index = log2 == 1 ? index << 1 | A64_ixm(w) : index;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = jit_vread(t, from, 16), opcode = w >> 12 & 15;
+	simd_spread(t, T0, m, log2, index);
+	multiply(t, log2, n, T0);
+	accumulate(t, log2, opcode == 0, opcode == 4);
+}
+
+/* ----- averages and differences ----- */
+
+/* SHADD, UHADD, SRHADD: n + m and half of what differs, rounded down or up. */
+void jit_simd_average(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned log2 = simd_log2(t);
+	bool rounds = (t->raw >> 11 & 0x1f) == 2, is_unsigned = t->raw >> 29 & 1;
+	static const unsigned halves[][3] = {{0, V_PSRAW, V_PSRAD}, {0, V_PSRLW, V_PSRLD}};
+	if (!log2) {
+		jit_call_handler(t);
+		return;
+	}
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	x86_v(x, V_PXOR, T0, n, m);
+	x86_vshift(x, halves[is_unsigned][log2], T0, T0, 1);
+	x86_v(x, rounds ? V_POR : V_PAND, T1, n, m);
+	x86_v(x, rounds ? subs[log2] : adds[log2], simd_to(t), T1, T0);
+}
+
+/* SABD, UABD, SABA, UABA. */
+void jit_simd_difference(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned log2 = simd_log2(t);
+	bool is_unsigned = t->raw >> 29 & 1, adds_up = t->raw >> 11 & 1;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	x86_v(x, is_unsigned ? unsigned_max[log2] : signed_max[log2], T0, n, m);
+	x86_v(x, is_unsigned ? unsigned_min[log2] : signed_min[log2], T1, n, m);
+	x86_v(x, subs[log2], T0, T0, T1);
+	accumulate(t, log2, adds_up, false);
+}
+
+/* ----- pairs ----- */
+
+/* ADDP, SMAXP, UMAXP, SMINP, UMINP. */
+void jit_simd_pairwise(struct jit_block *t)
+{
+	unsigned log2 = simd_log2(t), op;
+	bool is_unsigned = t->raw >> 29 & 1;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	switch (t->raw >> 11 & 0x1f) {
+	case 0x14: op = is_unsigned ? unsigned_max[log2] : signed_max[log2]; break;
+	case 0x15: op = is_unsigned ? unsigned_min[log2] : signed_min[log2]; break;
+	default: op = adds[log2]; break;
+	}
+	simd_unzip(t, n, m, log2);
+	x86_v(&t->x, op, simd_to(t), T0, T1);
+}
+
+void jit_simd_pair_d(struct jit_block *t)
+{
+	jit_fp_enter(t);
+	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
+	x86_vrr_imm(&t->x, V_PSHUFD, T0, 0, n, 0xee);
+	x86_v(&t->x, V_PADDQ, jit_vwrite(t, A64_Rd(t->raw), 8), n, T0);
+}
+
+/* T0 = sums of neighbours of n, twice as wide. */
+static void add_neighbours(struct jit_block *t, unsigned log2, bool is_signed, unsigned n)
+{
+	struct x86 *x = &t->x;
+	if (log2 == 0 && is_signed) {
+		x86_vm(x, V_MOVDQA, T0, 0, JIT_CONSTANT(t, ones_b));
+		x86_v(x, V_PMADDUBSW, T0, T0, n);
+	} else if (log2 == 0) {
+		x86_vm(x, V_PMADDUBSW, T0, n, JIT_CONSTANT(t, ones_b));
+	} else if (log2 == 1 && is_signed) {
+		x86_vm(x, V_PMADDWD, T0, n, JIT_CONSTANT(t, ones_h));
+	} else if (log2 == 1) {
+		x86_vm(x, V_PAND, T0, n, JIT_CONSTANT(t, low_s));
+		x86_vshift(x, V_PSRLD, T1, n, 16);
+		x86_v(x, V_PADDD, T0, T0, T1);
+	} else {
+		unsigned product = is_signed ? V_PMULDQ : V_PMULUDQ;
+		x86_vm(x, product, T0, n, JIT_CONSTANT(t, ones_s));
+		x86_vshift(x, V_PSRLQ, T1, n, 32);
+		x86_vm(x, product, T1, T1, JIT_CONSTANT(t, ones_s));
+		x86_v(x, V_PADDQ, T0, T0, T1);
+	}
+}
+
+/* SADDLP, UADDLP, SADALP, UADALP. */
+void jit_simd_add_long_pairs(struct jit_block *t)
+{
+	unsigned log2 = simd_log2(t);
+	bool is_signed = !(t->raw >> 29 & 1), adds_up = t->raw >> 14 & 1;
+	jit_fp_enter(t);
+	add_neighbours(t, log2, is_signed, simd_rn(t));
+	accumulate(t, log2 + 1, adds_up, false);
+}
+
+/* ----- across lanes ----- */
+
+/* T0's low element of @bytes, alone, to the destination. */
+static void put_lowest(struct jit_block *t, unsigned bytes)
+{
+	if (bytes < 4) {
+		x86_vshift(&t->x, V_PSLLDQ, T0, T0, 16 - bytes);
+		x86_vshift(&t->x, V_PSRLDQ, jit_vwrite(t, A64_Rd(t->raw), 16), T0, 16 - bytes);
+	} else {
+		x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), bytes), 0, T0);
+	}
+}
+
+/* Fold T0 (@bytes) by @op until one element of 2^@log2 bytes is left. */
+static void fold(struct jit_block *t, unsigned op, unsigned bytes, unsigned log2)
+{
+	for (unsigned half = bytes / 2; half >= 1u << log2; half /= 2) {
+		x86_vshift(&t->x, V_PSRLDQ, T1, T0, half);
+		x86_v(&t->x, op, T0, T0, T1);
+	}
+}
+
+/* ADDV, SMAXV, UMAXV, SMINV, UMINV. */
+void jit_simd_across(struct jit_block *t)
+{
+	unsigned log2 = simd_log2(t), op;
+	bool is_unsigned = t->raw >> 29 & 1;
+	jit_fp_enter(t);
+	switch (t->raw >> 12 & 0x1f) {
+	case 0x0a: op = is_unsigned ? unsigned_max[log2] : signed_max[log2]; break;
+	case 0x1a: op = is_unsigned ? unsigned_min[log2] : signed_min[log2]; break;
+	default: op = adds[log2]; break;
+	}
+	unsigned n = simd_rn(t);
+	x86_v(&t->x, V_MOVDQA, T0, 0, n);
+	fold(t, op, simd_bytes(t), log2);
+	put_lowest(t, 1u << log2);
+}
+
+/* SADDLV, UADDLV: the sums of neighbours, folded. */
+void jit_simd_across_long(struct jit_block *t)
+{
+	unsigned log2 = simd_log2(t);
+	jit_fp_enter(t);
+	add_neighbours(t, log2, !(t->raw >> 29 & 1), simd_rn(t));
+	fold(t, adds[log2 + 1], simd_bytes(t), log2 + 1);
+	put_lowest(t, 2u << log2);
+}
+
+/* ----- bits of bytes ----- */
+
+/* T0 and T1 = the low and high nibbles of n. */
+static void split_nibbles(struct jit_block *t, unsigned n)
+{
+	struct x86 *x = &t->x;
+	x86_vm(x, V_PAND, T0, n, JIT_CONSTANT(t, low_nibbles));
+	x86_vshift(x, V_PSRLW, T1, n, 4);
+	x86_vm(x, V_PAND, T1, T1, JIT_CONSTANT(t, low_nibbles));
+}
+
+/* CNT, RBIT. */
+void jit_simd_bits(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	bool counts = t->op == A64_CNT_v;
+	jit_fp_enter(t);
+	split_nibbles(t, simd_rn(t));
+	x86_vm(x, V_MOVDQA, T2, 0,
+	       counts ? JIT_CONSTANT(t, bit_counts) : JIT_CONSTANT(t, bit_reversed_low));
+	x86_v(x, V_PSHUFB, T0, T2, T0);
+	if (!counts) {
+		x86_vm(x, V_MOVDQA, T2, 0, JIT_CONSTANT(t, bit_reversed_high));
+	}
+	x86_v(x, V_PSHUFB, T1, T2, T1);
+	x86_v(x, counts ? V_PADDB : V_POR, simd_to(t), T0, T1);
+}
+
+/* REV16, REV32, REV64. */
+void jit_simd_reverse(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	struct x86_mem mask;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t);
+	switch (t->op) {
+	case A64_REV16_b: mask = JIT_CONSTANT(t, rev16_b); break;
+	case A64_REV32_b: mask = JIT_CONSTANT(t, rev32_b); break;
+	case A64_REV32_h: mask = JIT_CONSTANT(t, rev32_h); break;
+	case A64_REV64_b: mask = JIT_CONSTANT(t, rev64_b); break;
+	case A64_REV64_h: mask = JIT_CONSTANT(t, rev64_h); break;
+	default: x86_vrr_imm(x, V_PSHUFD, simd_to(t), 0, n, 0xb1); return;
+	}
+	x86_vm(x, V_PSHUFB, simd_to(t), n, mask);
+}
+
+/* ----- dot products ----- */
+
+/* SDOT, UDOT: products of even and of odd bytes, as 16-bit numbers. */
+void jit_simd_dot(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	bool is_unsigned = t->raw >> 29 & 1,
+	     by_element = t->op == A64_SDOT_elem || t->op == A64_UDOT_elem;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), d = simd_rd(t), m;
+	if (by_element) {
+		m = jit_vread(t, A64_Rm(t->raw), 16);
+		simd_spread(t, T2, m, 2, A64_ixh(t->raw) << 1 | A64_ixl(t->raw));
+		m = T2;
+	} else {
+		m = simd_rm(t);
+	}
+	unsigned odd = is_unsigned ? V_PSRLW : V_PSRAW;
+	x86_vshift(x, odd, T0, n, 8);
+	x86_vshift(x, odd, T1, m, 8);
+	x86_v(x, V_PMADDWD, T0, T0, T1);
+	x86_v(x, V_PADDD, T0, T0, d);
+	if (is_unsigned) {
+		x86_vm(x, V_PAND, T1, n, JIT_CONSTANT(t, low_h));
+		x86_vm(x, V_PAND, T2, m, JIT_CONSTANT(t, low_h));
+	} else {
+		x86_vshift(x, V_PSLLW, T1, n, 8);
+		x86_vshift(x, V_PSRAW, T1, T1, 8);
+		x86_vshift(x, V_PSLLW, T2, m, 8);
+		x86_vshift(x, V_PSRAW, T2, T2, 8);
+	}
+	x86_v(x, V_PMADDWD, T1, T1, T2);
+	x86_v(x, V_PADDD, simd_to(t), T0, T1);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simd.h - what the emitters of SIMD&FP instructions share
+ *
+ * How it works: an emitter reads its sources, computes in temporary registers, and writes the
+ * destination with its last instruction, as that may be a source too.  64-bit vectors are computed
+ * as 128-bit ones whose upper half nobody looks at. Threads: the vCPU thread.
+ */
+#ifndef ORIEL_ENGINE_SOFT_JIT_SIMD_H
+#define ORIEL_ENGINE_SOFT_JIT_SIMD_H
+
+#include "engine/soft/jit/priv.h"
+
+enum { T0 = JIT_XMM_TEMP0, T1 = JIT_XMM_TEMP1, T2 = JIT_XMM_TEMP2 };
+
+/* Bytes of the vector, or 8 for a scalar of a row with `sc`. */
+static inline unsigned simd_bytes(const struct jit_block *t)
+{
+	return (t->raw >> 28 & 5) == 4 ? 16 : 8;
+}
+
+static inline unsigned simd_rn(struct jit_block *t)
+{
+	return jit_vread(t, A64_Rn(t->raw), simd_bytes(t));
+}
+
+static inline unsigned simd_rm(struct jit_block *t)
+{
+	return jit_vread(t, A64_Rm(t->raw), simd_bytes(t));
+}
+
+/* The old destination. */
+static inline unsigned simd_rd(struct jit_block *t)
+{
+	return jit_vread(t, A64_Rd(t->raw), simd_bytes(t));
+}
+
+static inline unsigned simd_to(struct jit_block *t)
+{
+	return jit_vwrite(t, A64_Rd(t->raw), simd_bytes(t));
+}
+
+/* @to = all ones, or 0. */
+static inline void simd_ones(struct jit_block *t, unsigned to)
+{
+	x86_v(&t->x, V_PCMPEQD, to, to, to);
+}
+
+static inline void simd_zero(struct jit_block *t, unsigned to)
+{
+	x86_v(&t->x, V_PXOR, to, to, to);
+}
+
+/* Element size of rows where bits 23:22 say it. */
+static inline unsigned simd_log2(const struct jit_block *t)
+{
+	return t->raw >> 22 & 3;
+}
+
+/* @to = element @index of @from, of 2^@log2 bytes, in all lanes. */
+void simd_spread(struct jit_block *t, unsigned to, unsigned from, unsigned log2, unsigned index);
+/* T0, T1 = even and odd elements of n and m together; those of 64-bit vectors are in the low
+ * halves. */
+void simd_unzip(struct jit_block *t, unsigned n, unsigned m, unsigned log2);
+/* @to = the half of @from that Q selects, each element widened to 2^(@log2 + 1) bytes. */
+void simd_widen(struct jit_block *t, unsigned to, unsigned from, unsigned log2, bool is_signed);
+/* The low halves of the elements of T0 (2^(@log2 + 1) bytes) to the half of the destination that Q
+ * selects.  T1 changes. */
+void simd_narrow(struct jit_block *t, unsigned log2);
+/* The destination's half that Q selects becomes the low half of T0. */
+void simd_to_half(struct jit_block *t);
+/* FPSR.QC, if @result is not @exact (all 128 bits).  T1 and the host's flags change:
+ * jit_flags_clobber() must come first. */
+void simd_note_saturation(struct jit_block *t, unsigned result, unsigned exact);
+
+/* A vector of cpu->jit_constants. */
+#define JIT_CONSTANT(t, field) JIT_CPU(jit_constants.field)
+
+#endif

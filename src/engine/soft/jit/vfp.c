@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vfp.c - translate Advanced SIMD floating point, vectors and scalars
+ *
+ * How it works: as fp.c, all lanes at once; one lane that needs care sends the instruction to
+ * its handler. Threads: the vCPU thread.
+ */
+#include "engine/soft/jit/fp.h"
+
+static bool is_double(const struct jit_block *t)
+{
+	return t->raw >> 22 & 1;
+}
+
+static unsigned lane_count(const struct jit_block *t, bool is_wide)
+{
+	bool scalar = t->raw >> 28 & 1;
+	return scalar ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
+}
+
+/* A jump that is taken if the top bit of a lane of T1 is set. */
+static uint8_t *any_sign(struct jit_block *t, bool is_wide)
+{
+	struct x86 *x = &t->x;
+	unsigned lanes = lane_count(t, is_wide);
+	x86_v(x, is_wide ? V_MOVMSKPD : V_MOVMSKPS, RDX, 0, T1);
+	if (lanes == (is_wide ? 2 : 4)) {
+		x86_rr(x, X_TEST, false, RDX, RDX);
+	} else {
+		x86_test_imm(x, false, RDX, (1u << lanes) - 1);
+	}
+	return x86_jcc_later(x, CC_NE);
+}
+
+void jit_fp_check_signs(struct jit_block *t, bool is_wide)
+{
+	jit_slow(t, any_sign(t, is_wide));
+}
+
+void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum)
+{
+	struct x86 *x = &t->x;
+	x86_vm(x, V_PAND, T1, T0, is_wide ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+	if (is_sum) {
+		x86_vm(x, V_PCMPGTD, T1, T1,
+		       is_wide ? JIT_CONSTANT(t, inf_d) : JIT_CONSTANT(t, inf_s));
+		jit_fp_check_signs(t, is_wide);
+	} else { /* as unsigned: exponent less 2 */
+		x86_vm(x, V_PADDD, T1, T1,
+		       is_wide ? JIT_CONSTANT(t, bias_d) : JIT_CONSTANT(t, bias_s));
+		x86_vm(x, V_PCMPGTD, T1, T1,
+		       is_wide ? JIT_CONSTANT(t, beyond_d) : JIT_CONSTANT(t, beyond_s));
+		jit_slow_unless_tiny(t, any_sign(t, is_wide), is_wide, lane_count(t, is_wide));
+	}
+}
+
+static void begin(struct jit_block *t, bool rounds)
+{
+	jit_fp_enter(t);
+	jit_fp_need(t, rounds);
+	jit_flags_clobber(t);
+}
+
+static void put(struct jit_block *t)
+{
+	bool single = (t->raw >> 28 & 1) && !is_double(t);
+	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), single ? 4 : simd_bytes(t)), 0, T0);
+}
+
+/* FADD, FSUB, FMUL, FDIV, FABD, FSQRT. */
+void jit_simd_fp_arithmetic(struct jit_block *t)
+{
+	static const struct {
+		unsigned s, d;
+		bool is_sum;
+	} ops[] = {{V_ADDPS, V_ADDPD, true},
+		   {V_SUBPS, V_SUBPD, true},
+		   {V_MULPS, V_MULPD, false},
+		   {V_DIVPS, V_DIVPD, false},
+		   {V_SQRTPS, V_SQRTPD, false}};
+	unsigned kind;
+	bool root = false, magnitude = false;
+	switch (t->op) {
+	case A64_FADD_v_s:
+	case A64_FADD_v_d: kind = 0; break;
+	case A64_FABD_v_s:
+	case A64_FABD_v_d:
+		magnitude = true;
+		kind = 1;
+		break;
+	case A64_FSUB_v_s:
+	case A64_FSUB_v_d: kind = 1; break;
+	case A64_FMUL_v_s:
+	case A64_FMUL_v_d: kind = 2; break;
+	case A64_FDIV_v_s:
+	case A64_FDIV_v_d: kind = 3; break;
+	default:
+		root = true;
+		kind = 4;
+		break;
+	}
+	begin(t, true);
+	unsigned n = simd_rn(t), m = root ? n : simd_rm(t);
+	x86_v(&t->x, is_double(t) ? ops[kind].d : ops[kind].s, T0, root ? 0 : n, m);
+	jit_fp_check_lanes(t, is_double(t), ops[kind].is_sum);
+	if (magnitude) {
+		x86_vm(&t->x, V_PAND, T0, T0,
+		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+	}
+	put(t);
+}
+
+/* T0 = d +- n * m. */
+static void fuse(struct jit_block *t, bool subtracts, unsigned n, unsigned m)
+{
+	static const unsigned ops[][2] = {{V_FMADDPS, V_FMADDPD}, {V_FNMADDPS, V_FNMADDPD}};
+	unsigned d = simd_rd(t);
+	x86_v(&t->x, V_MOVDQA, T0, 0, d);
+	x86_v(&t->x, ops[subtracts][is_double(t)], T0, n, m);
+}
+
+/* FMLA, FMLS. */
+void jit_simd_fp_fuse(struct jit_block *t)
+{
+	begin(t, true);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	fuse(t, t->raw >> 23 & 1, n, m);
+	jit_fp_check_lanes(t, is_double(t), false);
+	put(t);
+}
+
+/* FMUL, FMLA, FMLS by element. */
+void jit_simd_fp_elem(struct jit_block *t)
+{
+	uint32_t w = t->raw;
+	unsigned index = is_double(t) ? A64_ixh(w) : A64_ixh(w) << 1 | A64_ixl(w),
+		 opcode = w >> 12 & 15;
+	begin(t, true);
+	unsigned n = simd_rn(t), m = jit_vread(t, A64_Rm(w), 16);
+	simd_spread(t, T1, m, is_double(t) ? 3 : 2, index);
+	if (opcode == 9) {
+		x86_v(&t->x, is_double(t) ? V_MULPD : V_MULPS, T0, n, T1);
+	} else {
+		fuse(t, opcode == 5, n, T1);
+	}
+	jit_fp_check_lanes(t, is_double(t), false);
+	put(t);
+}
+
+/* FABS, FNEG. */
+void jit_simd_fp_sign(struct jit_block *t)
+{
+	bool negates = t->raw >> 29 & 1;
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), to = simd_to(t);
+	if (negates) {
+		x86_vm(&t->x, V_PXOR, to, n,
+		       is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+	} else {
+		x86_vm(&t->x, V_PAND, to, n,
+		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+	}
+}
+
+/* FMAX, FMIN, FMAXNM, FMINNM, and their pairwise forms. */
+void jit_simd_fp_select(struct jit_block *t)
+{
+	static const unsigned ops[][2] = {{V_MAXPS, V_MAXPD}, {V_MINPS, V_MINPD}};
+	enum { EQUAL_OR_UNORDERED = 8 };
+	struct x86 *x = &t->x;
+	bool is_min = t->raw >> 23 & 1, pairs = t->raw >> 29 & 1;
+	begin(t, false);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	if (pairs) {
+		simd_unzip(t, n, m, is_double(t) ? 3 : 2);
+		x86_v(x, V_MOVDQA, T2, 0, T1);
+		n = T0;
+		m = T2;
+	}
+	x86_vrr_imm(x, is_double(t) ? V_CMPPD : V_CMPPS, T1, n, m, EQUAL_OR_UNORDERED);
+	x86_v(x, ops[is_min][is_double(t)], T0, n, m);
+	jit_fp_check_signs(t, is_double(t));
+	put(t);
+}
+
+/* FADDP of vectors. */
+void jit_simd_fp_add_pairs(struct jit_block *t)
+{
+	begin(t, true);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	simd_unzip(t, n, m, is_double(t) ? 3 : 2);
+	x86_v(&t->x, is_double(t) ? V_ADDPD : V_ADDPS, T0, T0, T1);
+	jit_fp_check_lanes(t, is_double(t), true);
+	put(t);
+}
+
+/* FADDP of one pair. */
+void jit_simd_fp_add_pair(struct jit_block *t)
+{
+	begin(t, true);
+	unsigned n = jit_vread(t, A64_Rn(t->raw), is_double(t) ? 16 : 8);
+	x86_vrr_imm(&t->x, V_PSHUFD, T0, 0, n, is_double(t) ? 0xee : 0xe5);
+	x86_v(&t->x, is_double(t) ? V_ADDSD : V_ADDSS, T0, n, T0);
+	jit_fp_check(t, is_double(t), true);
+	put(t);
+}
+
+/* FCMEQ, FCMGE, FCMGT, FACGE, FACGT and the comparisons with zero. */
+void jit_simd_fp_compare(struct jit_block *t)
+{
+	enum { EQUAL, LESS, LESS_OR_EQUAL, UNORDERED };
+	struct x86 *x = &t->x;
+	const unsigned op = is_double(t) ? V_CMPPD : V_CMPPS;
+	bool u = t->raw >> 29 & 1, a = t->raw >> 23 & 1, with_zero = !(t->raw >> 10 & 1),
+	     swap = true;
+	bool magnitudes = !with_zero && (t->raw >> 11 & 1);
+	unsigned predicate;
+	begin(t, false);
+	unsigned n = simd_rn(t), m = T2;
+	if (with_zero) { /* opcode 12: GT, GE; 13: EQ, LE; 14: LT */
+		unsigned opcode = t->raw >> 12 & 0x1f;
+		simd_zero(t, T2);
+		swap = opcode == 12;
+		predicate = opcode == 12   ? (u ? LESS_OR_EQUAL : LESS)
+			    : opcode == 13 ? (u ? LESS_OR_EQUAL : EQUAL)
+					   : LESS;
+	} else {
+		m = simd_rm(t);
+		predicate = !u ? EQUAL : a ? LESS : LESS_OR_EQUAL;
+	}
+	if (magnitudes) {
+		x86_vm(x, V_PAND, T0, n,
+		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		x86_vm(x, V_PAND, T2, m,
+		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		n = T0;
+		m = T2;
+	}
+	x86_vrr_imm(x, op, T1, n, m, UNORDERED);
+	jit_fp_check_signs(t, is_double(t));
+	x86_vrr_imm(x, op, T0, swap ? m : n, swap ? n : m, (uint8_t)predicate);
+	put(t);
+}
