@@ -132,6 +132,14 @@ void jit_indexed_address(struct jit_block *t, unsigned option, unsigned shift)
 	x86_rm(x, X_LEA, true, RCX, x86_indexed(base, index, shift, 0));
 }
 
+/* AND (immediate): how many bits are left. */
+static unsigned mask_bits(uint32_t raw)
+{
+	unsigned width = raw >> 31 ? 64 : 32;
+	return 64 - (unsigned)__builtin_clzll(
+			    a64_bitmask(raw >> 22 & 1, A64_imms(raw), A64_immr(raw), width));
+}
+
 /* How many bits x[@n] has, going by the instructions before this one.  A guess. */
 static unsigned index_bits(struct jit_block *t, unsigned n)
 {
@@ -143,8 +151,7 @@ static unsigned index_bits(struct jit_block *t, unsigned n)
 		}
 		switch (jit_peek_op(t, k)) {
 		case A64_AND_imm_w:
-			return 64 - (unsigned)__builtin_clzll(
-					    a64_bitmask(0, A64_imms(raw), A64_immr(raw), 32));
+		case A64_AND_imm_x: return mask_bits(raw);
 		case A64_UBFM_w:
 		case A64_UBFM_x:
 			return A64_imms(raw) >= A64_immr(raw) ? A64_imms(raw) - A64_immr(raw) + 1
