@@ -53,7 +53,7 @@ MUTATIONS = {
     "slot_does_not_tell_the_guest":
         ("src/vmm/vm_passthrough.c", "	pci_port_announce(slot->port);\n", "", "test_hotplug.py", "comes_and_goes", "no 'cycle 1 "),
     "lost_server_is_not_told":
-        (CLIENT, "client->config.on_gone(client->config.opaque, why);", "(void)why;", "test_devices.py", "server_killed", "the server is gone"),
+        (CLIENT, "client->config.on_gone(client->config.opaque, why);", "(void)why;", "test_devices.py", "server_killed", "ffffffff"),
     "lost_server_under_fio_is_not_told":
         (CLIENT, "client->config.on_gone(client->config.opaque, why);", "(void)why;", "test_work.py", "killed_under_fio", "the server is gone"),
     "own_server_sends_no_messages":
