@@ -157,20 +157,26 @@ static const struct jit_packed *find_near(struct jit_store *store, const struct 
 	return NULL;
 }
 
-/* @size bytes were looked at.  They need no memory any more: whoever wants them again has them from
- * the host's page cache. */
-static void let_go(struct jit_store *store, size_t size)
+/* What was looked at needs no memory any more: whoever wants it again has it from the host's page
+ * cache. */
+static void let_go(struct jit_store *store)
 {
-	store->found += size;
-	if (store->found <= STORE_RESIDENT) {
-		return;
-	}
-	store->found = 0;
 	if (store->file.bytes) {
 		madvise((void *)(uintptr_t)store->file.bytes, store->file.size, MADV_DONTNEED);
 	}
 	if (store->fresh) {
 		madvise((void *)(uintptr_t)store->fresh, STORE_FRESH, MADV_DONTNEED);
+	}
+}
+
+/* @size bytes were looked at. */
+static void count_use(struct jit_store *store, size_t size)
+{
+	store->found += size;
+	if (store->found > (store->settled ? STORE_RESIDENT : STORE_FIRST)) {
+		store->found = 0;
+		store->settled = true;
+		let_go(store);
 	}
 }
 
@@ -189,7 +195,7 @@ const struct jit_packed *jit_store_find(struct jit_store *store, const struct ji
 		size_t at = (size_t)((const uint8_t *)p - store->file.bytes) / 8;
 		store->file.used[at / 64] |= UINT64_C(1) << (at % 64);
 	}
-	let_go(store, p ? p->size : 0);
+	count_use(store, p ? p->size : 0);
 	return p;
 }
 
@@ -217,7 +223,7 @@ void jit_store_add(struct jit_store *store, const struct jit_packed *block)
 	if (enter(store, copy, store_key(copy->first, jit_packed_words(copy)), false)) {
 		store->fresh_len += block->size;
 	}
-	let_go(store, block->size);
+	count_use(store, block->size);
 }
 
 /* ----- checks of a file ----- */
@@ -482,6 +488,7 @@ struct jit_store *jit_store_open(const char *folder, const struct jit_identity *
 	if (store_map(store, &store->file)) {
 		store->run = store_header(&store->file)->run;
 		store_enter(store, &store->file, true);
+		let_go(store); /* the check read it all */
 	}
 	return store;
 }

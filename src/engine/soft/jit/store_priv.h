@@ -22,8 +22,10 @@ enum {
 	STORE_KEY_WORDS = 4,	/* that blocks are found by */
 	STORE_PROBES = 32,	/* slots that a block may be in */
 	STORE_NEAR = 4,		/* blocks behind the last one that are tried before the table */
-	STORE_RESIDENT =
-		128 << 10, /* bytes of blocks that are looked at before the files' pages go */
+	/* Bytes of blocks that are looked at before the files' pages go: the first time, so that a
+	 * boot does without, and each time after. */
+	STORE_FIRST = 16 << 20,
+	STORE_RESIDENT = 128 << 10,
 };
 
 struct store_header {
@@ -69,6 +71,7 @@ struct jit_store {
 	const uint8_t *fresh; /* a view of it */
 	size_t fresh_len;     /* bytes */
 	size_t found;	      /* bytes of blocks that were looked at, since the files' pages went */
+	bool settled;	      /* they did */
 };
 
 static inline const struct store_header *store_header(const struct store_map *map)
