@@ -13,8 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { MEMORY_MOST = 4096, MEMORY_SLOTS = 48, MEMORY_UNIT = 64, MEMORY_LARGEST = 131328 };
+enum {
+	MEMORY_TRIES = 200,
+	MEMORY_MOST = 4096,
+	MEMORY_SLOTS = 48,
+	MEMORY_UNIT = 64,
+	MEMORY_LARGEST = 131328
+};
 
 struct piece {
 	VkDeviceMemory memory; /* VK_NULL_HANDLE: none */
@@ -188,7 +195,14 @@ static void memory_fill(struct gpu *gpu, VkDeviceSize size)
 	for (uint32_t i = 0; i < count; i++) {
 		vkFreeMemory(gpu->device, memory[i], NULL);
 	}
-	GPU_CHECK(memory_get(gpu, type, size, &memory[0], &mapped));
+	/* The guest's kernel gives memory back when it gets to it, so not always before the next
+	 * allocation. */
+	for (unsigned n = 0; n < MEMORY_TRIES && (result = memory_get(gpu, type, size, &memory[0],
+								      &mapped)) != VK_SUCCESS;
+	     n++) {
+		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+	}
+	GPU_CHECK(result);
 	memset(mapped, 1, size);
 	vkFreeMemory(gpu->device, memory[0], NULL);
 	printf("fill: there is room again\n");
