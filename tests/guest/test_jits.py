@@ -17,7 +17,6 @@ import programs  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
 
-COMPLAINTS = r"BUG:|WARNING:|Oops|Unexpected|Internal error|Unable to handle"
 EXCLUDE = {"libc6", "openssl-provider-legacy"}
 
 # Loops, strings, tables and calls, each with a result to print; enough turns that a translator of traces takes them over.
@@ -52,7 +51,7 @@ def same_results(result, name):
 
 def check(result):
     assert result.status == 0, result.errors
-    assert not re.search(COMPLAINTS, result.console), result.console[-3000:]
+    assert not re.search(vm.KERNEL_COMPLAINTS, result.console), result.console[-3000:]
 
 
 def quick():
@@ -79,7 +78,7 @@ def quick():
                     for m in $(cat e1000e.order | tac); do busybox rmmod $m; done
                     echo gone $(grep -c '^e1000e' /proc/modules)
                 done
-                dmesg | grep -E '""" + COMPLAINTS + """'
+                dmesg | grep -E '""" + vm.KERNEL_COMPLAINTS + """'
                 true""")
         check(result)
         result.told("^jit 1")

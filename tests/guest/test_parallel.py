@@ -17,7 +17,6 @@ import programs  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
 
-KERNEL_COMPLAINTS = r"BUG:|WARNING:|Oops|Unable to handle|rcu.*stall|soft lockup|hung_task"
 # Nothing on stress-ng's way to its libraries needs these.
 EXCLUDE = {"libc6", "libllvm19", "mesa-libgallium", "libegl-mesa0", "libz3-4", "libx11-data", "openssl-provider-legacy"}
 # Those that verify what they compute, share memory between CPUs, change code or change mappings.
@@ -34,13 +33,7 @@ def litmus(cpus, runs, limit_s):
             chmod +x /tmp/litmus
             /tmp/litmus {runs}
             echo litmus status $?""")
-    assert result.status == 0, result.errors
-    planned = int(result.told(r"^1\.\.(\d+)").group(1))
-    lines = re.findall(r"^(?:not )?ok \d+ - litmus.*$", result.console, re.M)
-    for line in lines:
-        print(f"# {cpus} vCPUs: {line}", flush=True)
-    assert len(lines) == planned and not [l for l in lines if l.startswith("not")], result.console[-2000:]
-    result.told("^litmus status 0")
+    result.passed("litmus", f"{cpus} vCPUs: ")
 
 
 def stress(cpus, seconds):
@@ -51,14 +44,14 @@ def stress(cpus, seconds):
         cd /tmp
         stress-ng --seq {cpus} --with {','.join(STRESSORS)} -t {each} --verify --oomable --temp-path /tmp --no-rand-seed 2>&1
         echo stress status $?
-        dmesg | grep -E '{KERNEL_COMPLAINTS}'
+        dmesg | grep -E '{vm.KERNEL_COMPLAINTS}'
         true""")
     assert result.status == 0, result.errors
     result.told("^stress status 0")
     passed = result.told(r"passed: (\d+)").group(0)
     print(f"# {cpus} vCPUs, {each} s each: {passed}")
     result.told("failed: 0$|failed: 0 ")
-    assert not re.search(KERNEL_COMPLAINTS, result.console), result.console[-3000:]
+    assert not re.search(vm.KERNEL_COMPLAINTS, result.console), result.console[-3000:]
 
 
 def quick():

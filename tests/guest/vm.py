@@ -11,6 +11,8 @@ from pathlib import Path
 BUILD = Path(os.environ.get("ORIEL_BUILD", "build")).resolve()
 ORIEL = BUILD / "oriel"
 IMAGE = BUILD / "guest"
+# What a kernel says when something is wrong with it.
+KERNEL_COMPLAINTS = r"BUG:|WARNING:|Oops|Unexpected|Internal error|Unable to handle|rcu.*stall|soft lockup|hung_task"
 # No VM is waited for longer: for those who expect it to hang.
 LIMIT_S = int(os.environ.get("ORIEL_VM_LIMIT_S", "86400"))
 
@@ -26,6 +28,17 @@ class Result:
         match = re.search(pattern, self.console, re.M)
         assert match, f"no '{pattern}' on the console (status {self.status}, stderr {self.errors[-300:]!r}):\n{self.console[-1500:]}"
         return match
+
+
+    def passed(self, name, note=""):
+        """All planned tests of @name, a program whose tests the guest ran, were told and passed; each is shown after @note."""
+        assert self.status == 0, self.errors
+        planned = int(self.told(r"^1\.\.(\d+)").group(1))
+        lines = re.findall(rf"^(?:not )?ok \d+ - {name}.*$", self.console, re.M)
+        for line in lines:
+            print(f"# {note}{line}", flush=True)
+        assert len(lines) == planned and not [l for l in lines if l.startswith("not")], self.console[-2000:]
+        self.told(f"^{name} status 0")
 
 
 def script_disk(directory, script):
