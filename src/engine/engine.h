@@ -90,6 +90,7 @@ struct engine_config {
 	unsigned vcpus;
 	bool interp;	 /* soft: interpret only, never translate */
 	bool perf_map;	 /* soft: name translated code for perf, in /tmp/perf-PID.map */
+	bool plain_host; /* soft: translate as for an x86-64-v3 host, whatever this one has */
 	bool isv_strict; /* soft: describe accesses to devices as hardware does, do the others by hand */
 	uint32_t psci_version; /* of has_firmware engines: major << 16 | minor */
 	enum engine_cpu_model cpu;

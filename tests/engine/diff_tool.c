@@ -13,13 +13,10 @@
 bool diff_parse_options(struct diff_options *options, int argc, char **argv)
 {
 	static const struct option table[] = {
-		{"runner", 1, NULL, 'r'},
-		{"qemu", 1, NULL, 'q'},
-		{"only", 1, NULL, 'o'},
-		{"seed", 1, NULL, 's'},
-		{"count", 1, NULL, 'c'},
-		{"case", 1, NULL, 'n'},
-		{0},
+		{"runner", 1, NULL, 'r'}, {"qemu", 1, NULL, 'q'},
+		{"only", 1, NULL, 'o'},	  {"seed", 1, NULL, 's'},
+		{"count", 1, NULL, 'c'},  {"case", 1, NULL, 'n'},
+		{"plain", 0, NULL, 'p'},  {0},
 	};
 	int c;
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
@@ -30,6 +27,7 @@ bool diff_parse_options(struct diff_options *options, int argc, char **argv)
 		case 's': options->seed = strtoull(optarg, NULL, 0); break;
 		case 'c': options->count = strtoull(optarg, NULL, 0); break;
 		case 'n': options->single = strtoll(optarg, NULL, 0); break;
+		case 'p': options->plain = true; break;
 		default: return false;
 		}
 	}

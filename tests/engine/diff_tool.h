@@ -12,6 +12,7 @@ struct diff_options {
 	const char *only;	   /* a row of the tables */
 	uint64_t seed, count;
 	int64_t single; /* case, or -1: all */
+	bool plain;	/* test_translate.c alone: as for a host without AVX-512 */
 };
 
 /* Into @options, which holds the defaults.  False: usage. */

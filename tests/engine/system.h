@@ -144,11 +144,12 @@ struct system_machine;
 struct cpu;
 
 /*
- * @features: with pointer authentication and branch targets.  @seconds: how long a program may run
+ * @features: with pointer authentication and branch targets.  @plain: translated as
+ * for a host without AVX-512.  @seconds: how long a program may run
  * from stop to stop.  @cache_folder: where translations are kept, or NULL.  NULL: no memory.
  */
-struct system_machine *system_machine_create(bool interpreter, bool features, unsigned seconds,
-					     const char *cache_folder);
+struct system_machine *system_machine_create(bool interpreter, bool features, bool plain,
+					     unsigned seconds, const char *cache_folder);
 void system_machine_destroy(struct system_machine *m);
 /* Reset, load the program, run to where visits can start.  False: it hangs, as below. */
 bool system_machine_load(struct system_machine *m, const struct system_program *p) MUST_CHECK;

@@ -175,8 +175,8 @@ static void write_vectors(uint8_t *ram)
 	memcpy((uint8_t *)words + CONTROL_OFFSET, control, sizeof(control));
 }
 
-struct system_machine *system_machine_create(bool interpreter, bool features, unsigned seconds,
-					     const char *cache_folder)
+struct system_machine *system_machine_create(bool interpreter, bool features, bool plain,
+					     unsigned seconds, const char *cache_folder)
 {
 	struct error err = {0};
 	struct system_machine *m = calloc(1, sizeof(*m));
@@ -188,6 +188,7 @@ struct system_machine *system_machine_create(bool interpreter, bool features, un
 				       .host = m,
 				       .vcpus = 1,
 				       .interp = interpreter,
+				       .plain_host = plain,
 				       .cpu = features ? ENGINE_CPU_MAX : ENGINE_CPU_DEFAULT,
 				       .cache_folder = cache_folder};
 	m->ram = mmap(NULL, SYSTEM_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,

@@ -4,14 +4,14 @@
  * and EL0
  *
  * Usage: test-system [--seed N] [--count INSTRUCTIONS] [--only NAME] [--case N] [--damage]
- * [--features]
+ * [--features] [--plain]
  *
  * How it works: both engines of a pair run the same program (system.h) from stop to stop; at each
  * their registers, system registers and what their devices saw are compared, at the end their
  * memory.  A program that makes a difference is reduced: words become NOPs for as long as it still
  * makes one.  With --features the machines have pointer authentication and branch target
- * identification.  With --damage one engine gets a program with a wrong word, and differences must
- * be found.
+ * identification.  With --plain code is as for a host without AVX-512.  With --damage one engine
+ * gets a program with a wrong word, and differences must be found.
  */
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
@@ -32,7 +32,7 @@ struct options {
 	const char *only;
 	uint64_t seed, count;
 	int64_t single;
-	bool damage, features, warm;
+	bool damage, features, warm, plain;
 };
 
 /*
@@ -353,7 +353,7 @@ static bool steers(uint32_t word)
 static void create(struct test *test, unsigned n)
 {
 	const struct options *o = &test->options;
-	test->machines[n] = system_machine_create(n == 0, o->features, o->damage ? 1 : 10,
+	test->machines[n] = system_machine_create(n == 0, o->features, o->plain, o->damage ? 1 : 10,
 						  n == 1 && o->warm ? test->cache_folder : NULL);
 }
 
@@ -427,10 +427,10 @@ static void print_unseen(const struct test *test)
 
 static bool parse_options(struct options *options, int argc, char **argv)
 {
-	static const struct option table[] = {{"only", 1, NULL, 'o'},	{"seed", 1, NULL, 's'},
-					      {"count", 1, NULL, 'c'},	{"case", 1, NULL, 'n'},
-					      {"damage", 0, NULL, 'd'}, {"features", 0, NULL, 'f'},
-					      {"warm", 0, NULL, 'w'},	{0}};
+	static const struct option table[] = {
+		{"only", 1, NULL, 'o'}, {"seed", 1, NULL, 's'},	  {"count", 1, NULL, 'c'},
+		{"case", 1, NULL, 'n'}, {"damage", 0, NULL, 'd'}, {"features", 0, NULL, 'f'},
+		{"warm", 0, NULL, 'w'}, {"plain", 0, NULL, 'p'},  {0}};
 	int c;
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (c) {
@@ -441,6 +441,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
 		case 'd': options->damage = true; break;
 		case 'f': options->features = true; break;
 		case 'w': options->warm = true; break;
+		case 'p': options->plain = true; break;
 		default: return false;
 		}
 	}
@@ -454,7 +455,7 @@ int main(int argc, char **argv)
 	test.options.seed = (uint64_t)time(NULL);
 	if (!parse_options(&test.options, argc, argv)) {
 		fprintf(stderr, "usage: test-system [--seed N] [--count N] [--only NAME] [--case "
-				"N] [--damage] [--features] [--warm]\n");
+				"N] [--damage] [--features] [--warm] [--plain]\n");
 		return 2;
 	}
 	unsigned rows = stream_choose_rows(&test.rows, test.options.only);

@@ -2,7 +2,7 @@
 /*
  * test_translate.c - compare translated code with the interpreter's handlers, register by register
  *
- * Usage: test-translate [--seed N] [--count INSTRUCTIONS] [--only NAME] [--case N]
+ * Usage: test-translate [--seed N] [--count INSTRUCTIONS] [--only NAME] [--case N] [--plain]
  *
  * How it works: the cases of stream.h, as test_diff.c has them, but both sides run here, so that
  * there can be many.  Most cases start with FPSR.IXC set and keep it, as the shortcuts of
@@ -136,7 +136,8 @@ int main(int argc, char **argv)
 	test.options.seed = (uint64_t)time(NULL);
 	if (!diff_parse_options(&test.options, argc, argv)) {
 		fprintf(stderr,
-			"usage: test-translate [--seed N] [--count N] [--only NAME] [--case N]\n");
+			"usage: test-translate [--seed N] [--count N] [--only NAME] [--case N] "
+			"[--plain]\n");
 		return 2;
 	}
 	printf("seed %" PRIu64 ", %u rows of the tables\n", test.options.seed,
@@ -147,7 +148,8 @@ int main(int argc, char **argv)
 	}
 	test.vcpu.engine = &test.engine;
 	test.flat = flat_create();
-	test.jit = test.flat ? jit_create(&test.vcpu.cpu, 1, false) : NULL;
+	const struct jit_options options = {.plain_host = test.options.plain};
+	test.jit = test.flat ? jit_create(&test.vcpu.cpu, 1, &options) : NULL;
 	if (!test.jit || test.rows.count == 0) {
 		printf("FAIL: the comparison could not run\n");
 		return 1;

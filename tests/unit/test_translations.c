@@ -716,15 +716,16 @@ static void other_options_have_other_translations(void **state)
 {
 	struct fixture *f = *state;
 	struct error err;
-	struct jit_store *stores[3];
-	struct engine *engines[3];
-	for (unsigned k = 0; k < 3; k++) {
+	struct jit_store *stores[4];
+	struct engine *engines[4];
+	for (unsigned k = 0; k < 4; k++) {
 		const struct engine_config config = {.host_ops = &host_ops,
 						     .vcpus = 1,
 						     .cache_folder = f->folder,
 						     .cpu = k == 1 ? ENGINE_CPU_MAX
 								   : ENGINE_CPU_DEFAULT,
-						     .isv_strict = k == 2};
+						     .isv_strict = k == 2,
+						     .plain_host = k == 3};
 		engines[k] = soft_engine_create(&config, &err);
 		assert_non_null(engines[k]);
 		stores[k] = soft_engine(engines[k])->store;
@@ -733,7 +734,10 @@ static void other_options_have_other_translations(void **state)
 	assert_string_not_equal(stores[0]->name, stores[1]->name);
 	assert_string_not_equal(stores[0]->name, stores[2]->name);
 	assert_string_not_equal(stores[1]->name, stores[2]->name);
-	for (unsigned k = 0; k < 3; k++) {
+	if (jit_host_features(false)) {
+		assert_string_not_equal(stores[0]->name, stores[3]->name);
+	}
+	for (unsigned k = 0; k < 4; k++) {
 		engine_destroy(engines[k]);
 	}
 }

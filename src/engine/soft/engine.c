@@ -96,7 +96,9 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 		return NULL;
 	}
 	if (engine->translates) {
-		vcpu->cpu.jit = jit_create(&vcpu->cpu, engine->config.vcpus, engine->config.perf_map);
+		const struct jit_options options = {.perf_map = engine->config.perf_map,
+						    .plain_host = engine->config.plain_host};
+		vcpu->cpu.jit = jit_create(&vcpu->cpu, engine->config.vcpus, &options);
 		if (!vcpu->cpu.jit) {
 			destroy_vcpu(vcpu);
 			error_set(err, -ENOMEM, "no memory below 2 GiB for translated code; try --engine soft,interp");

@@ -2,6 +2,7 @@
 /* identity.c - see identity.h */
 #include "engine/soft/jit/identity.h"
 
+#include "engine/soft/jit/jit.h"
 #include "engine/soft/sysreg.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@ struct parts {
 	uint8_t build_id[BUILD_ID_ROOM];
 	uint32_t host[4][4]; /* CPUID leaves */
 	uint64_t registers[8];
+	uint32_t features; /* as far as the system lets them be used */
 	uint8_t options[4];
 };
 static_assert(sizeof(struct parts) <= JIT_IDENTITY_BYTES, "it fits");
@@ -77,6 +79,7 @@ bool jit_identify(const struct engine_config *config, const struct sysregs *s,
 	const uint64_t registers[] = {s->pfr0,	s->pfr1,  s->isar0, s->isar1,
 				      s->isar2, s->mmfr0, s->mmfr1, s->mmfr2};
 	memcpy(parts.registers, registers, sizeof(registers));
+	parts.features = jit_host_features(config->plain_host);
 	parts.options[0] = (uint8_t)config->cpu;
 	parts.options[1] = config->isv_strict;
 	*identity = (struct jit_identity){0};

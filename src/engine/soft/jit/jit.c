@@ -32,6 +32,18 @@ bool jit_is_supported(void)
 	       __builtin_cpu_supports("popcnt");
 }
 
+unsigned jit_host_features(bool plain)
+{
+	if (plain || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+	    !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
+	    !__builtin_cpu_supports("avx512vl")) {
+		return 0;
+	}
+	bool bytes = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg");
+	return JIT_HOST_AVX512 | (bytes ? JIT_HOST_BYTES : 0) |
+	       (__builtin_cpu_supports("avx512vnni") ? JIT_HOST_DOT : 0);
+}
+
 static bool map_code(struct jit *jit)
 {
 	int fd = os_memory("oriel-code");
@@ -88,13 +100,14 @@ static void note_for_perf(struct cpu *cpu, const struct jit_page *page, unsigned
 	}
 }
 
-struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map)
+struct jit *jit_create(struct cpu *cpu, unsigned share, const struct jit_options *options)
 {
 	struct jit *jit = calloc(1, sizeof(*jit));
 	if (!jit) {
 		return NULL;
 	}
-	jit->perf_map = perf_map ? open_perf_map() : -1;
+	jit->perf_map = options->perf_map ? open_perf_map() : -1;
+	jit->host = jit_host_features(options->plain_host);
 	size_t fair = ALL_CODE_BYTES / share / MIB * MIB;
 	jit->size = fair < CODE_BYTES ? fair : CODE_BYTES;
 	jit->record_count = jit->size / MIB * RECORDS_PER_MIB;

@@ -34,15 +34,26 @@ struct jit_stats {
 	uint64_t handler_calls; /* instructions that the interpreter's handlers did */
 };
 
+struct jit_options {
+	bool perf_map;	 /* append each block's place and guest address to /tmp/perf-PID.map, as perf reads it */
+	bool plain_host; /* as for a host with no more than jit_is_supported() asks for */
+};
+
+/* What hosts may have, with the system's support for it. */
+enum jit_host {
+	JIT_HOST_AVX512 = 1, /* AVX-512 F, BW, CD, DQ, VL */
+	JIT_HOST_BYTES = 2,  /* that, VBMI and BITALG */
+	JIT_HOST_DOT = 4,    /* that (not VBMI and BITALG) and VNNI */
+};
+
 #ifdef __x86_64__
 
 /* Can this host run translated code?  It needs AVX2, BMI2, LZCNT and FMA (x86-64-v3). */
 bool jit_is_supported(void);
-/*
- * NULL: no memory.  @share: how many such caches the process has; they share the address space below 2 GiB.
- * @perf_map: append each block's place and guest address to /tmp/perf-PID.map, as perf reads it.
- */
-struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map);
+/* What translations use beyond that, enum jit_host; nothing of it if the host is @plain. */
+unsigned jit_host_features(bool plain);
+/* NULL: no memory.  @share: how many such caches the process has; they share the address space below 2 GiB. */
+struct jit *jit_create(struct cpu *cpu, unsigned share, const struct jit_options *options);
 /*
  * The store of kept translations as @config says, for a CPU with the ID registers in @sys.  NULL: none, by choice or as
  * the log says.  jit_close_store() saves.
@@ -81,7 +92,7 @@ static inline void jit_stats(const struct cpu *cpu, struct jit_stats *stats)
 	*stats = (struct jit_stats){0};
 }
 
-static inline struct jit *jit_create(struct cpu *cpu, unsigned share, bool perf_map)
+static inline struct jit *jit_create(struct cpu *cpu, unsigned share, const struct jit_options *options)
 {
 	return NULL;
 }

@@ -67,6 +67,7 @@ struct jit {
 	unsigned pages_used;
 	struct jit_page *buckets[JIT_BUCKETS];
 	struct jit_stats stats;
+	unsigned host; /* enum jit_host */
 	int perf_map; /* file descriptor, or -1 */
 	struct jit_store *store; /* NULL: nothing is kept */
 	const struct jit_packed *last_placed; /* or NULL */

@@ -3,12 +3,12 @@
  * x86.h - an assembler for x86-64: instructions as bytes
  *
  * How it works: an operation is a number, X86(map, prefix, opcode) as the manuals write it; its operands choose among a few forms
- * (register and register, register and memory, VEX with three operands).  Memory is always [base + displacement] or
+ * (register and register, register and memory, VEX or EVEX with three operands).  Memory is always [base + displacement] or
  * [base + index * scale + displacement].  The caller makes sure that X86_ROOM bytes are left.
  * Every access to memory is checked while it is emitted: its base is RSP, or RBP with a displacement into what RBP points at, or a
  * register that was declared a pointer (x86_point()) and not written since, with no jump that lands in between.  So no
  * value of a guest becomes an address except where x86_point() says why it may.
- * Source: Intel SDM volume 2, chapters 2.1 to 2.3 (formats) and the pages of the instructions.
+ * Source: Intel SDM volume 2, chapters 2.1 to 2.3, 2.7 (formats) and the pages of the instructions.
  * Threads: pure apart from *x.
  */
 #ifndef ORIEL_ENGINE_SOFT_JIT_X86_H
@@ -120,10 +120,10 @@ static inline void x86_check(const struct x86 *x, struct x86_mem m)
 	assert(inside || m.base == RSP || x->pointers >> m.base & 1);
 }
 
-/* ModRM, SIB and displacement of an address that is only computed (LEA). */
-static inline void x86_modrm_address(struct x86 *x, unsigned reg, struct x86_mem m)
+/* ModRM, SIB and displacement of an address that is only computed (LEA); @may_be_short: the displacement as a byte. */
+static inline void x86_modrm_form(struct x86 *x, unsigned reg, struct x86_mem m, bool may_be_short)
 {
-	bool short_disp = m.disp == (int8_t)m.disp, none = !m.disp && (m.base & 7) != RBP;
+	bool short_disp = may_be_short && m.disp == (int8_t)m.disp, none = !m.disp && (m.base & 7) != RBP;
 	unsigned mod = none ? 0 : short_disp ? 1 : 2;
 	bool sib = m.index != RSP || (m.base & 7) == RSP;
 	x86_byte(x, mod << 6 | (reg & 7) << 3 | (sib ? RSP : m.base & 7));
@@ -135,6 +135,11 @@ static inline void x86_modrm_address(struct x86 *x, unsigned reg, struct x86_mem
 	} else if (mod == 2) {
 		x86_u32(x, (uint32_t)m.disp);
 	}
+}
+
+static inline void x86_modrm_address(struct x86 *x, unsigned reg, struct x86_mem m)
+{
+	x86_modrm_form(x, reg, m, true);
 }
 
 static inline void x86_modrm_mem(struct x86 *x, unsigned reg, struct x86_mem m)
@@ -327,13 +332,31 @@ static inline void x86_cmov(struct x86 *x, enum x86_cc cc, bool wide, unsigned t
 	x86_rr(x, X_CMOV + cc, wide, to, from);
 }
 
-/* ----- VEX: BMI and AVX ----- */
+/* ----- VEX: BMI and AVX; EVEX: AVX-512 ----- */
+
+#define X86_W	 (1 << 16) /* the form has VEX.W or EVEX.W set */
+#define X86_EVEX (1 << 17)
+
+/* As x86_vex(), 128 bits, without a mask, XMM0 to XMM15.  SDM 2A, 2.7 (2.6 in older ones). */
+static inline void x86_evex(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, unsigned index,
+			    unsigned rm)
+{
+	x86_byte(x, 0x62);
+	x86_byte(x, (reg < 8) << 7 | (index < 8) << 6 | (rm < 8) << 5 | 1 << 4 | (op >> 12 & 3));
+	x86_byte(x, (unsigned)wide << 7 | (~vvvv & 15) << 3 | 1 << 2 | (op >> 8 & 3));
+	x86_byte(x, 1 << 3); /* V' inverted */
+	x86_byte(x, op & 0xff);
+}
 
 /* @reg, @vvvv, @rm as the manual orders them for the form; @l: 256 bits. */
 static inline void x86_vex(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, unsigned index,
 			   unsigned rm, bool l)
 {
 	unsigned map = op >> 12 & 3, prefix = op >> 8 & 3;
+	if (op & X86_EVEX) {
+		x86_evex(x, op, wide, reg, vvvv, index, rm);
+		return;
+	}
 	if (map == 1 && !wide && rm < 8 && index < 8) {
 		x86_byte(x, 0xc5);
 		x86_byte(x, (reg < 8) << 7 | (~vvvv & 15) << 3 | (unsigned)l << 2 | prefix);
@@ -355,8 +378,6 @@ enum {
 };
 
 /* ----- AVX ----- */
-
-#define X86_W (1 << 16) /* the form has VEX.W set */
 
 enum {
 	/* moves; STORE: from reg to r/m; MOVD and MOVQ between an XMM register (reg) and a general one or memory (r/m) */
@@ -447,6 +468,42 @@ enum {
 	X_SHA1RNDS4 = X86(3, 0, 0xcc), X_SHA1NEXTE = X86(2, 0, 0xc8), X_SHA1MSG1 = X86(2, 0, 0xc9), X_SHA1MSG2 = X86(2, 0, 0xca),
 };
 
+/*
+ * AVX-512 (F, BW, CD, DQ, VL) and what is named; every form is on XMM registers.  jit_host_features() says whether the
+ * host has them.
+ */
+#define E66(map, opcode)  (X86_EVEX | X86(map, 1, opcode))
+#define E66W(map, opcode) (X86_EVEX | X86_W | X86(map, 1, opcode))
+#define EF3(map, opcode)  (X86_EVEX | X86(map, 2, opcode))
+#define EF2(map, opcode)  (X86_EVEX | X86(map, 3, opcode))
+
+enum {
+	/* any function of the old reg, vvvv and rm: the immediate has its value at (reg << 2 | vvvv << 1 | rm) */
+	E_PTERNLOGD = E66(3, 0x25),
+	E_PMAXSQ = E66W(2, 0x3d), E_PMINSQ = E66W(2, 0x39), E_PMAXUQ = E66W(2, 0x3f), E_PMINUQ = E66W(2, 0x3b),
+	E_PABSQ = E66W(2, 0x1f), E_PMULLQ = E66W(2, 0x40),
+	E_PLZCNTD = E66(2, 0x44), E_PLZCNTQ = E66W(2, 0x44),
+	E_PSLLVW = E66W(2, 0x12), E_PSRLVW = E66W(2, 0x10), E_PSRAVW = E66W(2, 0x11), E_PSRAVQ = E66W(2, 0x46),
+	/* by an immediate: x86_vshift() */
+	E_PSRAQ = 4 << 18 | E66W(1, 0x72), E_PROLD = 1 << 18 | E66(1, 0x72), E_PROLQ = 1 << 18 | E66W(1, 0x72),
+	E_PRORD = E66(1, 0x72), E_PRORQ = E66W(1, 0x72),
+	/* narrowing, cut off or saturated: from reg to r/m */
+	E_PMOVQD = EF3(2, 0x35), E_PMOVSQD = EF3(2, 0x25), E_PMOVUSQD = EF3(2, 0x15),
+	E_PERMI2W = E66W(2, 0x75), E_PERMT2W = E66W(2, 0x7d), /* I2: reg has the indexes; T2: vvvv has them */
+	/* VBMI, BITALG, VNNI */
+	E_PERMB = E66(2, 0x8d), E_PERMI2B = E66(2, 0x75), E_PERMT2B = E66(2, 0x7d),
+	E_POPCNTB = E66(2, 0x54), E_POPCNTW = E66W(2, 0x54),
+	E_PDPBUSD = E66(2, 0x50), /* reg += vvvv (unsigned) * rm (signed) */
+
+	/* conversions; U: unsigned, TT: towards zero, otherwise as MXCSR rounds */
+	E_CVTPS2UDQ = X86_EVEX | X86(1, 0, 0x79), E_CVTTPS2UDQ = X86_EVEX | X86(1, 0, 0x78),
+	E_CVTPD2QQ = E66W(1, 0x7b), E_CVTTPD2QQ = E66W(1, 0x7a),
+	E_CVTPD2UQQ = E66W(1, 0x79), E_CVTTPD2UQQ = E66W(1, 0x78),
+	E_CVTUDQ2PS = EF2(1, 0x7a), E_CVTQQ2PD = X86_W | EF3(1, 0xe6), E_CVTUQQ2PD = X86_W | EF3(1, 0x7a),
+	/* with a general register or memory; wide or not, as x86_vrr() is told */
+	E_CVTTSS2USI = EF3(1, 0x78), E_CVTTSD2USI = EF2(1, 0x78), E_CVTUSI2SS = EF3(1, 0x7b), E_CVTUSI2SD = EF2(1, 0x7b),
+};
+
 /* Those of the forms above that write general registers. */
 static inline void x86_vector_wrote(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm)
 {
@@ -463,7 +520,9 @@ static inline void x86_vector_wrote(struct x86 *x, unsigned op, unsigned reg, un
 	case V_MOVMSKPS:
 	case V_MOVMSKPD:
 	case V_CVTTSS2SI:
-	case V_CVTTSD2SI: x86_wrote(x, reg); break;
+	case V_CVTTSD2SI:
+	case E_CVTTSS2USI:
+	case E_CVTTSD2USI: x86_wrote(x, reg); break;
 	case V_MOVD_OUT:
 	case V_MOVQ_OUT:
 	case V_PEXTRB:
@@ -484,7 +543,8 @@ static inline void x86_vrr(struct x86 *x, unsigned op, bool wide, unsigned reg, 
 static inline void x86_vrm(struct x86 *x, unsigned op, bool wide, unsigned reg, unsigned vvvv, struct x86_mem m)
 {
 	x86_vex(x, op, wide, reg, vvvv, m.index == RSP ? 0 : m.index, m.base, false);
-	x86_modrm_mem(x, reg, m);
+	x86_check(x, m);
+	x86_modrm_form(x, reg, m, !(op & X86_EVEX)); /* a byte there would count operands */
 }
 
 static inline void x86_rorx(struct x86 *x, bool wide, unsigned to, unsigned from, unsigned amount)
@@ -519,7 +579,7 @@ static inline void x86_vrm_imm(struct x86 *x, unsigned op, unsigned reg, unsigne
 /* @to = @from shifted by @amount: bits of an element, or bytes of all. */
 static inline void x86_vshift(struct x86 *x, unsigned op, unsigned to, unsigned from, unsigned amount)
 {
-	x86_vrr_imm(x, op, op >> 18, to, from, (uint8_t)amount);
+	x86_vrr_imm(x, op, op >> 18 & 7, to, from, (uint8_t)amount);
 }
 
 /* ----- flow ----- */
