@@ -383,6 +383,7 @@ static void test_special_vectors(void **state)
 	CHECK("vcvtsi2ss xmm1, xmm2, rdx", x86_vrr(&x, V_CVTSI2SS, true, 1, 2, RDX));
 	CHECK("vpblendvb xmm1, xmm12, xmm3, xmm13", x86_vrr_imm(&x, V_PBLENDVB, 1, 12, 3, 13 << 4));
 	CHECK("vblendvps xmm1, xmm12, xmm3, xmm13", x86_vrr_imm(&x, V_BLENDVPS, 1, 12, 3, 13 << 4));
+	CHECK("vblendvpd xmm1, xmm12, xmm3, xmm13", x86_vrr_imm(&x, V_BLENDVPD, 1, 12, 3, 13 << 4));
 	CHECK("sha256rnds2 xmm13, xmm14", x86_rr(&x, X_SHA256RNDS2, false, 13, 14));
 	CHECK("sha256msg1 xmm13, xmm4", x86_rr(&x, X_SHA256MSG1, false, 13, 4));
 	CHECK("sha256msg2 xmm3, xmm14", x86_rr(&x, X_SHA256MSG2, false, 3, 14));

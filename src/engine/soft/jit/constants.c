@@ -32,6 +32,7 @@ static void fill_nibbles(struct jit_constants *c)
 
 static void fill_bytes(struct jit_constants *c)
 {
+	memset(c->all_bits, 0xff, 16);
 	memset(c->ones_b, 1, 16);
 	memset(c->low_nibbles, 0x0f, 16);
 	memset(c->high_70, 0x70, 16);
@@ -39,12 +40,15 @@ static void fill_bytes(struct jit_constants *c)
 	memset(c->b_20, 0x20, 16);
 	memset(c->b_30, 0x30, 16);
 	memset(c->b_40, 0x40, 16);
+	memset(c->minus_8_b, -8, 16);
 	for (unsigned s = 0; s <= 8; s++) {
 		memset(c->right_masks[s], 0xff >> s, 16);
 		memset(c->right_signs[s], 0x80 >> s, 16);
 	}
 	for (unsigned s = 0; s < 8; s++) {
 		memset(c->left_masks[s], 0xff << s & 0xff, 16);
+		c->powers_left[s] = (uint8_t)(1 << s);
+		c->powers_right[8 - s] = (uint8_t)(1 << s);
 	}
 }
 
@@ -55,6 +59,7 @@ static void fill_lanes(struct jit_constants *c)
 		c->ones_h[n] = 1;
 		c->low_h[n] = 0x00ff;
 		c->high_h[n] = 0xff00;
+		c->sign_h[n] = 0x8000;
 	}
 	for (unsigned n = 0; n < 4; n++) {
 		c->sha1_k[0][n] = 0x5a827999; /* FIPS 180-4, 4.2.1 */
@@ -62,6 +67,8 @@ static void fill_lanes(struct jit_constants *c)
 		c->sha1_k[2][n] = 0x8f1bbcdc;
 		c->ones_s[n] = 1;
 		c->low_s[n] = 0xffff;
+		c->fifteen_s[n] = 15;
+		c->sixteen_s[n] = 16;
 		c->abs_s[n] = 0x7fffffff;
 		c->sign_s[n] = 0x80000000;
 		c->inf_s[n] = 0x7f7fffff;
@@ -74,6 +81,7 @@ static void fill_lanes(struct jit_constants *c)
 	for (unsigned n = 0; n < 2; n++) {
 		c->abs_d[n] = INT64_MAX;
 		c->sign_d[n] = UINT64_C(1) << 63;
+		c->bit_30_d[n] = 1 << 30;
 		c->inf_d[n] = 0x7fefffffffffffff;
 		c->normal_d[n] = 0x0010000000000000;
 	}

@@ -12,17 +12,20 @@
 
 /* 16 bytes each. */
 struct jit_constants {
-	uint8_t ones_b[16], low_nibbles[16], high_70[16], b_10[16], b_20[16], b_30[16], b_40[16];
+	uint8_t all_bits[16], ones_b[16], low_nibbles[16], high_70[16], b_10[16], b_20[16],
+		b_30[16], b_40[16], minus_8_b[16];
 	uint8_t unzip_b[16],
 		unzip_h[16]; /* PSHUFB: even elements to the low half, odd ones to the high half */
 	uint8_t rev16_b[16], rev32_b[16], rev32_h[16], rev64_b[16], rev64_h[16];
 	uint8_t bit_counts[16], bit_reversed_low[16], bit_reversed_high[16]; /* by nibble */
 	uint8_t right_masks[9][16], left_masks[8][16],
 		right_signs[9][16]; /* of bytes, by shift amount */
-	uint16_t ones_h[8], low_h[8], high_h[8];
-	uint32_t ones_s[4], low_s[4];
+	uint8_t powers_left[16],
+		powers_right[16]; /* bytes of 2 to the power of 8 + s, by s and by -s */
+	uint16_t ones_h[8], low_h[8], high_h[8], sign_h[8];
+	uint32_t ones_s[4], low_s[4], fifteen_s[4], sixteen_s[4];
 	uint32_t abs_s[4], sign_s[4], inf_s[4], bias_s[4], beyond_s[4];
-	uint64_t abs_d[2], sign_d[2], inf_d[2];
+	uint64_t abs_d[2], sign_d[2], inf_d[2], bit_30_d[2];
 	uint32_t normal_s[4]; /* the smallest normal number */
 	uint64_t normal_d[2];
 	uint32_t bias_d[4], beyond_d[4];

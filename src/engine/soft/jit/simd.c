@@ -31,10 +31,11 @@ static const unsigned adds[] = {V_PADDB, V_PADDW, V_PADDD, V_PADDQ};
 static const unsigned subs[] = {V_PSUBB, V_PSUBW, V_PSUBD, V_PSUBQ};
 static const unsigned equals[] = {V_PCMPEQB, V_PCMPEQW, V_PCMPEQD, V_PCMPEQQ};
 static const unsigned greaters[] = {V_PCMPGTB, V_PCMPGTW, V_PCMPGTD, V_PCMPGTQ};
-static const unsigned signed_max[] = {V_PMAXSB, V_PMAXSW, V_PMAXSD},
-		      signed_min[] = {V_PMINSB, V_PMINSW, V_PMINSD};
-static const unsigned unsigned_max[] = {V_PMAXUB, V_PMAXUW, V_PMAXUD},
-		      unsigned_min[] = {V_PMINUB, V_PMINUW, V_PMINUD};
+/* Those of doublewords with AVX-512. */
+static const unsigned signed_max[] = {V_PMAXSB, V_PMAXSW, V_PMAXSD, E_PMAXSQ},
+		      signed_min[] = {V_PMINSB, V_PMINSW, V_PMINSD, E_PMINSQ};
+static const unsigned unsigned_max[] = {V_PMAXUB, V_PMAXUW, V_PMAXUD, E_PMAXUQ},
+		      unsigned_min[] = {V_PMINUB, V_PMINUW, V_PMINUD, E_PMINUQ};
 
 void jit_simd_plain(struct jit_block *t)
 {
@@ -57,13 +58,17 @@ void jit_simd_logic(struct jit_block *t)
 	switch (t->op) {
 	case A64_BIC_v: x86_v(x, V_PANDN, simd_to(t), m, n); return;
 	case A64_ORN_v:
-		simd_ones(t, T0);
-		x86_v(x, V_PXOR, T0, T0, m);
+		simd_invert(t, T0, m);
 		x86_v(x, V_POR, simd_to(t), n, T0);
 		return;
 	default: break;
 	}
 	d = simd_rd(t);
+	if (t->jit->host & JIT_HOST_AVX512) { /* d ? n : m, m ? n : d, m ? d : n; simd_to() is d */
+		uint8_t function = t->op == A64_BSL_v ? 0xca : t->op == A64_BIT_v ? 0xd8 : 0xe4;
+		x86_vrr_imm(x, E_PTERNLOGD, simd_to(t), n, m, function);
+		return;
+	}
 	unsigned mask = t->op == A64_BSL_v ? d : m, one = t->op == A64_BIF_v ? d : n;
 	unsigned zero = t->op == A64_BSL_v ? m : t->op == A64_BIT_v ? d : n;
 	x86_v(x, V_PAND, T0, mask, one);
@@ -80,6 +85,20 @@ static void compare_unsigned_d(struct jit_block *t, unsigned a, unsigned b, unsi
 	x86_v(x, V_PCMPGTQ, to, T0, T1);
 }
 
+/* CMGE, CMHS: n is the greater one of both; CMHI: not the smaller one. */
+static void compare_by_limit(struct jit_block *t, unsigned log2, unsigned n, unsigned m)
+{
+	struct x86 *x = &t->x;
+	bool is_unsigned = t->raw >> 29 & 1, is_hi = !(t->raw >> 11 & 1);
+	x86_v(x, (is_hi ? unsigned_min : is_unsigned ? unsigned_max : signed_max)[log2], T0, n, m);
+	if (is_hi) {
+		x86_v(x, equals[log2], T0, T0, n);
+		simd_invert(t, simd_to(t), T0);
+	} else {
+		x86_v(x, equals[log2], simd_to(t), T0, n);
+	}
+}
+
 /* The comparisons that the host does not have: CMGE, CMHI, CMHS, CMTST. */
 void jit_simd_compare(struct jit_block *t)
 {
@@ -87,60 +106,52 @@ void jit_simd_compare(struct jit_block *t)
 	unsigned log2 = simd_log2(t);
 	jit_fp_enter(t);
 	unsigned n = simd_rn(t), m = simd_rm(t);
-	bool invert = true;
-	switch (t->op) {
-	case A64_CMGE_v_b:
-	case A64_CMGE_v_h:
-	case A64_CMGE_v_s:
-	case A64_CMGE_v_d: x86_v(x, greaters[log2], T0, m, n); break;
-	case A64_CMHI_v_b:
-	case A64_CMHI_v_h:
-	case A64_CMHI_v_s:
-		x86_v(x, unsigned_min[log2], T0, n, m);
-		x86_v(x, equals[log2], T0, T0, n);
-		break;
-	case A64_CMHS_v_b:
-	case A64_CMHS_v_h:
-	case A64_CMHS_v_s:
-		x86_v(x, unsigned_max[log2], T0, n, m);
-		x86_v(x, equals[log2], T0, T0, n);
-		invert = false;
-		break;
-	case A64_CMHI_v_d:
-		compare_unsigned_d(t, n, m, T0);
-		invert = false;
-		break;
-	case A64_CMHS_v_d: compare_unsigned_d(t, m, n, T0); break;
-	default:
+	if ((t->raw >> 11 & 0x1f) == 0x11) { /* CMTST */
 		x86_v(x, V_PAND, T0, n, m);
 		simd_zero(t, T1);
 		x86_v(x, equals[log2], T0, T0, T1);
-		break;
-	}
-	if (invert) {
-		simd_ones(t, T1);
-		x86_v(x, V_PXOR, simd_to(t), T0, T1);
+		simd_invert(t, simd_to(t), T0);
+	} else if (log2 < 3 || t->jit->host & JIT_HOST_AVX512) {
+		compare_by_limit(t, log2, n, m);
+	} else if (t->op == A64_CMHI_v_d) {
+		compare_unsigned_d(t, n, m, simd_to(t));
 	} else {
-		x86_v(x, V_MOVDQA, simd_to(t), 0, T0);
+		if (t->op == A64_CMHS_v_d) {
+			compare_unsigned_d(t, m, n, T0);
+		} else {
+			x86_v(x, V_PCMPGTQ, T0, m, n);
+		}
+		simd_invert(t, simd_to(t), T0);
 	}
+}
+
+void simd_abs(struct jit_block *t, unsigned to, unsigned n, unsigned log2)
+{
+	static const unsigned ops[] = {V_PABSB, V_PABSW, V_PABSD, E_PABSQ};
+	struct x86 *x = &t->x;
+	if (log2 < 3 || t->jit->host & JIT_HOST_AVX512) {
+		x86_v(x, ops[log2], to, 0, n);
+		return;
+	}
+	simd_zero(t, T1);
+	x86_v(x, V_PCMPGTQ, T1, T1, n);
+	x86_v(x, V_PXOR, T2, n, T1);
+	x86_v(x, V_PSUBQ, to, T2, T1);
 }
 
 /* With zero: CMGT, CMGE, CMEQ, CMLE, CMLT; also NEG, ABS, NOT. */
 void jit_simd_unary(struct jit_block *t)
 {
-	static const unsigned abs[] = {V_PABSB, V_PABSW, V_PABSD};
 	struct x86 *x = &t->x;
 	unsigned log2 = simd_log2(t), n;
 	jit_fp_enter(t);
 	n = simd_rn(t);
 	switch (t->op) {
-	case A64_NOT_v:
-		simd_ones(t, T0);
-		x86_v(x, V_PXOR, simd_to(t), n, T0);
-		return;
+	case A64_NOT_v: simd_invert(t, simd_to(t), n); return;
 	case A64_ABS_v_b:
 	case A64_ABS_v_h:
-	case A64_ABS_v_s: x86_v(x, abs[log2], simd_to(t), 0, n); return;
+	case A64_ABS_v_s:
+	case A64_ABS_v_d: simd_abs(t, simd_to(t), n, log2); return;
 	default: break;
 	}
 	simd_zero(t, T0);
@@ -160,18 +171,9 @@ void jit_simd_unary(struct jit_block *t)
 		x86_v(x, greaters[log2], T0, n, T0); /* not > */
 		break;
 	case 10: x86_v(x, greaters[log2], simd_to(t), T0, n); return; /* < */
-	default:
-		if (t->raw >> 29 & 1) {
-			x86_v(x, subs[log2], simd_to(t), T0, n);
-			return;
-		}
-		x86_v(x, V_PCMPGTQ, T0, T0, n); /* ABS_d */
-		x86_v(x, V_PXOR, T1, n, T0);
-		x86_v(x, V_PSUBQ, simd_to(t), T1, T0);
-		return;
+	default: x86_v(x, subs[log2], simd_to(t), T0, n); return;     /* NEG */
 	}
-	simd_ones(t, T1);
-	x86_v(x, V_PXOR, simd_to(t), T0, T1);
+	simd_invert(t, simd_to(t), T0);
 }
 
 /* ----- products ----- */
@@ -233,23 +235,57 @@ void jit_simd_multiply_elem(struct jit_block *t)
 
 /* ----- averages and differences ----- */
 
-/* SHADD, UHADD, SRHADD: n + m and half of what differs, rounded down or up. */
+/* SHADD, UHADD, SRHADD, SHSUB, UHSUB of bytes, by the host's average that rounds up. */
+static void average_bytes(struct jit_block *t, bool is_signed, bool rounds, bool sub)
+{
+	struct x86 *x = &t->x;
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	if (is_signed) { /* as unsigned ones, 128 more */
+		x86_vm(x, V_PXOR, T0, n, JIT_CONSTANT(t, right_signs[0]));
+		x86_vm(x, V_PXOR, T1, m, JIT_CONSTANT(t, right_signs[0]));
+		n = T0;
+		m = T1;
+	}
+	if (sub) {
+		x86_v(x, V_PAVGB, T1, n, m);
+		x86_v(x, V_PSUBB, simd_to(t), n, T1);
+		return;
+	}
+	if (!rounds) {
+		x86_v(x, V_PXOR, T2, n, m);
+		x86_vm(x, V_PAND, T2, T2, JIT_CONSTANT(t, ones_b));
+	}
+	x86_v(x, V_PAVGB, T0, n, m);
+	if (!rounds) {
+		x86_v(x, V_PSUBB, T0, T0, T2);
+	}
+	if (is_signed) {
+		x86_vm(x, V_PXOR, T0, T0, JIT_CONSTANT(t, right_signs[0]));
+	}
+	x86_v(x, V_MOVDQA, simd_to(t), 0, T0);
+}
+
+/* SHADD, UHADD, SRHADD: n + m and half of what differs, rounded down or up; SHSUB, UHSUB. */
 void jit_simd_average(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	unsigned log2 = simd_log2(t);
-	bool rounds = (t->raw >> 11 & 0x1f) == 2, is_unsigned = t->raw >> 29 & 1;
+	unsigned log2 = simd_log2(t), opcode = t->raw >> 11 & 0x1f;
+	bool rounds = opcode == 2, sub = opcode == 4, is_unsigned = t->raw >> 29 & 1;
 	static const unsigned halves[][3] = {{0, V_PSRAW, V_PSRAD}, {0, V_PSRLW, V_PSRLD}};
+	jit_fp_enter(t);
 	if (!log2) {
-		jit_call_handler(t);
+		average_bytes(t, !is_unsigned, rounds, sub);
 		return;
 	}
-	jit_fp_enter(t);
 	unsigned n = simd_rn(t), m = simd_rm(t);
 	x86_v(x, V_PXOR, T0, n, m);
 	x86_vshift(x, halves[is_unsigned][log2], T0, T0, 1);
-	x86_v(x, rounds ? V_POR : V_PAND, T1, n, m);
-	x86_v(x, rounds ? subs[log2] : adds[log2], simd_to(t), T1, T0);
+	x86_v(x, rounds ? V_POR : sub ? V_PANDN : V_PAND, T1, n, m);
+	if (sub) { /* half of what differs, less what m has and n has not */
+		x86_v(x, subs[log2], simd_to(t), T0, T1);
+	} else {
+		x86_v(x, rounds ? subs[log2] : adds[log2], simd_to(t), T1, T0);
+	}
 }
 
 /* SABD, UABD, SABA, UABA. */
@@ -328,8 +364,7 @@ void jit_simd_add_long_pairs(struct jit_block *t)
 
 /* ----- across lanes ----- */
 
-/* T0's low element of @bytes, alone, to the destination. */
-static void put_lowest(struct jit_block *t, unsigned bytes)
+void simd_put_low(struct jit_block *t, unsigned bytes)
 {
 	if (bytes < 4) {
 		x86_vshift(&t->x, V_PSLLDQ, T0, T0, 16 - bytes);
@@ -362,7 +397,7 @@ void jit_simd_across(struct jit_block *t)
 	unsigned n = simd_rn(t);
 	x86_v(&t->x, V_MOVDQA, T0, 0, n);
 	fold(t, op, simd_bytes(t), log2);
-	put_lowest(t, 1u << log2);
+	simd_put_low(t, 1u << log2);
 }
 
 /* SADDLV, UADDLV: the sums of neighbours, folded. */
@@ -372,7 +407,7 @@ void jit_simd_across_long(struct jit_block *t)
 	jit_fp_enter(t);
 	add_neighbours(t, log2, !(t->raw >> 29 & 1), simd_rn(t));
 	fold(t, adds[log2 + 1], simd_bytes(t), log2 + 1);
-	put_lowest(t, 2u << log2);
+	simd_put_low(t, 2u << log2);
 }
 
 /* ----- bits of bytes ----- */

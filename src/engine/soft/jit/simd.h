@@ -57,6 +57,19 @@ static inline unsigned simd_log2(const struct jit_block *t)
 	return t->raw >> 22 & 3;
 }
 
+/* Bytes of the low elements of 2^@log2 bytes that count: one of them for a scalar of a row with
+ * `sc`. */
+static inline unsigned simd_live(const struct jit_block *t, unsigned log2)
+{
+	return t->raw >> 28 & 1 ? 1u << log2 : simd_bytes(t);
+}
+
+/* The same from immh, where shifts by an immediate have it. */
+static inline unsigned simd_imm_log2(uint32_t word)
+{
+	return 31 - (unsigned)__builtin_clz(word >> 19 & 15);
+}
+
 /* @to = element @index of @from, of 2^@log2 bytes, in all lanes. */
 void simd_spread(struct jit_block *t, unsigned to, unsigned from, unsigned log2, unsigned index);
 /* T0, T1 = even and odd elements of n and m together; those of 64-bit vectors are in the low
@@ -69,11 +82,26 @@ void simd_widen(struct jit_block *t, unsigned to, unsigned from, unsigned log2, 
 void simd_narrow(struct jit_block *t, unsigned log2);
 /* The destination's half that Q selects becomes the low half of T0. */
 void simd_to_half(struct jit_block *t);
-/* FPSR.QC, if @result is not @exact (all 128 bits).  T1 and the host's flags change:
- * jit_flags_clobber() must come first. */
-void simd_note_saturation(struct jit_block *t, unsigned result, unsigned exact);
+/* The low @bytes of T0 (1 to 16) become the destination, with zeros above. */
+void simd_put_low(struct jit_block *t, unsigned bytes);
+/* @to = |@n|, the most negative number being its own. */
+void simd_abs(struct jit_block *t, unsigned to, unsigned n, unsigned log2);
+/* T0 = products, twice as wide, of the halves of n and m that Q selects.  T1 changes; m may be T2.
+ */
+void simd_multiply_long(struct jit_block *t, unsigned log2, unsigned n, unsigned m);
+/* T0 = n >> s, 0 <= s <= its bits, or 0 < s if it @rounds.  n is not T0, T1; T1 changes. */
+void simd_shift_right(struct jit_block *t, unsigned log2, bool is_signed, bool rounds, unsigned n,
+		      unsigned s);
+/* @to = n << s, s less than its bits. */
+void simd_shift_left(struct jit_block *t, unsigned to, unsigned log2, unsigned n, unsigned s);
 
 /* A vector of cpu->jit_constants. */
 #define JIT_CONSTANT(t, field) JIT_CPU(jit_constants.field)
+
+/* @to = ~@from */
+static inline void simd_invert(struct jit_block *t, unsigned to, unsigned from)
+{
+	x86_vm(&t->x, V_PXOR, to, from, JIT_CONSTANT(t, all_bits));
+}
 
 #endif

@@ -80,8 +80,7 @@ void jit_simd_difference_long(struct jit_block *t)
 	}
 }
 
-/* T0 = products of the halves of n and m that Q selects. */
-static void multiply_long(struct jit_block *t, unsigned log2, unsigned n, unsigned m)
+void simd_multiply_long(struct jit_block *t, unsigned log2, unsigned n, unsigned m)
 {
 	struct x86 *x = &t->x;
 	bool upper = simd_bytes(t) == 16;
@@ -120,7 +119,7 @@ void jit_simd_multiply_long(struct jit_block *t)
 	unsigned log2 = simd_log2(t), opcode = t->raw >> 12 & 15;
 	jit_fp_enter(t);
 	unsigned n = simd_rn(t), m = simd_rm(t);
-	multiply_long(t, log2, n, m);
+	simd_multiply_long(t, log2, n, m);
 	accumulate(t, log2, opcode == 8, opcode == 10);
 }
 
@@ -132,6 +131,6 @@ void jit_simd_multiply_long_elem(struct jit_block *t)
 	jit_fp_enter(t);
 	unsigned n = simd_rn(t), m = jit_vread(t, from, 16);
 	simd_spread(t, T2, m, log2, log2 == 1 ? index << 1 | A64_ixm(w) : index);
-	multiply_long(t, log2, n, T2);
+	simd_multiply_long(t, log2, n, T2);
 	accumulate(t, log2, opcode == 2, opcode == 6);
 }

@@ -14,16 +14,14 @@ static const unsigned rights[] = {V_PSRLW, V_PSRLW, V_PSRLD, V_PSRLQ};
 static const unsigned arithmetic[] = {0, V_PSRAW, V_PSRAD, 0};
 static const unsigned adds[] = {V_PADDB, V_PADDW, V_PADDD, V_PADDQ};
 
-/* log2 of the element's bytes from immh. */
-static unsigned imm_log2(uint32_t w)
-{
-	return 31 - (unsigned)__builtin_clz(w >> 19 & 15);
-}
-
 /* T0 = n >> s; T1 changes. */
 static void shift_right(struct jit_block *t, unsigned log2, bool is_signed, unsigned n, unsigned s)
 {
 	struct x86 *x = &t->x;
+	if (is_signed && log2 == 3 && t->jit->host & JIT_HOST_AVX512) {
+		x86_vshift(x, E_PSRAQ, T0, n, s);
+		return;
+	}
 	if (is_signed && arithmetic[log2]) {
 		x86_vshift(x, arithmetic[log2], T0, n, s);
 		return;
@@ -47,24 +45,46 @@ static void shift_right(struct jit_block *t, unsigned log2, bool is_signed, unsi
 	}
 }
 
+/* Bytes: what is left of them by one less, less half of that. */
+static void shift_right_rounded_b(struct jit_block *t, bool is_signed, unsigned n, unsigned s)
+{
+	struct x86 *x = &t->x;
+	shift_right(t, 0, is_signed, n, s - 1);
+	if (is_signed) {
+		x86_v(x, V_MOVDQA, T1, 0, T0);
+		shift_right(t, 0, true, T0, 1);
+		x86_v(x, V_PSUBB, T0, T1, T0);
+	} else {
+		simd_zero(t, T1);
+		x86_v(x, V_PAVGB, T0, T0, T1);
+	}
+}
+
+void simd_shift_right(struct jit_block *t, unsigned log2, bool is_signed, bool rounds, unsigned n,
+		      unsigned s)
+{
+	unsigned bits = 8u << log2;
+	if (rounds && log2 == 0) {
+		shift_right_rounded_b(t, is_signed, n, s);
+		return;
+	}
+	shift_right(t, log2, is_signed, n, s);
+	if (rounds) { /* and the last bit that was lost */
+		x86_vshift(&t->x, lefts[log2], T1, n, bits - s);
+		x86_vshift(&t->x, rights[log2], T1, T1, bits - 1);
+		x86_v(&t->x, adds[log2], T0, T0, T1);
+	}
+}
+
 /* SSHR, USHR, SSRA, USRA, SRSHR, URSHR, SRSRA, URSRA. */
 void jit_simd_shift_right(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	unsigned log2 = imm_log2(t->raw), bits = 8u << log2, s = simd_imm_right(t->raw, bits);
+	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2);
 	bool is_signed = !(t->raw >> 29 & 1), rounds = t->raw >> 13 & 1, adds_up = t->raw >> 12 & 1;
-	if (rounds && log2 == 0) {
-		jit_call_handler(t);
-		return;
-	}
 	jit_fp_enter(t);
 	unsigned n = simd_rn(t);
-	shift_right(t, log2, is_signed, n, s);
-	if (rounds) { /* and the last bit that was lost */
-		x86_vshift(x, lefts[log2], T1, n, bits - s);
-		x86_vshift(x, rights[log2], T1, T1, bits - 1);
-		x86_v(x, adds[log2], T0, T0, T1);
-	}
+	simd_shift_right(t, log2, is_signed, rounds, n, s);
 	if (adds_up) {
 		unsigned d = simd_rd(t);
 		x86_v(x, adds[log2], simd_to(t), d, T0);
@@ -73,15 +93,33 @@ void jit_simd_shift_right(struct jit_block *t)
 	}
 }
 
+void simd_shift_left(struct jit_block *t, unsigned to, unsigned log2, unsigned n, unsigned s)
+{
+	x86_vshift(&t->x, lefts[log2], to, n, s);
+	if (log2 == 0) {
+		x86_vm(&t->x, V_PAND, to, to, JIT_CONSTANT(t, left_masks[s]));
+	}
+}
+
 void jit_simd_shift_left(struct jit_block *t)
 {
-	struct x86 *x = &t->x;
-	unsigned log2 = imm_log2(t->raw), s = simd_imm_left(t->raw, 8u << log2);
+	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_left(t->raw, 8u << log2);
 	jit_fp_enter(t);
-	unsigned n = simd_rn(t), to = simd_to(t);
-	x86_vshift(x, lefts[log2], to, n, s);
-	if (log2 == 0) {
-		x86_vm(x, V_PAND, to, to, JIT_CONSTANT(t, left_masks[s]));
+	unsigned n = simd_rn(t);
+	simd_shift_left(t, simd_to(t), log2, n, s);
+}
+
+/* Bytes: T0 and T1 are what comes in and what stays. */
+static void shift_insert_b(struct jit_block *t, bool right, unsigned s, unsigned n, unsigned d)
+{
+	struct x86 *x = &t->x;
+	if (right) {
+		x86_vshift(x, V_PSRLW, T0, n, s);
+		x86_vm(x, V_PAND, T0, T0, JIT_CONSTANT(t, right_masks[s]));
+		x86_vm(x, V_PAND, T1, d, JIT_CONSTANT(t, left_masks[8 - s]));
+	} else {
+		simd_shift_left(t, T0, 0, n, s);
+		x86_vm(x, V_PAND, T1, d, JIT_CONSTANT(t, right_masks[8 - s]));
 	}
 }
 
@@ -89,55 +127,20 @@ void jit_simd_shift_left(struct jit_block *t)
 void jit_simd_shift_insert(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	unsigned log2 = imm_log2(t->raw), bits = 8u << log2;
+	unsigned log2 = simd_imm_log2(t->raw), bits = 8u << log2;
 	bool right = !(t->raw >> 12 & 1);
-	if (log2 == 0) {
-		jit_call_handler(t);
-		return;
-	}
 	unsigned s = right ? simd_imm_right(t->raw, bits) : simd_imm_left(t->raw, bits);
 	const unsigned *there = right ? rights : lefts, *back = right ? lefts : rights;
 	jit_fp_enter(t);
 	unsigned n = simd_rn(t), d = simd_rd(t);
-	x86_vshift(x, there[log2], T0, n, s);
-	x86_vshift(x, there[log2], T1, d, bits - s);
-	x86_vshift(x, back[log2], T1, T1, bits - s);
-	x86_v(x, V_POR, simd_to(t), T0, T1);
-}
-
-/* T0 = the low bytes of @m's elements, sign-extended. */
-static void shift_amounts(struct jit_block *t, unsigned m, bool doubles)
-{
-	struct x86 *x = &t->x;
-	x86_vshift(x, V_PSLLD, T0, m, 24);
-	x86_vshift(x, V_PSRAD, T0, T0, 24);
-	if (doubles) {
-		x86_vrr_imm(x, V_PSHUFD, T0, 0, T0, 0x08);
-		x86_v(x, V_PMOVSXDQ, T0, 0, T0);
-	}
-}
-
-/*
- * USHL, SSHL of words and USHL of doublewords: the host's variable shifts give 0 (or the sign) for
- * amounts of the width and more, so both directions are computed and one of them is nothing.
- */
-void jit_simd_shift_reg(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	bool is_signed = !(t->raw >> 29 & 1), doubles = simd_log2(t) == 3;
-	jit_fp_enter(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
-	shift_amounts(t, m, doubles);
-	x86_v(x, doubles ? V_PSLLVQ : V_PSLLVD, T1, n, T0);
-	simd_zero(t, T2);
-	x86_v(x, doubles ? V_PSUBQ : V_PSUBD, T2, T2, T0);
-	if (is_signed) {
-		x86_v(x, V_PSRAVD, T2, n, T2);
-		x86_vrr_imm(x, V_BLENDVPS, simd_to(t), T1, T2, T0 << 4);
+	if (log2 == 0) {
+		shift_insert_b(t, right, s, n, d);
 	} else {
-		x86_v(x, doubles ? V_PSRLVQ : V_PSRLVD, T2, n, T2);
-		x86_v(x, V_POR, simd_to(t), T1, T2);
+		x86_vshift(x, there[log2], T0, n, s);
+		x86_vshift(x, there[log2], T1, d, bits - s);
+		x86_vshift(x, back[log2], T1, T1, bits - s);
 	}
+	x86_v(x, V_POR, simd_to(t), T0, T1);
 }
 
 /* ----- widening and narrowing ----- */
@@ -156,7 +159,7 @@ void simd_widen(struct jit_block *t, unsigned to, unsigned from, unsigned log2, 
 /* SSHLL, USHLL. */
 void jit_simd_shift_long(struct jit_block *t)
 {
-	unsigned log2 = imm_log2(t->raw), s = simd_imm_left(t->raw, 8u << log2);
+	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_left(t->raw, 8u << log2);
 	jit_fp_enter(t);
 	unsigned n = simd_rn(t), to = jit_vwrite(t, A64_Rd(t->raw), 16);
 	simd_widen(t, to, n, log2, !(t->raw >> 29 & 1));
@@ -215,7 +218,7 @@ void jit_simd_narrow(struct jit_block *t)
 void jit_simd_shift_narrow(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	unsigned log2 = imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2),
+	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2),
 		 wide = 16u << log2;
 	bool rounds = t->raw >> 11 & 1;
 	jit_fp_enter(t);
@@ -231,69 +234,4 @@ void jit_simd_shift_narrow(struct jit_block *t)
 	}
 	x86_vshift(x, rights[log2 + 1], T0, n, s);
 	simd_narrow(t, log2);
-}
-
-/* The host's saturating packs, with what they lost going to FPSR.QC. */
-void jit_simd_saturate_narrow(struct jit_block *t)
-{
-	static const unsigned packs[][2] = {{V_PACKSSWB, V_PACKSSDW}, {V_PACKUSWB, V_PACKUSDW}};
-	static const unsigned extends[][2] = {{V_PMOVSXBW, V_PMOVSXWD}, {V_PMOVZXBW, V_PMOVZXWD}};
-	struct x86 *x = &t->x;
-	unsigned log2 = simd_log2(t);
-	bool to_unsigned = (t->raw >> 29 & 1);
-	if (t->raw >> 28 & 1) {
-		jit_call_handler(t); /* scalar */
-		return;
-	}
-	jit_flags_clobber(t);
-	jit_fp_enter(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	if (to_unsigned &&
-	    (t->raw >> 12 & 0x1f) == 0x14) { /* UQXTN: large ones look negative to the host */
-		x86_vm(x, log2 ? V_PMINUD : V_PMINUW, T0, n,
-		       log2 ? JIT_CONSTANT(t, low_s) : JIT_CONSTANT(t, low_h));
-		x86_v(x, packs[1][log2], T0, T0, T0);
-	} else {
-		x86_v(x, packs[to_unsigned][log2], T0, n, n);
-	}
-	x86_v(x, extends[to_unsigned][log2], T1, 0, T0);
-	simd_note_saturation(t, T1, n);
-	simd_to_half(t);
-}
-
-void simd_note_saturation(struct jit_block *t, unsigned result, unsigned exact)
-{
-	struct x86 *x = &t->x;
-	x86_v(x, V_PXOR, T1, result, exact);
-	x86_v(x, V_PTEST, T1, 0, T1);
-	uint8_t *none = x86_jcc_later(x, CC_E);
-	x86_alu_imm_mem(x, ALU_OR, false, JIT_CPU(fpsr), FPSR_QC);
-	x86_land(x, none);
-}
-
-/* SQADD, UQADD, SQSUB, UQSUB of bytes and halfwords: QC if the wrapping sum is another. */
-void jit_simd_saturate(struct jit_block *t)
-{
-	static const unsigned ops[2][2][2] = {{{V_PADDSB, V_PADDSW}, {V_PADDUSB, V_PADDUSW}},
-					      {{V_PSUBSB, V_PSUBSW}, {V_PSUBUSB, V_PSUBUSW}}};
-	static const unsigned wrapping[2][2] = {{V_PADDB, V_PADDW}, {V_PSUBB, V_PSUBW}};
-	struct x86 *x = &t->x;
-	unsigned log2 = simd_log2(t), sub = t->raw >> 13 & 1;
-	if (t->raw >> 28 & 1) {
-		jit_call_handler(t); /* scalar */
-		return;
-	}
-	jit_flags_clobber(t);
-	jit_fp_enter(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
-	x86_v(x, ops[sub][t->raw >> 29 & 1][log2], T0, n, m);
-	x86_v(x, wrapping[sub][log2], T1, n, m);
-	if (simd_bytes(t) == 8) {
-		x86_v(x, V_PUNPCKLQDQ, T2, T0, T0);
-		x86_v(x, V_PUNPCKLQDQ, T1, T1, T1);
-		simd_note_saturation(t, T1, T2);
-	} else {
-		simd_note_saturation(t, T1, T0);
-	}
-	x86_v(x, V_MOVDQA, simd_to(t), 0, T0);
 }

@@ -436,7 +436,8 @@ enum {
 	V_PMOVSXBW = X86(2, 1, 0x20), V_PMOVSXWD = X86(2, 1, 0x23), V_PMOVSXDQ = X86(2, 1, 0x25),
 	V_PMOVZXBW = X86(2, 1, 0x30), V_PMOVZXWD = X86(2, 1, 0x33), V_PMOVZXDQ = X86(2, 1, 0x35),
 	V_PHADDW = X86(2, 1, 0x01), V_PHADDD = X86(2, 1, 0x02), V_PHMINPOSUW = X86(2, 1, 0x41),
-	V_PBLENDVB = X86(3, 1, 0x4c), V_BLENDVPS = X86(3, 1, 0x4a), /* the mask's number in the upper half of the immediate */
+	V_PBLENDVB = X86(3, 1, 0x4c), V_BLENDVPS = X86(3, 1, 0x4a),
+	V_BLENDVPD = X86(3, 1, 0x4b), /* the mask's number in the upper half of the immediate */
 
 	/* floating point */
 	V_ADDSS = X86(1, 2, 0x58), V_ADDSD = X86(1, 3, 0x58), V_ADDPS = X86(1, 0, 0x58), V_ADDPD = X86(1, 1, 0x58),
