@@ -7,61 +7,69 @@
  */
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { ARENA_BLOCK = 64 * 1024 };
-
-struct arena_block {
-	struct arena_block *next;
-	size_t size, used;
-	_Alignas(16) unsigned char data[];
-};
 
 void arena_init(struct arena *arena, size_t ceiling)
 {
 	*arena = (struct arena){.ceiling = ceiling};
 }
 
+static void arena_drop_newest(struct arena *arena)
+{
+	struct arena_block *block = arena->blocks;
+	arena->blocks = block->next;
+	free(block);
+}
+
 void arena_finish(struct arena *arena)
 {
 	while (arena->blocks) {
-		struct arena_block *block = arena->blocks;
-		arena->blocks = block->next;
-		free(block);
+		arena_drop_newest(arena);
 	}
-	arena->used = 0;
+	arena_init(arena, arena->ceiling);
 }
 
-static struct arena_block *arena_grow(struct arena *arena, size_t len)
+/* Hand out from the start of the newest block. */
+static void arena_rewind(struct arena *arena)
 {
+	struct arena_block *block = arena->blocks;
+	size_t left = arena->ceiling - arena->closed;
+	arena->next = block->data;
+	arena->limit = block->data + (left < block->size ? left : block->size);
+}
+
+/* A block with room for @len, if the ceiling allows. */
+static bool arena_grow(struct arena *arena, size_t len)
+{
+	size_t used = arena->blocks ? (size_t)(arena->next - arena->blocks->data) : 0;
+	if (len > arena->ceiling - arena->closed - used) {
+		return false;
+	}
 	size_t size = len > ARENA_BLOCK ? len : ARENA_BLOCK;
 	struct arena_block *block = malloc(sizeof(*block) + size);
 	if (!block) {
-		return NULL;
+		return false;
 	}
-	*block = (struct arena_block){.next = arena->blocks, .size = size};
+	block->next = arena->blocks;
+	block->size = size;
 	arena->blocks = block;
-	return block;
+	arena->closed += used;
+	arena_rewind(arena);
+	return true;
 }
 
-void *arena_alloc(struct arena *arena, size_t len)
+void *arena_alloc_slowly(struct arena *arena, size_t len)
 {
-	if (len > arena->ceiling - arena->used) {
+	if (len > (size_t)(arena->limit - arena->next) && !arena_grow(arena, len)) {
 		return NULL;
 	}
-	size_t rounded = (len + 15) & ~(size_t)15;
-	struct arena_block *block = arena->blocks;
-	if (!block || rounded > block->size - block->used) {
-		block = arena_grow(arena, rounded);
-		if (!block) {
-			return NULL;
-		}
-	}
-	void *memory = block->data + block->used;
-	block->used += rounded;
-	arena->used += len;
-	return memset(memory, 0, rounded);
+	unsigned char *memory = arena->next;
+	size_t padding = -len & (ARENA_ALIGN - 1), rest = (size_t)(arena->limit - memory) - len;
+	arena->next += len + (padding < rest ? padding : rest);
+	return memset(memory, 0, len);
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size)
@@ -73,15 +81,11 @@ void *arena_array(struct arena *arena, size_t count, size_t size)
 	return arena_alloc(arena, len);
 }
 
-void arena_reset(struct arena *arena)
+void arena_reset_slowly(struct arena *arena)
 {
-	while (arena->blocks && arena->blocks->next) {
-		struct arena_block *block = arena->blocks;
-		arena->blocks = block->next;
-		free(block);
+	while (arena->blocks->next) {
+		arena_drop_newest(arena);
 	}
-	if (arena->blocks) {
-		arena->blocks->used = 0;
-	}
-	arena->used = 0;
+	arena->closed = 0;
+	arena_rewind(arena);
 }

@@ -7,21 +7,62 @@
 #define ORIEL_BASE_ARENA_H
 
 #include <stddef.h>
+#include <string.h>
 
-struct arena_block;
+enum { ARENA_ALIGN = 16 };
+
+struct arena_block {
+	struct arena_block *next; /* older */
+	size_t size;
+	_Alignas(ARENA_ALIGN) unsigned char data[];
+};
+
 struct arena {
 	struct arena_block *blocks; /* newest first */
-	size_t used, ceiling;       /* bytes handed out since the last reset, and their limit */
+	unsigned char *next,
+		*limit;		/* the newest block's free part, as far as the ceiling allows */
+	size_t closed, ceiling; /* bytes used in older blocks, and what all may be */
 };
 
 /* Make an empty arena that hands out at most @ceiling bytes between two resets. */
 void arena_init(struct arena *arena, size_t ceiling);
 void arena_finish(struct arena *arena);
-/* Zeroed memory aligned to 16, valid until the next reset.  NULL at the ceiling or out of memory. */
-void *arena_alloc(struct arena *arena, size_t len);
+/* What arena_alloc() does when the newest block has no room. */
+void *arena_alloc_slowly(struct arena *arena, size_t len);
+
+/* Zeroed memory aligned to 16, valid until the next reset.  NULL at the ceiling or out of memory.
+ */
+static inline void *arena_alloc(struct arena *arena, size_t len)
+{
+	size_t room = (size_t)(arena->limit - arena->next);
+	if (__builtin_expect(len > room || room - len < ARENA_ALIGN, 0)) {
+		return arena_alloc_slowly(arena, len);
+	}
+	unsigned char *memory = arena->next;
+	size_t rounded = (len + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+	arena->next = memory + rounded;
+	if (rounded > 8 * ARENA_ALIGN) {
+		return memset(memory, 0, len);
+	}
+	for (size_t i = 0; i < rounded; i += ARENA_ALIGN) { /* small and many: without a call */
+		memset(memory + i, 0, ARENA_ALIGN);
+	}
+	return memory;
+}
+
 /* Like arena_alloc() for @count elements of @size bytes; NULL also on overflow. */
 void *arena_array(struct arena *arena, size_t count, size_t size);
+/* What arena_reset() does when there are several blocks. */
+void arena_reset_slowly(struct arena *arena);
+
 /* Forget everything; the first block is kept for reuse. */
-void arena_reset(struct arena *arena);
+static inline void arena_reset(struct arena *arena)
+{
+	if (arena->blocks && arena->blocks->next) {
+		arena_reset_slowly(arena);
+	} else if (arena->blocks) {
+		arena->next = arena->blocks->data;
+	}
+}
 
 #endif
