@@ -39,11 +39,31 @@ def header(model):
     return ''.join(out)
 
 
+STEP = ('#define STEP(...)\\\n'
+    '\tif (!decode_step(reader, &cur, &(const struct venus_op){__VA_ARGS__}, base)) {\\\n\t\treturn;\\\n\t}\n\n')
+
+
+def row(op):
+    return f'OP_{op.kind}, {op.flags}, {op.off}, {op.a}, {op.b}, {op.len}, {op.c}'
+
+
+def hot_structs(model):
+    """Indices of the structs that hot commands are made of."""
+    found, waiting = set(), [op for c in model.commands if special.is_hot(c.name) for op in c.ops]
+    while waiting:
+        op = waiting.pop()
+        if op.kind in ('ARRAY_STRUCT', 'STRUCT', 'FIXED_STRUCT') and op.a not in found:
+            found.add(op.a)
+            waiting += model.compiler.structs[op.a].full
+    return found
+
+
 class Lists:
     """All operation lists in one array, equal lists shared."""
 
     def __init__(self):
         self.rows, self.known = ['\t{0},\n'], {(): 0}  # list 0 is empty
+        self.code = {}  # number of a list: its C function
 
     def add(self, ops):
         key = tuple(op.key() for op in ops)
@@ -52,14 +72,23 @@ class Lists:
             for op in ops:
                 if op.kind not in KINDS:
                     raise Refused(f'no such operation: {op.kind}')
-                self.rows.append(f'\t{{OP_{op.kind}, {op.flags}, {op.off}, {op.a}, {op.b}, {op.len}, {op.c}}},\n')
+                self.rows.append(f'\t{{{row(op)}}},\n')
             self.rows.append('\t{0},\n')
         return self.known[key]
 
+    def unroll(self, ops):
+        """Name of a function that does the list's operations in a row."""
+        number = self.add(ops)
+        if number not in self.code:
+            steps = ''.join(f'\tSTEP({row(op)});\n' for op in ops)
+            self.code[number] = (f'static void decode_{number}(struct venus_reader *reader, uint8_t *base)\n{{\n'
+                f'\tconst uint8_t *cur = reader->cur;\n{steps}\treader->cur = cur;\n}}\n\n')
+        return f'decode_{number}'
+
 
 def struct_rows(model, lists):
-    rows, children, known = [], [], []
-    for info in model.compiler.structs:
+    rows, children, hot = [], [], hot_structs(model)
+    for number, info in enumerate(model.compiler.structs):
         first = len(children)
         ordered = sorted(info.children)
         for index, gate in ordered:
@@ -74,7 +103,8 @@ def struct_rows(model, lists):
         version = f'VK_MAKE_API_VERSION(0, {core[0]}, {core[1]}, 0)' if core else 'UINT32_MAX'
         stype = info.struct.stype or 'VK_STRUCTURE_TYPE_MAX_ENUM'
         smallest = smallest_wire(model.compiler, info)
-        rows.append(f'\t{{{stype}, {info.layout.size}, {lists.add(info.full)}, {lists.add(info.partial)}, {first}, '
+        decode = lists.unroll(info.full) if number in hot else 'NULL'
+        rows.append(f'\t{{{decode}, {stype}, {info.layout.size}, {lists.add(info.full)}, {lists.add(info.partial)}, {first}, '
             f'{len(ordered)}, {smallest}, {version}, {{{extensions[0]}, {extensions[1]}, {extensions[2]}}}}}, '
             f'/* {info.struct.name} */\n')
     return rows, children
@@ -116,6 +146,11 @@ def effect(model, command):
     return 'EFFECT_NONE, 0, 0, 0'
 
 
+def tally(name):
+    """What is counted apart: draws and dispatches."""
+    return 'DRAWS' if name.startswith('vkCmdDraw') else 'DISPATCHES' if name.startswith('vkCmdDispatch') else 'OTHERS'
+
+
 def thunk(command):
     name = command.command.name
     arguments = ', '.join(f'args->{p.name}' for p in command.command.params)
@@ -137,10 +172,12 @@ def command_rows(model, lists):
         if not own:
             thunks.append(thunk(command))
         spelled = '\\0'.join(names(command))
+        decode = lists.unroll(command.ops) if special.is_hot(command.name) else 'NULL'
         rows[command.number] = (f'\t[{command.number}] = {{"{spelled}\\0", {"NULL" if own else "thunk_" + command.name}, '
+            f'{decode}, '
             f'{command.layout.size}, {command.layout.offsets.get("ret", 0)}, {command.ret_size}, '
             f'{"true" if command.command.ret == "VkResult" else "false"}, {lists.add(command.ops)}, '
-            f'{effect(model, command)}}},\n')
+            f'VENUS_TALLY_{tally(command.name)}, {effect(model, command)}}},\n')
     return [rows[n] for n in sorted(rows)], thunks
 
 
@@ -171,7 +208,7 @@ def source(model):
     major, minor, patch = model.xml_version()
     mask = ', '.join(f'0x{word:08x}' for word in model.mask())
     return ''.join([
-        NOTE, '#include "venus_args.h"\n\n#include "venus/codec.h"\n\n', asserts(model), '\n', *thunks,
+        NOTE, '#include "venus_args.h"\n\n#include "venus/decode_step.h"\n\n', asserts(model), '\n', *thunks, STEP, *lists.code.values(),
         'const struct venus_op venus_ops[] = {\n', *lists.rows, '};\n\n',
         'const struct venus_len venus_lens[] = {\n', *lengths, '};\n\n',
         'const struct venus_child venus_children[] = {\n', *(children or ['\t{0},\n']), '};\n\n',

@@ -58,6 +58,12 @@ ALLOCATES_FROM = {
     'vkAllocateDescriptorSets': ('pAllocateInfo', 'VkDescriptorSetAllocateInfo', 'descriptorPool'),
 }
 
+
+def is_hot(command):
+    """Called thousands of times a frame: its list is turned into code."""
+    return command.startswith('vkCmd') or command == 'vkUpdateDescriptorSets'
+
+
 # Extensions of the protocol itself: no registry has them.
 OWN_EXTENSIONS = ('VK_EXT_command_serialization', 'VK_MESA_venus_protocol')
 

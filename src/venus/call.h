@@ -52,6 +52,9 @@ enum {
 	VENUS_RECENT = 64,     /* objects that a decoder finds without the table */
 };
 
+/* What a decoder counts apart. */
+enum venus_tally { VENUS_TALLY_OTHERS, VENUS_TALLY_DRAWS, VENUS_TALLY_DISPATCHES, VENUS_TALLIES };
+
 /* Private bytes still to be decoded: copied out of shared memory before decoding. */
 struct venus_stream {
 	const uint8_t *cur, *end;
@@ -76,6 +79,7 @@ struct venus_dispatch {
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
 	const struct venus_hook *
 		*hooks; /* by command number, NULL where the driver is called directly */
+	bool *plain;	/* by command number: neither a hook nor a change of the object table */
 };
 
 /* @hooks (borrowed) ends with fn NULL.  @get_proc: the loader's or a fake.  0 or -ENOMEM. */
@@ -91,15 +95,18 @@ struct venus_decoder {
 	void *owner; /* the front end's ring, borrowed; NULL for the virtqueue, as you like */
 	struct venus_reply
 		reply; /* set by the hook of vkSetReplyCommandStreamMESA; advances with replies */
-	/* Called after each command of the outermost stream with the bytes executed so far.  May be
-	 * NULL. */
+	/*
+	 * Called with the bytes of the outermost stream executed so far: before and after each command that may
+	 * take its time or has a reply, else every few kilobytes, and at the end.  May be NULL.
+	 */
 	void (*progress)(struct venus_decoder *decoder, size_t done);
 	const char *fatal;	/* NULL, or why nothing will be decoded any more (static text) */
 	uint32_t fatal_command; /* the command that was being decoded then */
 	uint32_t nesting;	/* streams being run, 0 outside venus_decoder_run() */
-	uint64_t commands;	/* executed so far */
+	uint64_t tally[VENUS_TALLIES]; /* commands executed; the owner may take from it */
 	struct arena arena[VENUS_MAX_NESTING];
-	struct venus_log *log; /* private: where handles were put */
+	const uint8_t *first, *told; /* private: outermost stream, and how far progress() knows of it */
+	struct venus_log *log;	     /* private: where handles were put */
 	struct venus_object
 		*recent[VENUS_RECENT]; /* private: found last, by id modulo their number */
 };

@@ -25,6 +25,24 @@ bool venus_extension_known(const char *name, uint32_t *spec_version)
 	return false;
 }
 
+uint64_t codec_length_slowly(const struct venus_len *len, const void *base)
+{
+	const uint8_t *at = (const uint8_t *)base + len->off;
+	if (len->through) {
+		at = *(const uint8_t *const *)at;
+		if (!at) {
+			return 0;
+		}
+		at += len->off2;
+	}
+	uint64_t value = 0, sum;
+	memcpy(&value, at, len->width); /* none for the constant 1 */
+	if (__builtin_add_overflow(value, len->add, &sum)) {
+		return UINT64_MAX;
+	}
+	return len->div == 1 ? sum : sum / len->div;
+}
+
 static void codec_put(uint8_t *at, uint32_t value)
 {
 	for (int i = 0; i < 4; i++) {

@@ -71,7 +71,10 @@ struct venus_child {
 	uint16_t gate;	/* extension number whose mask bit allows it, or 0 */
 };
 
+struct venus_reader; /* private, see decode_step.h */
+
 struct venus_struct {
+	void (*decode)(struct venus_reader *reader, uint8_t *base); /* the full list in code, or NULL */
 	VkStructureType stype;
 	uint16_t size;
 	uint16_t full, partial; /* first operation */
@@ -93,9 +96,11 @@ struct venus_command {
 	const char *names; /* each NUL-terminated, an empty one ends; the first is the protocol's
 			      usual name */
 	void (*thunk)(PFN_vkVoidFunction fn, void *args);
+	void (*decode)(struct venus_reader *reader, uint8_t *args); /* the list in code, or NULL */
 	uint16_t args_size, ret_off, ret_size;
 	bool ret_result; /* returns VkResult */
 	uint16_t ops;
+	uint8_t tally;	/* enum venus_tally */
 	uint8_t effect; /* enum venus_effect */
 	uint8_t effect_op;
 	uint16_t effect_a, effect_b;
@@ -139,35 +144,21 @@ struct venus_log {
 	size_t hidden_count, hidden_room;
 };
 
+/* The same, for lengths that need arithmetic or lie behind a pointer. */
+uint64_t codec_length_slowly(const struct venus_len *len, const void *base);
+
 /* Value of length @index for the struct at @base.  Every array asks: a word that needs no
  * arithmetic is the common case. */
 static inline uint64_t codec_length(uint32_t index, const void *base)
 {
+	static const uint8_t word[4] = {sizeof(uint32_t), 0, 0, 1}; /* width, through, add, div */
 	const struct venus_len *len = &venus_lens[index];
-	const uint8_t *at = (const uint8_t *)base + len->off;
-	if (index == 0) {
-		return 1;
+	uint32_t value;
+	if (memcmp(&len->width, word, sizeof(word))) {
+		return codec_length_slowly(len, base);
 	}
-	if (len->through) {
-		at = *(const uint8_t *const *)at;
-		if (!at) {
-			return 0;
-		}
-		at += len->off2;
-	}
-	uint64_t value = 0;
-	if (len->width == sizeof(uint32_t)) {
-		uint32_t word;
-		memcpy(&word, at, sizeof(word));
-		value = word;
-	} else {
-		memcpy(&value, at, len->width);
-	}
-	uint64_t sum;
-	if (__builtin_add_overflow(value, len->add, &sum)) {
-		return UINT64_MAX;
-	}
-	return len->div == 1 ? sum : sum / len->div;
+	memcpy(&value, (const uint8_t *)base + len->off, sizeof(value));
+	return value;
 }
 
 /*

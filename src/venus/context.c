@@ -76,9 +76,16 @@ bool context_is_over(const struct context *context)
 	return atomic_load_explicit(&context->over, memory_order_relaxed);
 }
 
-void context_count_commands(struct context *context, uint64_t count)
+void context_count_commands(struct context *context, struct venus_decoder *decoder)
 {
-	__atomic_fetch_add(&context->config.state->commands, count, __ATOMIC_RELAXED);
+	struct wire_state *state = context->config.state;
+	uint64_t *tally = decoder->tally, draws = tally[VENUS_TALLY_DRAWS], dispatches = tally[VENUS_TALLY_DISPATCHES];
+	__atomic_fetch_add(&state->commands, tally[VENUS_TALLY_OTHERS] + draws + dispatches, __ATOMIC_RELAXED);
+	if (draws + dispatches) {
+		__atomic_fetch_add(&state->draws, draws, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&state->dispatches, dispatches, __ATOMIC_RELAXED);
+	}
+	memset(tally, 0, sizeof(decoder->tally));
 }
 
 void context_count_reply(struct context *context)
@@ -153,9 +160,8 @@ int context_submit(struct context *context, const void *bytes, size_t len)
 	if (context_is_over(context)) {
 		return -EPROTO;
 	}
-	uint64_t before = decoder->commands;
 	int status = venus_decoder_run(decoder, bytes, len);
-	context_count_commands(context, decoder->commands - before);
+	context_count_commands(context, decoder);
 	if (status || decoder->fatal) {
 		context_fail(context, decoder);
 		return -EPROTO;

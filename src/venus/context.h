@@ -91,7 +91,8 @@ bool context_is_over(const struct context *context);
 /* The decoder is fatal: so is the context. */
 void context_fail(struct context *context, const struct venus_decoder *decoder);
 
-void context_count_commands(struct context *context, uint64_t count);
+/* Takes the decoder's tally. */
+void context_count_commands(struct context *context, struct venus_decoder *decoder);
 void context_count_reply(struct context *context);
 void context_count_submit(struct context *context);
 

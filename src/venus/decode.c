@@ -5,12 +5,13 @@
  * How it works: a reader takes bytes off the stream; the first thing that does not fit makes the
  * decoder fatal and every later read returns zeros, so walkers need no checks of their own beyond
  * counts, which are compared with the length member and with what the stream could still hold
- * before anything is allocated.
+ * before anything is allocated.  decode_step.h has the steps that most operations are; hot commands
+ * and their structs come as generated code that does the same steps in a row.
  *
  * Invariants: a count read is used only after codec checks; memory comes from the call's arena,
  * which has a ceiling; recursion ends at DECODE_DEPTH. Threads: the decoder's.
  */
-#include "venus/codec.h"
+#include "venus/decode_step.h"
 #include "venus/dispatch.h"
 
 #include <errno.h>
@@ -19,26 +20,18 @@
 
 enum { DECODE_DEPTH = 192 };
 
-struct reader {
-	const uint8_t *cur, *end;
-	struct venus_call *call;
-	struct venus_log *log; /* NULL: handles are not logged */
-	const struct venus_driver *driver;
-	uint32_t depth;
-	bool bad;
-};
+static void decode_list(struct venus_reader *reader, const struct venus_op *op, void *base);
 
-static void decode_list(struct reader *reader, const struct venus_op *op, void *base);
-
-static void decode_fail(struct reader *reader, const char *reason)
+bool decode_fail(struct venus_reader *reader, const char *reason)
 {
 	venus_decoder_fail(reader->call->decoder, reason);
 	reader->bad = true;
 	reader->cur = reader->end;
+	return false;
 }
 
 /* The next @len bytes, @len a multiple of 4; NULL after failure. */
-static inline const uint8_t *decode_take(struct reader *reader, size_t len)
+static inline const uint8_t *decode_take(struct venus_reader *reader, size_t len)
 {
 	if (__builtin_expect((size_t)(reader->end - reader->cur) < len, 0)) {
 		decode_fail(reader, "command is cut short");
@@ -49,7 +42,7 @@ static inline const uint8_t *decode_take(struct reader *reader, size_t len)
 	return bytes;
 }
 
-static inline uint32_t decode_u32(struct reader *reader)
+static inline uint32_t decode_u32(struct venus_reader *reader)
 {
 	uint32_t value = 0;
 	const uint8_t *bytes = decode_take(reader, sizeof(value));
@@ -59,7 +52,7 @@ static inline uint32_t decode_u32(struct reader *reader)
 	return value;
 }
 
-static inline uint64_t decode_u64(struct reader *reader)
+static inline uint64_t decode_u64(struct venus_reader *reader)
 {
 	uint64_t value = 0;
 	const uint8_t *bytes = decode_take(reader, sizeof(value));
@@ -70,10 +63,13 @@ static inline uint64_t decode_u64(struct reader *reader)
 }
 
 /* Zeroed arena memory for @count elements; NULL (and fatal) if there is too much of it. */
-static void *decode_alloc(struct reader *reader, uint64_t count, size_t size)
+static inline void *decode_alloc(struct venus_reader *reader, uint64_t count, size_t size)
 {
-	void *memory = reader->bad ? NULL : arena_array(reader->call->arena, count, size);
-	if (!memory && !reader->bad) {
+	size_t len;
+	void *memory = __builtin_mul_overflow(count, size, &len)
+			       ? NULL
+			       : arena_alloc(reader->call->arena, len);
+	if (__builtin_expect(!memory, 0)) {
 		decode_fail(reader, "command needs too much memory");
 	}
 	return memory;
@@ -86,32 +82,15 @@ static inline size_t decode_padded(size_t len)
 
 /* Read an array's count: the length or 0.  @smallest: bytes that each element takes on the wire at
  * least. */
-static uint64_t decode_count(struct reader *reader, const struct venus_op *op, const void *base,
-			     size_t smallest)
+static uint64_t decode_count(struct venus_reader *reader, const struct venus_op *op,
+			     const void *base, size_t smallest)
 {
-	uint64_t count = decode_u64(reader);
-	if (!count) {
-		if (op->flags & OP_REQUIRED && codec_length(op->len, base) && !reader->bad) {
-			decode_fail(reader, "NULL where something is needed");
-		}
-		return 0;
-	}
-	if (op->len == 0) {
-		count = 1; /* anything but 0 means present */
-	} else if (count != codec_length(op->len, base)) {
-		decode_fail(reader, "count differs from length member");
-		return 0;
-	}
-	size_t left = (size_t)(reader->end - reader->cur);
-	if (smallest && (count > left || count * smallest > left + smallest)) {
-		decode_fail(reader, "count is larger than the command");
-		return 0;
-	}
-	return reader->bad ? 0 : count;
+	uint64_t count;
+	return decode_step_count(reader, &reader->cur, op, base, smallest, &count) ? count : 0;
 }
 
-static void decode_log_handle(struct reader *reader, const void *slot, struct venus_object *object,
-			      uint64_t id)
+void decode_log_handle(struct venus_reader *reader, const void *slot, struct venus_object *object,
+		       uint64_t id)
 {
 	struct venus_log *log = reader->log;
 	if (log->handle_count == log->handle_room) {
@@ -127,74 +106,32 @@ static void decode_log_handle(struct reader *reader, const void *slot, struct ve
 	log->handles[log->handle_count++] = (struct venus_log_handle){slot, object, id};
 }
 
-/*
- * A stream names the same few objects again and again: the decoder remembers the last one of each
- * residue.  Objects stay readable as long as their table, and one that is gone or used anew has
- * another id.
- */
-static inline struct venus_object *decode_find(struct reader *reader, uint64_t id,
-					       VkObjectType type)
+struct venus_object *decode_look_up(struct venus_reader *reader, uint64_t id, VkObjectType type)
 {
-	struct venus_object **recent = &reader->call->decoder->recent[id % VENUS_RECENT];
-	struct venus_object *object = *recent;
-	if (!object || __atomic_load_n(&object->id, __ATOMIC_ACQUIRE) != id ||
-	    object->type != type) {
-		object = venus_objects_find(&reader->call->dispatch->objects, id, type);
-		if (!object) {
-			decode_fail(reader, "no such object of that type");
-			return NULL;
-		}
-		*recent = object;
-	}
-	return object;
-}
-
-static struct venus_object *decode_handle(struct reader *reader, VkObjectType type, uint64_t *slot)
-{
-	uint64_t id = decode_u64(reader);
-	if (!id) {
-		*slot = 0;
-		return NULL;
-	}
-	struct venus_object *object = decode_find(reader, id, type);
+	struct venus_object *object =
+		venus_objects_find(&reader->call->dispatch->objects, id, type);
 	if (!object) {
+		decode_fail(reader, "no such object of that type");
 		return NULL;
 	}
-	if (object->failed) {
-		reader->call->poisoned = true;
-	}
-	*slot = object->handle;
-	if (reader->log) {
-		decode_log_handle(reader, slot, object, id);
-	}
-	return object;
+	return reader->call->decoder->recent[id % VENUS_RECENT] = object;
 }
 
-static void decode_handle_param(struct reader *reader, const struct venus_op *op, void *base)
+static void decode_handle(struct venus_reader *reader, VkObjectType type, uint64_t *slot)
 {
-	uint64_t *slot = (uint64_t *)((uint8_t *)base + op->off);
-	struct venus_object *object = decode_handle(reader, (VkObjectType)op->a, slot);
-	if (!op->c) {
-		return;
-	}
-	*(struct venus_object **)((uint8_t *)base + op->c) = object;
-	if (!reader->call->object) {
-		if (!object && !reader->bad) {
-			decode_fail(reader, "command on no object");
-		}
-		reader->call->object = object;
-		reader->driver = object ? object->driver : NULL;
-	}
+	struct venus_object *object;
+	decode_step_handle(reader, &reader->cur, type, slot, &object);
 }
 
-static void decode_fixed_count(struct reader *reader, uint64_t expected)
+static void decode_fixed_count(struct venus_reader *reader, uint64_t expected)
 {
 	if (decode_u64(reader) != expected && !reader->bad) {
 		decode_fail(reader, "fixed array of wrong size");
 	}
 }
 
-static void decode_fixed_copy(struct reader *reader, const struct venus_op *op, uint8_t *member)
+static void decode_fixed_copy(struct venus_reader *reader, const struct venus_op *op,
+			      uint8_t *member)
 {
 	decode_fixed_count(reader, op->b);
 	const uint8_t *bytes = decode_take(reader, decode_padded(op->a));
@@ -203,28 +140,48 @@ static void decode_fixed_copy(struct reader *reader, const struct venus_op *op, 
 	}
 }
 
-static const struct venus_op *decode_list_of(const struct venus_struct *info,
-					     const struct venus_op *op)
+static void decode_structs(struct venus_reader *reader, uint32_t index, bool partial,
+			   uint8_t *first, uint64_t count)
 {
-	bool partial = op->flags & OP_PARTIAL || op->kind == OP_OUT_STRUCT;
-	return &venus_ops[partial ? info->partial : info->full];
-}
-
-static void decode_structs(struct reader *reader, const struct venus_op *op, uint8_t *first,
-			   uint64_t count)
-{
-	const struct venus_struct *info = &venus_structs[op->a];
-	const struct venus_op *list = decode_list_of(info, op);
+	const struct venus_struct *info = &venus_structs[index];
 	if (++reader->depth > DECODE_DEPTH) {
 		decode_fail(reader, "structs are nested too deep");
 	}
 	for (uint64_t i = 0; i < count && !reader->bad; i++) {
-		decode_list(reader, list, first + i * info->size);
+		if (info->decode && !partial) {
+			info->decode(reader, first + i * info->size);
+		} else {
+			decode_list(reader, &venus_ops[partial ? info->partial : info->full],
+				    first + i * info->size);
+		}
 	}
 	reader->depth--;
 }
 
-static void decode_union(struct reader *reader, uint32_t index, uint8_t *member)
+void *decode_structs_of(struct venus_reader *reader, uint32_t index, uint64_t count)
+{
+	const struct venus_struct *info = &venus_structs[index];
+	uint8_t *first = decode_alloc(reader, count, info->size);
+	if (first && info->decode && count == 1 && reader->depth < DECODE_DEPTH) {
+		reader->depth++;
+		info->decode(reader, first);
+		reader->depth--;
+	} else if (first) {
+		decode_structs(reader, index, false, first, count);
+	}
+	return first;
+}
+
+void *decode_handles_of(struct venus_reader *reader, uint32_t type, uint64_t count)
+{
+	uint64_t *handles = decode_alloc(reader, count, sizeof(*handles));
+	for (uint64_t i = 0; handles && i < count && !reader->bad; i++) {
+		decode_handle(reader, (VkObjectType)type, &handles[i]);
+	}
+	return handles;
+}
+
+static void decode_union(struct venus_reader *reader, uint32_t index, uint8_t *member)
 {
 	uint32_t tag = decode_u32(reader);
 	const struct venus_op *op = &venus_ops[venus_structs[index].full];
@@ -239,7 +196,7 @@ static void decode_union(struct reader *reader, uint32_t index, uint8_t *member)
 	decode_list(reader, one, member);
 }
 
-static void decode_unions(struct reader *reader, const struct venus_op *op, uint8_t *first,
+static void decode_unions(struct venus_reader *reader, const struct venus_op *op, uint8_t *first,
 			  uint64_t count)
 {
 	for (uint64_t i = 0; i < count && !reader->bad; i++) {
@@ -247,57 +204,36 @@ static void decode_unions(struct reader *reader, const struct venus_op *op, uint
 	}
 }
 
-/* Packed numbers: used where they lie if their alignment allows, since nobody else can change them
- * there. */
-static const void *decode_array_copy(struct reader *reader, const struct venus_op *op,
-				     const void *base)
+void *decode_copy(struct venus_reader *reader, const uint8_t *cur, size_t len)
 {
-	uint64_t count = decode_count(reader, op, base, op->a);
-	size_t len;
-	if (!count || __builtin_mul_overflow(count, (size_t)op->a, &len) || len > SIZE_MAX - 3) {
-		return NULL;
-	}
-	const uint8_t *bytes = decode_take(reader, decode_padded(len));
-	if (!bytes) {
-		return NULL;
-	}
-	uintptr_t misaligned =
-		(uintptr_t)bytes & (((uintptr_t)1 << (op->flags >> OP_ALIGN_SHIFT)) - 1);
-	if (!misaligned && !(op->flags & OP_WRITABLE)) {
-		return bytes;
-	}
-	void *copy = decode_alloc(reader, 1, len);
-	return copy ? memcpy(copy, bytes, len) : NULL;
+	uint8_t *copy = decode_alloc(reader, 1, len);
+	return copy ? memcpy(copy, cur, len) : NULL;
 }
 
-static void *decode_array_struct(struct reader *reader, const struct venus_op *op, const void *base)
+static void *decode_array_union(struct venus_reader *reader, const struct venus_op *op,
+				const void *base)
 {
-	const struct venus_struct *info = &venus_structs[op->a];
-	bool partial = op->kind == OP_OUT_STRUCT;
-	uint64_t count = decode_count(reader, op, base, partial ? 0 : info->smallest);
-	void *first = count ? decode_alloc(reader, count, info->size) : NULL;
-	if (partial) {
-		reader->call->capacity = count;
-	}
-	if (first && op->kind == OP_ARRAY_UNION) {
+	uint64_t count = decode_count(reader, op, base, venus_structs[op->a].smallest);
+	void *first = count ? decode_alloc(reader, count, venus_structs[op->a].size) : NULL;
+	if (first) {
 		decode_unions(reader, op, first, count);
-	} else if (first) {
-		decode_structs(reader, op, first, count);
 	}
 	return first;
 }
 
-static void *decode_array_handle(struct reader *reader, const struct venus_op *op, const void *base)
+static void *decode_out_struct(struct venus_reader *reader, const struct venus_op *op,
+			       const void *base)
 {
-	uint64_t count = decode_count(reader, op, base, sizeof(uint64_t));
-	uint64_t *handles = count ? decode_alloc(reader, count, sizeof(*handles)) : NULL;
-	for (uint64_t i = 0; handles && i < count && !reader->bad; i++) {
-		decode_handle(reader, (VkObjectType)op->a, &handles[i]);
+	uint64_t count = decode_count(reader, op, base, 0);
+	void *first = count ? decode_alloc(reader, count, venus_structs[op->a].size) : NULL;
+	reader->call->capacity = count;
+	if (first) {
+		decode_structs(reader, op->a, true, first, count);
 	}
-	return handles;
+	return first;
 }
 
-static char *decode_string(struct reader *reader)
+static char *decode_string(struct venus_reader *reader)
 {
 	uint64_t len = decode_u64(reader);
 	if (!len || reader->bad) {
@@ -316,7 +252,7 @@ static char *decode_string(struct reader *reader)
 	return copy;
 }
 
-static char **decode_array_string(struct reader *reader, const struct venus_op *op,
+static char **decode_array_string(struct venus_reader *reader, const struct venus_op *op,
 				  const void *base)
 {
 	uint64_t count = decode_count(reader, op, base, sizeof(uint64_t));
@@ -330,7 +266,8 @@ static char **decode_array_string(struct reader *reader, const struct venus_op *
 	return strings;
 }
 
-static void *decode_out_copy(struct reader *reader, const struct venus_op *op, const void *base)
+static void *decode_out_copy(struct venus_reader *reader, const struct venus_op *op,
+			     const void *base)
 {
 	uint64_t count = decode_count(reader, op, base, 0);
 	reader->call->capacity = count;
@@ -338,7 +275,8 @@ static void *decode_out_copy(struct reader *reader, const struct venus_op *op, c
 }
 
 /* Ids of objects to be made: kept apart, the handles start as VK_NULL_HANDLE. */
-static void *decode_out_handle(struct reader *reader, const struct venus_op *op, uint8_t *base)
+static void *decode_out_handle(struct venus_reader *reader, const struct venus_op *op,
+			       uint8_t *base)
 {
 	uint64_t count = decode_count(reader, op, base, sizeof(uint64_t));
 	uint64_t *handles = count ? decode_alloc(reader, count, sizeof(*handles)) : NULL;
@@ -365,7 +303,7 @@ static const struct venus_child *decode_find_child(const struct venus_struct *pa
 
 /* The driver does not know the struct at @child: unhook it from @parent's chain, but remember it
  * for the reply. */
-static void decode_hide(struct reader *reader, uint8_t *parent, void *child, void *rest)
+static void decode_hide(struct venus_reader *reader, uint8_t *parent, void *child, void *rest)
 {
 	struct venus_log *log = reader->call->decoder->log;
 	if (log->hidden_count == log->hidden_room) {
@@ -382,8 +320,8 @@ static void decode_hide(struct reader *reader, uint8_t *parent, void *child, voi
 	*(void **)(parent + offsetof(VkBaseInStructure, pNext)) = rest;
 }
 
-static void decode_chain(struct reader *reader, const struct venus_struct *head, uint8_t *parent,
-			 bool partial)
+static void decode_chain(struct venus_reader *reader, const struct venus_struct *head,
+			 uint8_t *parent, bool partial)
 {
 	void **next = (void **)(parent + offsetof(VkBaseInStructure, pNext));
 	*next = NULL;
@@ -415,7 +353,7 @@ static void decode_chain(struct reader *reader, const struct venus_struct *head,
 	reader->depth--;
 }
 
-static void decode_head(struct reader *reader, const struct venus_op *op, uint8_t *member)
+static void decode_head(struct venus_reader *reader, const struct venus_op *op, uint8_t *member)
 {
 	uint32_t stype = decode_u32(reader);
 	const struct venus_struct *info = &venus_structs[op->a];
@@ -429,7 +367,8 @@ static void decode_head(struct reader *reader, const struct venus_op *op, uint8_
 	decode_chain(reader, info, member, op->flags & OP_PARTIAL);
 }
 
-static void decode_fixed_handle(struct reader *reader, const struct venus_op *op, uint8_t *member)
+static void decode_fixed_handle(struct venus_reader *reader, const struct venus_op *op,
+				uint8_t *member)
 {
 	decode_fixed_count(reader, op->b);
 	for (uint32_t i = 0; i < op->b && !reader->bad; i++) {
@@ -441,15 +380,13 @@ static void decode_fixed_handle(struct reader *reader, const struct venus_op *op
 	}
 }
 
-/* One operation whose member is a pointer. */
-static const void *decode_pointer(struct reader *reader, const struct venus_op *op, void *base)
+/* An operation whose member is a pointer. */
+static const void *decode_pointer(struct venus_reader *reader, const struct venus_op *op,
+				  void *base)
 {
 	switch (op->kind) {
-	case OP_ARRAY_COPY: return decode_array_copy(reader, op, base);
-	case OP_ARRAY_STRUCT:
-	case OP_ARRAY_UNION:
-	case OP_OUT_STRUCT: return decode_array_struct(reader, op, base);
-	case OP_ARRAY_HANDLE: return decode_array_handle(reader, op, base);
+	case OP_ARRAY_UNION: return decode_array_union(reader, op, base);
+	case OP_OUT_STRUCT: return decode_out_struct(reader, op, base);
 	case OP_STRING: return decode_string(reader);
 	case OP_ARRAY_STRING: return decode_array_string(reader, op, base);
 	case OP_OUT_COPY: return decode_out_copy(reader, op, base);
@@ -462,33 +399,30 @@ static const void *decode_pointer(struct reader *reader, const struct venus_op *
 	}
 }
 
-static void decode_list(struct reader *reader, const struct venus_op *op, void *base)
+void decode_other(struct venus_reader *reader, const struct venus_op *op, uint8_t *base)
 {
-	for (; op->kind != OP_END && !reader->bad; op++) {
-		uint8_t *member = (uint8_t *)base + op->off;
-		switch (op->kind) {
-		case OP_COPY: {
-			const uint8_t *bytes = decode_take(reader, op->a);
-			if (bytes) {
-				memcpy(member, bytes, op->a);
-			}
-			break;
-		}
-		case OP_U8: *member = (uint8_t)decode_u32(reader); break;
-		case OP_U16: *(uint16_t *)member = (uint16_t)decode_u32(reader); break;
-		case OP_HANDLE: decode_handle_param(reader, op, base); break;
-		case OP_CHAIN: decode_head(reader, op, member); break;
-		case OP_FIXED_COPY: decode_fixed_copy(reader, op, member); break;
-		case OP_FIXED_SKIP: decode_fixed_count(reader, op->b); break;
-		case OP_FIXED_STRUCT:
-			decode_fixed_count(reader, op->b);
-			decode_structs(reader, op, member, op->b);
-			break;
-		case OP_FIXED_HANDLE: decode_fixed_handle(reader, op, member); break;
-		case OP_STRUCT: decode_structs(reader, op, member, 1); break;
-		case OP_UNION: decode_union(reader, op->a, member); break;
-		default: *(const void **)member = decode_pointer(reader, op, base); break;
-		}
+	uint8_t *member = base + op->off;
+	switch (op->kind) {
+	case OP_U8: *member = (uint8_t)decode_u32(reader); break;
+	case OP_U16: *(uint16_t *)member = (uint16_t)decode_u32(reader); break;
+	case OP_CHAIN: decode_head(reader, op, member); break;
+	case OP_FIXED_COPY: decode_fixed_copy(reader, op, member); break;
+	case OP_FIXED_SKIP: decode_fixed_count(reader, op->b); break;
+	case OP_FIXED_STRUCT:
+		decode_fixed_count(reader, op->b);
+		decode_structs(reader, op->a, op->flags & OP_PARTIAL, member, op->b);
+		break;
+	case OP_FIXED_HANDLE: decode_fixed_handle(reader, op, member); break;
+	case OP_STRUCT: decode_structs(reader, op->a, op->flags & OP_PARTIAL, member, 1); break;
+	case OP_UNION: decode_union(reader, op->a, member); break;
+	default: *(const void **)member = decode_pointer(reader, op, base); break;
+	}
+}
+
+static void decode_list(struct venus_reader *reader, const struct venus_op *op, void *base)
+{
+	while (op->kind != OP_END && decode_step(reader, &reader->cur, op, base)) {
+		op++;
 	}
 }
 
@@ -496,15 +430,20 @@ int decode_args(struct venus_call *call, bool keep_handles)
 {
 	struct venus_decoder *decoder = call->decoder;
 	struct venus_log *log = decoder->log;
-	struct reader reader = {
+	struct venus_reader reader = {
 		.cur = call->stream.cur,
 		.end = call->stream.end,
 		.call = call,
+		.recent = decoder->recent,
 		.log = keep_handles ? log : NULL,
 	};
 	log->handle_count = log->handle_hint = 0;
 	log->hidden_count = 0;
-	decode_list(&reader, &venus_ops[call->info->ops], call->args);
+	if (call->info->decode) {
+		call->info->decode(&reader, call->args);
+	} else {
+		decode_list(&reader, &venus_ops[call->info->ops], call->args);
+	}
 	call->stream.cur = reader.cur;
 	return reader.bad ? -EPROTO : 0;
 }

@@ -18,21 +18,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	DISPATCH_UNTOLD = 2048
+}; /* bytes of plain commands executed before the owner hears of them */
+
+static void dispatch_free(struct venus_dispatch *dispatch)
+{
+	free(dispatch->hooks);
+	free(dispatch->plain);
+	free(dispatch->global);
+	*dispatch = (struct venus_dispatch){0};
+}
+
 int venus_dispatch_init(struct venus_dispatch *dispatch, PFN_vkGetInstanceProcAddr get_proc,
 			const struct venus_hook *hooks, void *context)
 {
 	*dispatch = (struct venus_dispatch){.context = context, .get_proc = get_proc};
 	dispatch->hooks = calloc(VENUS_COMMANDS, sizeof(*dispatch->hooks));
+	dispatch->plain = calloc(VENUS_COMMANDS, sizeof(*dispatch->plain));
 	dispatch->global = venus_driver_create(get_proc, VK_NULL_HANDLE);
-	if (!dispatch->hooks || !dispatch->global || venus_objects_init(&dispatch->objects) < 0) {
-		free(dispatch->hooks);
-		free(dispatch->global);
-		*dispatch = (struct venus_dispatch){0};
+	if (!dispatch->hooks || !dispatch->plain || !dispatch->global ||
+	    venus_objects_init(&dispatch->objects) < 0) {
+		dispatch_free(dispatch);
 		return -ENOMEM;
 	}
 	for (; hooks && hooks->fn; hooks++) {
 		assert(hooks->command < VENUS_COMMANDS);
 		dispatch->hooks[hooks->command] = hooks;
+	}
+	for (uint32_t i = 0; i < VENUS_COMMANDS; i++) {
+		dispatch->plain[i] = !dispatch->hooks[i] && venus_commands[i].thunk &&
+				     venus_commands[i].effect == EFFECT_NONE;
 	}
 	return 0;
 }
@@ -122,9 +138,7 @@ void venus_dispatch_finish(struct venus_dispatch *dispatch)
 	}
 	dispatch_forget_below(dispatch, NULL, true);
 	venus_objects_finish(&dispatch->objects);
-	free(dispatch->global);
-	free(dispatch->hooks);
-	*dispatch = (struct venus_dispatch){0};
+	dispatch_free(dispatch);
 }
 
 /* --- the driver --- */
@@ -212,8 +226,8 @@ static bool dispatch_attach_driver(struct venus_call *call, struct venus_object 
 		object->driver = venus_driver_for_physical(object->parent->driver, handle);
 	} else {
 		const struct vkCreateDevice_args *args = call->args;
-		object->driver = venus_driver_for_device(object->parent->driver, handle,
-							 args->pCreateInfo);
+		object->driver =
+			venus_driver_for_device(object->parent->driver, handle, args->pCreateInfo);
 	}
 	return object->driver != NULL;
 }
@@ -396,6 +410,52 @@ static void dispatch_clamp(struct venus_call *call)
 	}
 }
 
+/* The owner of the outermost stream learns how far it is. */
+static void dispatch_tell(struct venus_decoder *decoder, const uint8_t *done)
+{
+	if (decoder->progress && done != decoder->told) {
+		decoder->told = done;
+		decoder->progress(decoder, (size_t)(done - decoder->first));
+	}
+}
+
+/*
+ * A command that passes through to the driver and is done: most of what there is.  False if it
+ * needs more than that.
+ */
+static bool dispatch_plain(struct venus_call *call)
+{
+	struct venus_object *object = call->object;
+	if (call->poisoned || !object || call->flags & VENUS_FLAG_REPLY) {
+		return false;
+	}
+	PFN_vkVoidFunction fn = object->driver ? object->driver->fn[call->command] : NULL;
+	if (!fn) {
+		return false;
+	}
+	call->info->thunk(fn, call->args);
+	return true;
+}
+
+/* Everything after decoding, for the others. */
+static int dispatch_fully(struct venus_call *call)
+{
+	if (call->decoder->nesting == 1) {
+		dispatch_tell(call->decoder, call->bytes);
+	}
+	if (dispatch_execute(call) < 0) {
+		return -EPROTO;
+	}
+	if (call->capacity) {
+		dispatch_clamp(call);
+	}
+	if (dispatch_effects(call) < 0) {
+		return -EPROTO;
+	}
+	return call->flags & VENUS_FLAG_REPLY ? encode_reply(call) : 0;
+}
+
+/* 0; 1 if nobody waits to hear of it; -EPROTO. */
 static int dispatch_command(struct venus_decoder *decoder, struct venus_stream *stream)
 {
 	uint32_t header[2];
@@ -417,27 +477,23 @@ static int dispatch_command(struct venus_decoder *decoder, struct venus_stream *
 		.bytes = stream->cur,
 		.stream = {stream->cur + sizeof(header), stream->end},
 	};
+	bool plain = call.dispatch->plain[call.command];
 	call.args = arena_alloc(call.arena, call.info->args_size ? call.info->args_size : 1);
 	if (!call.args) {
 		return venus_decoder_fail(decoder, "out of memory");
 	}
-	bool keep = call.dispatch->hooks[call.command] || call.info->effect != EFFECT_NONE;
-	if (decode_args(&call, keep) < 0) {
+	if (decode_args(&call, !plain) < 0) {
 		return -EPROTO;
 	}
 	call.len = (size_t)(call.stream.cur - call.bytes);
 	stream->cur = call.stream.cur;
-	if (dispatch_execute(&call) < 0) {
-		return -EPROTO;
+	if (plain && dispatch_plain(&call)) {
+		decoder->tally[call.info->tally]++;
+		return 1;
 	}
-	if (call.capacity) {
-		dispatch_clamp(&call);
-	}
-	if (dispatch_effects(&call) < 0) {
-		return -EPROTO;
-	}
-	decoder->commands++;
-	return call.flags & VENUS_FLAG_REPLY ? encode_reply(&call) : 0;
+	int status = dispatch_fully(&call);
+	decoder->tally[call.info->tally] += !status;
+	return status;
 }
 
 /* --- decoders --- */
@@ -476,18 +532,27 @@ int venus_decoder_fail(struct venus_decoder *decoder, const char *reason)
 	return -EPROTO;
 }
 
+/* True if the owner is to hear of plain commands. */
+static bool dispatch_is_due(const struct venus_decoder *decoder, const struct venus_stream *stream)
+{
+	return stream->cur == stream->end || stream->cur - decoder->told >= DISPATCH_UNTOLD;
+}
+
 int venus_decoder_run(struct venus_decoder *decoder, const void *bytes, size_t len)
 {
 	if (decoder->nesting >= VENUS_MAX_NESTING) {
 		return venus_decoder_fail(decoder, "streams are nested too deep");
 	}
 	struct venus_stream stream = {bytes, (const uint8_t *)bytes + len};
-	decoder->nesting++;
+	if (!decoder->nesting++) {
+		decoder->first = decoder->told = bytes;
+	}
 	while (!decoder->fatal && stream.cur < stream.end) {
-		int err = dispatch_command(decoder, &stream);
+		int status = dispatch_command(decoder, &stream);
 		arena_reset(&decoder->arena[decoder->nesting - 1]);
-		if (!err && decoder->progress && decoder->nesting == 1) {
-			decoder->progress(decoder, (size_t)(stream.cur - (const uint8_t *)bytes));
+		if (decoder->nesting == 1 &&
+		    (!status || (status > 0 && dispatch_is_due(decoder, &stream)))) {
+			dispatch_tell(decoder, stream.cur);
 		}
 	}
 	decoder->nesting--;

@@ -14,19 +14,6 @@
 #include "venus/transport.h"
 #include "venus_args.h"
 
-static int hooks_count_draw(struct venus_call *call)
-{
-	__atomic_fetch_add(&context_config(context_of(call))->state->draws, 1, __ATOMIC_RELAXED);
-	return venus_call_driver(call);
-}
-
-static int hooks_count_dispatch(struct venus_call *call)
-{
-	__atomic_fetch_add(&context_config(context_of(call))->state->dispatches, 1,
-			   __ATOMIC_RELAXED);
-	return venus_call_driver(call);
-}
-
 const struct venus_hook hooks_table[] = {
 	{VENUS_vkSetReplyCommandStreamMESA, transport_set_reply_stream},
 	{VENUS_vkSeekReplyCommandStreamMESA, transport_seek_reply_stream},
@@ -93,19 +80,6 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkImportSemaphoreResourceMESA, sync_import_semaphore_resource},
 	{VENUS_vkWaitSemaphoreResourceMESA, sync_wait_semaphore_resource},
 	{VENUS_vkResetFenceResourceMESA, sync_reset_fence_resource},
-
-	{VENUS_vkCmdDraw, hooks_count_draw},
-	{VENUS_vkCmdDrawIndexed, hooks_count_draw},
-	{VENUS_vkCmdDrawIndirect, hooks_count_draw},
-	{VENUS_vkCmdDrawIndexedIndirect, hooks_count_draw},
-	{VENUS_vkCmdDrawIndirectCount, hooks_count_draw},
-	{VENUS_vkCmdDrawIndexedIndirectCount, hooks_count_draw},
-	{VENUS_vkCmdDrawIndirectByteCountEXT, hooks_count_draw},
-	{VENUS_vkCmdDrawMultiEXT, hooks_count_draw},
-	{VENUS_vkCmdDrawMultiIndexedEXT, hooks_count_draw},
-	{VENUS_vkCmdDispatch, hooks_count_dispatch},
-	{VENUS_vkCmdDispatchIndirect, hooks_count_dispatch},
-	{VENUS_vkCmdDispatchBase, hooks_count_dispatch},
 	{0, NULL},
 };
 

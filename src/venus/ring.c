@@ -75,7 +75,7 @@ static void ring_store_head(struct ring *ring, uint32_t head)
 	}
 }
 
-/* Decoder callback: a command of the copied batch has been executed. */
+/* Decoder callback: so much of the copied batch has been executed. */
 static void ring_progress(struct venus_decoder *decoder, size_t done)
 {
 	struct lane *lane = decoder->owner;
@@ -103,15 +103,9 @@ static bool ring_execute(struct ring *ring, uint32_t tail)
 	}
 	ring->batch_start = ring->cursor;
 	ring_copy_batch(ring, len);
-	uint64_t before = ring->lane.decoder.commands;
 	int status = venus_decoder_run(&ring->lane.decoder, ring->private, len);
-	context_count_commands(ring->context, ring->lane.decoder.commands - before);
-	if (status || ring->lane.decoder.fatal) {
-		return false;
-	}
-	lane_record_reply(&ring->lane);
-	ring_store_head(ring, tail);
-	return true;
+	context_count_commands(ring->context, &ring->lane.decoder);
+	return !status && !ring->lane.decoder.fatal;
 }
 
 static bool ring_has_work(struct ring *ring)
