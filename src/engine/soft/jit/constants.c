@@ -27,6 +27,8 @@ static void fill_nibbles(struct jit_constants *c)
 		c->bit_counts[n] = (uint8_t)__builtin_popcount(n);
 		c->bit_reversed_low[n] = (uint8_t)(reversed << 4);
 		c->bit_reversed_high[n] = (uint8_t)reversed;
+		c->zeros_low[n] = (uint8_t)(n ? __builtin_clz(n) - 24 : 8);
+		c->zeros_high[n] = (uint8_t)(n ? __builtin_clz(n) - 28 : 8);
 	}
 }
 
@@ -41,6 +43,7 @@ static void fill_bytes(struct jit_constants *c)
 	memset(c->b_30, 0x30, 16);
 	memset(c->b_40, 0x40, 16);
 	memset(c->minus_8_b, -8, 16);
+	memset(c->eights_b, 8, 16);
 	for (unsigned s = 0; s <= 8; s++) {
 		memset(c->right_masks[s], 0xff >> s, 16);
 		memset(c->right_signs[s], 0x80 >> s, 16);
@@ -60,6 +63,7 @@ static void fill_lanes(struct jit_constants *c)
 		c->low_h[n] = 0x00ff;
 		c->high_h[n] = 0xff00;
 		c->sign_h[n] = 0x8000;
+		c->sixteens_h[n] = 16;
 	}
 	for (unsigned n = 0; n < 4; n++) {
 		c->sha1_k[0][n] = 0x5a827999; /* FIPS 180-4, 4.2.1 */
@@ -87,11 +91,27 @@ static void fill_lanes(struct jit_constants *c)
 	}
 }
 
+/* Structures of three elements: byte @at of all of them is byte @in of register @reg. */
+static void fill_structures(struct jit_constants *c)
+{
+	memset(c->split_3, 0x80, sizeof(c->split_3)); /* a zero */
+	memset(c->merge_3, 0x80, sizeof(c->merge_3));
+	for (unsigned log2 = 0; log2 < 4; log2++) {
+		for (unsigned at = 0; at < 48; at++) {
+			unsigned element = at >> log2, reg = element % 3;
+			unsigned in = (element / 3 << log2) + (at & ((1u << log2) - 1));
+			c->split_3[log2][reg][at / 16][in] = at % 16;
+			c->merge_3[log2][at / 16][reg][at % 16] = (uint8_t)in;
+		}
+	}
+}
+
 void jit_fill_constants(struct jit_constants *c)
 {
 	fill_bytes(c);
 	fill_nibbles(c);
 	fill_lanes(c);
+	fill_structures(c);
 	unzip(c->unzip_b, 1);
 	unzip(c->unzip_h, 2);
 	reverse(c->rev16_b, 2, 1);

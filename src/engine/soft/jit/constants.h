@@ -20,9 +20,14 @@ struct jit_constants {
 	uint8_t bit_counts[16], bit_reversed_low[16], bit_reversed_high[16]; /* by nibble */
 	uint8_t right_masks[9][16], left_masks[8][16],
 		right_signs[9][16]; /* of bytes, by shift amount */
+	uint8_t zeros_low[16],
+		zeros_high[16]; /* leading zeros of a byte by a nibble, 8: the other one decides */
+	uint8_t eights_b[16];
+	uint8_t split_3[4][3][3][16]; /* PSHUFB: by element size, register, 16 bytes of memory */
+	uint8_t merge_3[4][3][3][16]; /* by element size, 16 bytes of memory, register */
 	uint8_t powers_left[16],
 		powers_right[16]; /* bytes of 2 to the power of 8 + s, by s and by -s */
-	uint16_t ones_h[8], low_h[8], high_h[8], sign_h[8];
+	uint16_t ones_h[8], low_h[8], high_h[8], sign_h[8], sixteens_h[8];
 	uint32_t ones_s[4], low_s[4], fifteen_s[4], sixteen_s[4];
 	uint32_t abs_s[4], sign_s[4], inf_s[4], bias_s[4], beyond_s[4];
 	uint64_t abs_d[2], sign_d[2], inf_d[2], bit_30_d[2];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crypto.c - translate AES, SHA-1, SHA-256, SHA-3 and carry-less products
+ * crypto.c - translate AES, SHA-1, SHA-256, SHA-512, SHA-3 and carry-less products
  *
  * How it works: a host without the extension calls the handler.  The host's AES rounds end with the
  * key where Arm's begin with it: the key is added before, and 0 in the round; AESE and AESMC of the
@@ -174,6 +174,10 @@ void jit_sha1_rounds(struct jit_block *t)
 /* @to = @from, words turned left by @amount; T2 changes. */
 static void turn_words(struct jit_block *t, unsigned to, unsigned from, unsigned amount)
 {
+	if (t->jit->host & JIT_HOST_AVX512) {
+		x86_vshift(&t->x, E_PROLD, to, from, amount);
+		return;
+	}
 	x86_vshift(&t->x, V_PSRLD, T2, from, 32 - amount);
 	x86_vshift(&t->x, V_PSLLD, to, from, amount);
 	x86_v(&t->x, V_POR, to, to, T2);
@@ -208,11 +212,133 @@ void jit_sha1_schedule(struct jit_block *t)
 	x86_v(x, V_PXOR, write_whole(t), T0, T1);
 }
 
+/* ----- SHA-512 ----- */
+
+/* @to ^= @from with doublewords turned right by @amount; @temp changes. */
+static void add_turned(struct jit_block *t, unsigned to, unsigned from, unsigned temp,
+		       unsigned amount)
+{
+	struct x86 *x = &t->x;
+	if (t->jit->host & JIT_HOST_AVX512) {
+		x86_vshift(x, E_PRORQ, temp, from, amount);
+		x86_v(x, V_PXOR, to, to, temp);
+		return;
+	}
+	x86_vshift(x, V_PSRLQ, temp, from, amount);
+	x86_v(x, V_PXOR, to, to, temp);
+	x86_vshift(x, V_PSLLQ, temp, from, 64 - amount);
+	x86_v(x, V_PXOR, to, to, temp);
+}
+
+static void turn_thrice(struct jit_block *t, unsigned to, unsigned from, unsigned temp,
+			const uint8_t amounts[3])
+{
+	simd_zero(t, to);
+	for (unsigned k = 0; k < 3; k++) {
+		add_turned(t, to, from, temp, amounts[k]);
+	}
+}
+
+enum { SWAPPED = 0x4e, BOTH_LOW = 0x44, BOTH_HIGH = 0xee }; /* PSHUFD: the doublewords */
+
+/*
+ * Two half rounds, as the pages of the instructions have them: the first makes the upper doubleword
+ * of T0, and the second, with that, the lower one of T1.  Bits of a choice never meet, so their
+ * parts can be added.
+ */
+static void sha512_first(struct jit_block *t, unsigned d, unsigned n, unsigned m)
+{
+	static const uint8_t sigma1[3] = {14, 18, 41};
+	struct x86 *x = &t->x;
+	turn_thrice(t, T0, m, T1, sigma1);
+	x86_vrr_imm(x, V_PSHUFD, T1, 0, n, SWAPPED);
+	x86_v(x, V_PAND, T1, T1, m);
+	x86_v(x, V_PANDN, T2, m, n);
+	x86_v(x, V_PADDQ, T0, T0, T1);
+	x86_v(x, V_PADDQ, T0, T0, T2);
+	x86_v(x, V_PADDQ, T0, T0, d);
+	x86_vrr_imm(x, V_PSHUFD, T0, 0, T0, BOTH_HIGH); /* and with m's lower one below */
+	x86_v(x, V_MOVQ, T1, 0, m);
+	x86_v(x, V_PADDQ, T0, T0, T1);
+	turn_thrice(t, T1, T0, T2, sigma1);
+	x86_vrr_imm(x, V_PSHUFD, T2, 0, m, BOTH_HIGH);
+	x86_v(x, V_PAND, T2, T2, T0);
+	x86_v(x, V_PADDQ, T1, T1, T2);
+	x86_v(x, V_PANDN, T2, T0, n);
+	x86_v(x, V_PADDQ, T1, T1, T2);
+	x86_v(x, V_PADDQ, T1, T1, d);
+}
+
+/* Majorities: a & (b ^ c), or b & c. */
+static void sha512_second(struct jit_block *t, unsigned d, unsigned n, unsigned m)
+{
+	static const uint8_t sigma0[3] = {28, 34, 39};
+	struct x86 *x = &t->x;
+	turn_thrice(t, T0, m, T1, sigma0);
+	x86_vrr_imm(x, V_PSHUFD, T0, 0, T0, BOTH_LOW);
+	x86_v(x, V_PADDQ, T0, T0, d);
+	x86_vrr_imm(x, V_PSHUFD, T1, 0, m, SWAPPED);
+	x86_v(x, V_PXOR, T2, T1, m);
+	x86_v(x, V_PAND, T1, T1, m);
+	x86_v(x, V_PADDQ, T0, T0, T1);
+	x86_vrr_imm(x, V_PSHUFD, T1, 0, n, BOTH_LOW);
+	x86_v(x, V_PAND, T1, T1, T2);
+	x86_v(x, V_PADDQ, T0, T0, T1);
+	x86_vrr_imm(x, V_PSHUFD, T0, 0, T0, BOTH_HIGH);
+	turn_thrice(t, T1, T0, T2, sigma0);
+	x86_v(x, V_PADDQ, T1, T1, d);
+	x86_vrr_imm(x, V_PSHUFD, T2, 0, m, SWAPPED);
+	x86_v(x, V_PXOR, T2, T2, m);
+	x86_v(x, V_PAND, T2, T2, T0);
+	x86_v(x, V_PADDQ, T1, T1, T2);
+	x86_vrr_imm(x, V_PSHUFD, T2, 0, m, SWAPPED);
+	x86_v(x, V_PAND, T2, T2, m);
+	x86_v(x, V_PADDQ, T1, T1, T2);
+}
+
+/* SHA512H, SHA512H2. */
+void jit_sha512_rounds(struct jit_block *t)
+{
+	jit_fp_enter(t);
+	unsigned d = read_whole(t, A64_Rd(t->raw)), n = read_whole(t, A64_Rn(t->raw)),
+		 m = read_whole(t, A64_Rm(t->raw));
+	if (t->op == A64_SHA512H) {
+		sha512_first(t, d, n, m);
+	} else {
+		sha512_second(t, d, n, m);
+	}
+	x86_vrr_imm(&t->x, V_PBLENDW, write_whole(t), T0, T1, 0x0f);
+}
+
+/* SHA512SU0, SHA512SU1: the message schedule. */
+void jit_sha512_schedule(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	jit_fp_enter(t);
+	unsigned d = read_whole(t, A64_Rd(t->raw)), n = read_whole(t, A64_Rn(t->raw));
+	if (t->op == A64_SHA512SU0) {
+		x86_vrr_imm(x, V_PALIGNR, T2, n, d, 8);
+		x86_vshift(x, V_PSRLQ, T0, T2, 7);
+		add_turned(t, T0, T2, T1, 1);
+		add_turned(t, T0, T2, T1, 8);
+	} else {
+		x86_vshift(x, V_PSRLQ, T0, n, 6);
+		add_turned(t, T0, n, T1, 19);
+		add_turned(t, T0, n, T1, 61);
+		x86_v(x, V_PADDQ, T0, T0, read_whole(t, A64_Rm(t->raw)));
+	}
+	x86_v(x, V_PADDQ, write_whole(t), d, T0);
+}
+
 /* ----- SHA-3 ----- */
 
 /* @to = @from, doublewords turned left by @amount (1..63); T2 changes. */
 static void turn_doublewords(struct jit_block *t, unsigned to, unsigned from, unsigned amount)
 {
+	if (t->jit->host & JIT_HOST_AVX512) {
+		x86_vshift(&t->x, E_PROLQ, to, from, amount);
+		return;
+	}
 	x86_vshift(&t->x, V_PSRLQ, T2, from, 64 - amount);
 	x86_vshift(&t->x, V_PSLLQ, T1, from, amount);
 	x86_v(&t->x, V_POR, to, T1, T2);

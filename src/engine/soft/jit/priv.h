@@ -428,7 +428,8 @@ JIT_EMITTER(access) JIT_EMITTER(access_pair) JIT_EMITTER(access_literal)
 JIT_EMITTER(simd_plain) JIT_EMITTER(simd_logic) JIT_EMITTER(simd_compare) JIT_EMITTER(simd_unary)
 JIT_EMITTER(simd_multiply) JIT_EMITTER(simd_multiply_elem) JIT_EMITTER(simd_average) JIT_EMITTER(simd_difference)
 JIT_EMITTER(simd_pairwise) JIT_EMITTER(simd_pair_d) JIT_EMITTER(simd_add_long_pairs) JIT_EMITTER(simd_across)
-JIT_EMITTER(simd_across_long) JIT_EMITTER(simd_bits) JIT_EMITTER(simd_reverse) JIT_EMITTER(simd_dot)
+JIT_EMITTER(simd_across_long) JIT_EMITTER(simd_count) JIT_EMITTER(simd_reverse_bits)
+JIT_EMITTER(simd_leading) JIT_EMITTER(simd_reverse) JIT_EMITTER(simd_dot)
 JIT_EMITTER(simd_dup_elem) JIT_EMITTER(simd_dup_scalar) JIT_EMITTER(simd_dup_gen) JIT_EMITTER(simd_to_general)
 JIT_EMITTER(simd_ins_gen) JIT_EMITTER(simd_ins_elem) JIT_EMITTER(fmov_to_general) JIT_EMITTER(fmov_from_general)
 JIT_EMITTER(simd_permute) JIT_EMITTER(simd_ext) JIT_EMITTER(simd_table) JIT_EMITTER(simd_movi)
@@ -449,7 +450,7 @@ JIT_EMITTER(simd_fp_select) JIT_EMITTER(simd_fp_add_pairs) JIT_EMITTER(simd_fp_a
 JIT_EMITTER(simd_multiple) JIT_EMITTER(simd_structures) JIT_EMITTER(simd_lane) JIT_EMITTER(simd_replicate)
 JIT_EMITTER(aes_round) JIT_EMITTER(aes_mix) JIT_EMITTER(polynomial_long) JIT_EMITTER(sha256_rounds)
 JIT_EMITTER(sha256_schedule) JIT_EMITTER(sha1_rounds) JIT_EMITTER(sha1_turn) JIT_EMITTER(sha1_schedule)
-JIT_EMITTER(sha3)
+JIT_EMITTER(sha512_rounds) JIT_EMITTER(sha512_schedule) JIT_EMITTER(sha3)
 JIT_EMITTER(vaccess) JIT_EMITTER(vaccess_pair) JIT_EMITTER(vaccess_literal)
 
 #endif

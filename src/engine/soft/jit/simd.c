@@ -410,53 +410,29 @@ void jit_simd_across_long(struct jit_block *t)
 	simd_put_low(t, 2u << log2);
 }
 
-/* ----- bits of bytes ----- */
-
-/* T0 and T1 = the low and high nibbles of n. */
-static void split_nibbles(struct jit_block *t, unsigned n)
-{
-	struct x86 *x = &t->x;
-	x86_vm(x, V_PAND, T0, n, JIT_CONSTANT(t, low_nibbles));
-	x86_vshift(x, V_PSRLW, T1, n, 4);
-	x86_vm(x, V_PAND, T1, T1, JIT_CONSTANT(t, low_nibbles));
-}
-
-/* CNT, RBIT. */
-void jit_simd_bits(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	bool counts = t->op == A64_CNT_v;
-	jit_fp_enter(t);
-	split_nibbles(t, simd_rn(t));
-	x86_vm(x, V_MOVDQA, T2, 0,
-	       counts ? JIT_CONSTANT(t, bit_counts) : JIT_CONSTANT(t, bit_reversed_low));
-	x86_v(x, V_PSHUFB, T0, T2, T0);
-	if (!counts) {
-		x86_vm(x, V_MOVDQA, T2, 0, JIT_CONSTANT(t, bit_reversed_high));
-	}
-	x86_v(x, V_PSHUFB, T1, T2, T1);
-	x86_v(x, counts ? V_PADDB : V_POR, simd_to(t), T0, T1);
-}
-
-/* REV16, REV32, REV64. */
-void jit_simd_reverse(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	struct x86_mem mask;
-	jit_fp_enter(t);
-	unsigned n = simd_rn(t);
-	switch (t->op) {
-	case A64_REV16_b: mask = JIT_CONSTANT(t, rev16_b); break;
-	case A64_REV32_b: mask = JIT_CONSTANT(t, rev32_b); break;
-	case A64_REV32_h: mask = JIT_CONSTANT(t, rev32_h); break;
-	case A64_REV64_b: mask = JIT_CONSTANT(t, rev64_b); break;
-	case A64_REV64_h: mask = JIT_CONSTANT(t, rev64_h); break;
-	default: x86_vrr_imm(x, V_PSHUFD, simd_to(t), 0, n, 0xb1); return;
-	}
-	x86_vm(x, V_PSHUFB, simd_to(t), n, mask);
-}
-
 /* ----- dot products ----- */
+
+/* With the host's sums of unsigned by signed bytes: one operand is moved by 128, whose share is
+ * taken back. */
+static void dot_by_host(struct jit_block *t, bool is_unsigned, unsigned d, unsigned n, unsigned m)
+{
+	struct x86 *x = &t->x;
+	struct x86_mem move = JIT_CONSTANT(t, right_signs[0]);
+	simd_zero(t, T0);
+	if (is_unsigned) { /* n * (m - 128) - n * -128 */
+		x86_vm(x, E_PDPBUSD, T0, n, move);
+		x86_vm(x, V_PXOR, T1, m, move);
+		x86_v(x, V_PSUBD, T0, d, T0);
+		x86_v(x, E_PDPBUSD, T0, n, T1);
+	} else { /* (n + 128) * m - 128 * m */
+		x86_vm(x, V_MOVDQA, T1, 0, move);
+		x86_v(x, E_PDPBUSD, T0, T1, m);
+		x86_vm(x, V_PXOR, T1, n, move);
+		x86_v(x, V_PSUBD, T0, d, T0);
+		x86_v(x, E_PDPBUSD, T0, T1, m);
+	}
+	x86_v(x, V_MOVDQA, simd_to(t), 0, T0);
+}
 
 /* SDOT, UDOT: products of even and of odd bytes, as 16-bit numbers. */
 void jit_simd_dot(struct jit_block *t)
@@ -472,6 +448,10 @@ void jit_simd_dot(struct jit_block *t)
 		m = T2;
 	} else {
 		m = simd_rm(t);
+	}
+	if (t->jit->host & JIT_HOST_DOT) {
+		dot_by_host(t, is_unsigned, d, n, m);
+		return;
 	}
 	unsigned odd = is_unsigned ? V_PSRLW : V_PSRAW;
 	x86_vshift(x, odd, T0, n, 8);

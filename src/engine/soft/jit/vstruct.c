@@ -3,8 +3,8 @@
  * vstruct.c - translate loads and stores of structures: LD1 to LD4, ST1 to ST4, LD1R to LD4R
  *
  * How it works: one probe covers all bytes.  Structures of two and four elements are taken apart,
- * and put together, by splitting and merging even and odd elements once or twice; those of three go
- * to the handler. Threads: the vCPU thread; guest memory is shared.
+ * and put together, by splitting and merging even and odd elements once or twice; those of three
+ * are collected byte by byte. Threads: the vCPU thread; guest memory is shared.
  */
 #include "engine/soft/jit/mem.h"
 #include "engine/soft/jit/simd.h"
@@ -132,13 +132,60 @@ static void store_structures(struct jit_block *t, unsigned regs, unsigned log2)
 	}
 }
 
-/* LD2, LD4, ST2, ST4 of whole registers. */
+/* @to = the bytes of @from (2 or 3 registers) that @masks choose. */
+static void collect(struct jit_block *t, unsigned to, unsigned temp, const unsigned *from,
+		    unsigned count, struct x86_mem masks)
+{
+	struct x86 *x = &t->x;
+	x86_vm(x, V_PSHUFB, to, from[0], masks);
+	for (unsigned k = 1; k < count; k++) {
+		masks.disp += 16;
+		x86_vm(x, V_PSHUFB, temp, from[k], masks);
+		x86_v(x, V_POR, to, to, temp);
+	}
+}
+
+/* In two or three pieces of 16 bytes, of which the second of two is a half. */
+static void load_three(struct jit_block *t, unsigned log2)
+{
+	static const unsigned pieces[] = {T0, T1, T2};
+	unsigned count = simd_bytes(t) == 16 ? 3 : 2, d[3];
+	for (unsigned k = 0; k < 3; k++) {
+		d[k] = jit_vwrite(t, number(t, k), simd_bytes(t));
+	}
+	for (unsigned k = 0; k < count; k++) {
+		x86_vm(&t->x, count == 2 && k == 1 ? V_MOVQ : V_MOVDQU, pieces[k], 0,
+		       x86_at(RCX, (int32_t)k * 16));
+	}
+	collect(t, d[0], d[1], pieces, count, JIT_CONSTANT(t, split_3[log2][0]));
+	collect(t, d[1], d[2], pieces, count, JIT_CONSTANT(t, split_3[log2][1]));
+	collect(t, d[2], T0, pieces, count, JIT_CONSTANT(t, split_3[log2][2]));
+}
+
+static void store_three(struct jit_block *t, unsigned log2)
+{
+	unsigned count = simd_bytes(t) == 16 ? 3 : 2, r[3];
+	for (unsigned k = 0; k < 3; k++) {
+		r[k] = jit_vread(t, number(t, k), simd_bytes(t));
+	}
+	for (unsigned k = 0; k < count; k++) {
+		collect(t, T0, T1, r, 3, JIT_CONSTANT(t, merge_3[log2][k]));
+		x86_vm(&t->x, count == 2 && k == 1 ? V_MOVQ_STORE : V_MOVDQU_STORE, T0, 0,
+		       x86_at(RCX, (int32_t)k * 16));
+	}
+}
+
+/* LD2 to LD4, ST2 to ST4 of whole registers. */
 void jit_simd_structures(struct jit_block *t)
 {
-	unsigned regs = (t->raw >> 12 & 15) == 8 ? 2 : 4, log2 = A64_esz(t->raw),
-		 bytes = simd_bytes(t);
+	static const uint8_t counts[] = {[0] = 4, [4] = 3, [8] = 2};
+	unsigned regs = counts[t->raw >> 12 & 15], log2 = A64_esz(t->raw), bytes = simd_bytes(t);
 	find_bytes(t, regs * bytes, is_load(t));
-	if (is_load(t)) {
+	if (regs == 3 && is_load(t)) {
+		load_three(t, log2);
+	} else if (regs == 3) {
+		store_three(t, log2);
+	} else if (is_load(t)) {
 		load_structures(t, regs, log2);
 	} else {
 		store_structures(t, regs, log2);
