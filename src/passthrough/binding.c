@@ -182,13 +182,14 @@ static bool is_in_use(const struct binding_paths *paths, const char *bdf, char *
 	return false;
 }
 
-static bool can_ever(const struct sysfs_device *device, char *why, size_t room)
+static bool can_ever(const struct binding_paths *paths, const struct sysfs_device *device,
+		     char *why, size_t room)
 {
 	if (sysfs_is_bridge(device)) {
 		snprintf(why, room, "it is a bridge");
 		return false;
 	}
-	if (device->group < 0) {
+	if (device->group < 0 && !sysfs_may_get_group(paths->sysfs, device)) {
 		snprintf(why, room,
 			 "no IOMMU stands before it: turn it on in the firmware (VT-d, AMD-Vi, "
 			 "SMMU), and on Intel boot with "
@@ -201,11 +202,11 @@ static bool can_ever(const struct sysfs_device *device, char *why, size_t room)
 bool binding_is_ready(const struct binding_paths *paths, const struct sysfs_device *device,
 		      const struct sysfs_device *all, size_t count, char *why, size_t room)
 {
-	if (!can_ever(device, why, room) || is_in_use(paths, device->bdf, why, room)) {
+	if (!can_ever(paths, device, why, room) || is_in_use(paths, device->bdf, why, room)) {
 		return false;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (all[i].group != device->group || sysfs_is_free(&all[i])) {
+		if (device->group < 0 || all[i].group != device->group || sysfs_is_free(&all[i])) {
 			continue;
 		}
 		if (!strcmp(all[i].bdf, device->bdf)) {
@@ -349,28 +350,57 @@ static int bind_group(const struct binding_paths *paths, const struct sysfs_devi
 	return status;
 }
 
+/* The whole group of @wanted, which is known now. */
+static int bind_all(const struct binding_paths *paths, const struct sysfs_device *wanted,
+		    binding_ask_fn ask, void *opaque, struct error *err)
+{
+	struct sysfs_device *all;
+	size_t count;
+	int status = sysfs_list_devices(paths->sysfs, &all, &count, err);
+	if (status == 0) {
+		status = check_group(paths, wanted, all, count, ask, opaque, err);
+	}
+	if (status == 0) {
+		status = bind_group(paths, wanted, all, count, err);
+	}
+	free(all);
+	return status;
+}
+
+/* vfio-pci is the driver that makes the kernel put @wanted into a group; it goes back if that may
+ * not be had. */
+static int bind_without_group(const struct binding_paths *paths, const struct sysfs_device *wanted,
+			      binding_ask_fn ask, void *opaque, struct error *err)
+{
+	struct sysfs_device now;
+	struct error ignored = {0};
+	int status = take(paths, wanted, err);
+	if (status == 0 && (!sysfs_read_device(paths->sysfs, wanted->bdf, &now) || now.group < 0)) {
+		status = error_set(err, -ENOTSUP, "%s: no IOMMU stands before it", wanted->bdf);
+	}
+	if (status == 0) {
+		status = bind_all(paths, &now, ask, opaque, err);
+	}
+	if (status < 0) {
+		(void)!binding_restore(paths, wanted->bdf, &ignored);
+	}
+	return status;
+}
+
 int binding_bind(const struct binding_paths *paths, const char *bdf, binding_ask_fn ask,
 		 void *opaque, struct error *err)
 {
-	struct sysfs_device wanted, *all;
-	size_t count;
+	struct sysfs_device wanted;
 	char why[512];
 	if (!sysfs_read_device(paths->sysfs, bdf, &wanted)) {
 		return error_set(err, -ENODEV,
 				 "%s: there is no such PCI device (oriel passthrough list)", bdf);
 	}
-	if (!can_ever(&wanted, why, sizeof(why))) {
+	if (!can_ever(paths, &wanted, why, sizeof(why))) {
 		return error_set(err, -ENOTSUP, "%s: %s", bdf, why);
 	}
-	int status = sysfs_list_devices(paths->sysfs, &all, &count, err);
-	if (status == 0) {
-		status = check_group(paths, &wanted, all, count, ask, opaque, err);
-	}
-	if (status == 0) {
-		status = bind_group(paths, &wanted, all, count, err);
-	}
-	free(all);
-	return status;
+	return wanted.group < 0 ? bind_without_group(paths, &wanted, ask, opaque, err)
+				: bind_all(paths, &wanted, ask, opaque, err);
 }
 
 int binding_restore(const struct binding_paths *paths, const char *bdf, struct error *err)

@@ -124,6 +124,55 @@ int sysfs_list_devices(const char *root, struct sysfs_device **out, size_t *coun
 	return status;
 }
 
+bool sysfs_may_get_group(const char *root, const struct sysfs_device *device)
+{
+	char path[PATH_MAX];
+	bool has_iommu = false;
+	snprintf(path, sizeof(path), "%s/class/iommu", root);
+	DIR *dir = device->group < 0 && !device->driver[0] ? opendir(path) : NULL;
+	for (struct dirent *entry; dir && !has_iommu && (entry = readdir(dir));) {
+		has_iommu = entry->d_name[0] != '.';
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	return has_iommu;
+}
+
+/* Lines of "first last kind" (Linux Documentation/ABI/testing/sysfs-kernel-iommu_groups); VFIO lets
+ * devices have the relaxable ones. */
+static void read_reserved(const char *path, void (*fn)(void *opaque, uint64_t first, uint64_t last),
+			  void *opaque)
+{
+	uint64_t first, last;
+	char kind[32];
+	FILE *file = fopen(path, "re");
+	while (file && fscanf(file, "%" SCNx64 " %" SCNx64 " %31s", &first, &last, kind) == 3) {
+		if (first <= last && strcmp(kind, "direct-relaxable") != 0) {
+			fn(opaque, first, last);
+		}
+	}
+	if (file) {
+		fclose(file);
+	}
+}
+
+void sysfs_each_reserved(const char *root, void (*fn)(void *opaque, uint64_t first, uint64_t last),
+			 void *opaque)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/kernel/iommu_groups", root);
+	DIR *dir = opendir(path);
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		snprintf(path, sizeof(path), "%s/kernel/iommu_groups/%s/reserved_regions", root,
+			 entry->d_name);
+		read_reserved(path, fn, opaque);
+	}
+	if (dir) {
+		closedir(dir);
+	}
+}
+
 bool sysfs_is_bridge(const struct sysfs_device *device)
 {
 	return device->class_code >> 16 == 0x06;

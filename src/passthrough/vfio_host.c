@@ -460,7 +460,7 @@ static int check_device(const char *bdf, struct sysfs_device *found, struct erro
 		return error_set(err, -ENODEV,
 				 "%s: there is no such PCI device (oriel passthrough list)", bdf);
 	}
-	if (found->group < 0) {
+	if (found->group < 0 && !sysfs_may_get_group("/sys", found)) {
 		return error_set(err, -ENODEV,
 				 "%s: no IOMMU stands before it: turn it on in the firmware, and "
 				 "boot with intel_iommu=on (AMD: on "

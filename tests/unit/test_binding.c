@@ -201,6 +201,61 @@ static void only_what_was_bound_is_given_back(void **state)
 	tree_finish(&t);
 }
 
+static void device_without_driver_may_get_its_group_later(void **state)
+{
+	struct tree t;
+	struct error err = {0};
+	unsigned asked = 0;
+	tree_init(&t);
+	put_device(&t, "0000:04:00.0", "0x010802\n", NULL, NULL);
+	assert_says(&t, 5, "no IOMMU stands before it"); /* this host has none at all */
+	put(&t, "sys/class/iommu/smmu3.0/uevent", "");
+	assert_says(&t, 5, "it has no driver: oriel passthrough bind 0000:04:00.0");
+	assert_says(&t, 4, "no IOMMU stands before it"); /* has a driver, and no group all the same */
+	put(&t, "sys/bus/pci/devices/0000:04:00.0/driver_override", "");
+	put(&t, "sys/bus/pci/drivers_probe", "");
+	assert_int_equal(binding_bind(&t.paths, "0000:04:00.0", refuse, &asked, &err), -ENODEV);
+	assert_non_null(strstr(err.text, "vfio-pci did not take it"));
+	assert_int_equal(asked, 0);
+	char path[128];
+	snprintf(path, sizeof(path), "%s/0000:04:00.0", t.records);
+	assert_int_equal(access(path, F_OK), -1); /* given back */
+	tree_finish(&t);
+}
+
+struct found {
+	unsigned count;
+	uint64_t first, last; /* of all */
+};
+
+static void on_reserved(void *opaque, uint64_t first, uint64_t last)
+{
+	struct found *found = opaque;
+	found->first = found->count++ && found->first < first ? found->first : first;
+	found->last = found->last > last ? found->last : last;
+}
+
+static void reserved_addresses_of_all_groups_are_found(void **state)
+{
+	struct tree t;
+	struct found found = {0};
+	tree_init(&t);
+	sysfs_each_reserved(t.sys, on_reserved, &found);
+	assert_int_equal(found.count, 0);
+	put(&t, "sys/kernel/iommu_groups/7/reserved_regions",
+	    "0x00000000000e0000 0x00000000000fffff direct-relaxable\n"
+	    "0x00000000fee00000 0x00000000feefffff msi\n");
+	put(&t, "sys/kernel/iommu_groups/9/reserved_regions",
+	    "0x00000000fee00000 0x00000000feefffff msi\n"
+	    "0x000000fd00000000 0x000000ffffffffff reserved\n"
+	    "nonsense\n");
+	sysfs_each_reserved(t.sys, on_reserved, &found);
+	assert_int_equal(found.count, 3);
+	assert_int_equal(found.first, 0xfee00000);
+	assert_true(found.last == UINT64_C(0xffffffffff));
+	tree_finish(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +264,8 @@ int main(void)
 		cmocka_unit_test(neighbours_are_asked_for_and_nothing_changes_without_consent),
 		cmocka_unit_test(mounted_and_up_devices_stay),
 		cmocka_unit_test(only_what_was_bound_is_given_back),
+		cmocka_unit_test(device_without_driver_may_get_its_group_later),
+		cmocka_unit_test(reserved_addresses_of_all_groups_are_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
