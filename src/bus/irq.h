@@ -26,6 +26,21 @@ struct irq_chip_ops {
 	 * the chip can not tell.  -ENOSPC if it watches no more lines.
 	 */
 	int (*watch_end)(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque);
+	/*
+	 * The next four are of a chip in a kernel; NULL in others.  From now on each signal of eventfd @fd (borrowed) is the
+	 * message that send_msi() would deliver, with no thread of ours in between; one that is in it already counts.  Its
+	 * counter means nothing meanwhile.  -errno: not such a message, or no resources.
+	 */
+	int (*bind_msi)(struct irq_chip *chip, int fd, uint64_t address, uint32_t data);
+	/* After return no signal is a message any more; those that come are left in @fd. */
+	void (*unbind_msi)(struct irq_chip *chip, int fd, uint32_t data);
+	/*
+	 * The same for a level: a signal of @fd raises @line.  The line falls when a vCPU ends the interrupt, or when all that
+	 * holds it by set_line() has let go; @ended (borrowed) is signalled then, and who still wants it signals @fd anew.
+	 */
+	int (*bind_line)(struct irq_chip *chip, unsigned line, int fd, int ended);
+	/* The line is what set_line() says after return. */
+	void (*unbind_line)(struct irq_chip *chip, unsigned line, int fd);
 };
 struct irq_chip {
 	const struct irq_chip_ops *ops;

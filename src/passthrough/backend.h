@@ -71,6 +71,7 @@ struct backend_ops {
 	int (*set_irqs)(struct backend *backend, unsigned index, const int *eventfds,
 			unsigned count);
 	int (*unmask_intx)(struct backend *backend);
+	int (*unmask_intx_by)(struct backend *backend, int eventfd); /* optional */
 	int (*dma_map)(struct backend *backend, uint64_t iova, uint64_t len, void *hva, int fd,
 		       uint64_t fd_offset, bool writable, struct error *err);
 	int (*dma_unmap)(struct backend *backend, uint64_t iova, uint64_t len);
@@ -144,6 +145,19 @@ static inline int MUST_CHECK backend_set_irqs(struct backend *backend, unsigned 
 static inline int MUST_CHECK backend_unmask_intx(struct backend *backend)
 {
 	return backend->ops->unmask_intx(backend);
+}
+
+/* True if the device can be told by an eventfd instead. */
+static inline bool backend_unmasks_by_eventfd(const struct backend *backend)
+{
+	return backend->ops->unmask_intx_by != NULL;
+}
+
+/* Each signal of @eventfd (borrowed) is what backend_unmask_intx() does, with no thread of ours in
+ * between, until INTx is turned off.  After backend_set_irqs() of INTx. */
+static inline int MUST_CHECK backend_unmask_intx_by(struct backend *backend, int eventfd)
+{
+	return backend->ops->unmask_intx_by(backend, eventfd);
 }
 
 /*

@@ -56,7 +56,7 @@ static void on_backend_gone(void *opaque, const char *why)
 {
 	struct pdev *pdev = opaque;
 	if (!atomic_exchange(&pdev->gone, true) && pdev->pci && pdev->parts.on_gone) {
-		pci_device_set_intx(pdev->pci, false);
+		pci_device_attach_bell(pdev->pci, PCI_IRQ_INTX, 0, -1, -1); /* lowers it */
 		pdev->parts.on_gone(pdev->parts.opaque, pdev->name, why);
 	}
 }
@@ -332,6 +332,11 @@ void pdev_detach(struct pdev *pdev)
 	pdev->backend = NULL;
 	loop_destroy(pdev->loop);
 	pdev->loop = NULL;
+}
+
+uint64_t pdev_interrupts_passed(struct pdev *pdev)
+{
+	return atomic_load(&pdev->irqs.passed);
 }
 
 bool pdev_is_gone(struct pdev *pdev)

@@ -2,12 +2,14 @@
 /*
  * pdev_irq.c - interrupts of a foreign device
  *
- * How it works: one eventfd for each vector, whichever kind is in use; the service thread turns
- * signals into what the guest has enabled.  A device is told of one kind at a time, the old one off
- * before the new one on, since servers keep one set of eventfds for all kinds.  INTx: the line
- * stays up until the guest ends the interrupt (src/pci lowers it then), which is passed on, and the
- * device signals again if it still wants service.
- * Threads: signals on the service thread; the kind changes with the PCI host's lock held.
+ * How it works: one eventfd for each vector, whichever kind is in use, is attached to the PCI
+ * device.  An interrupt controller in the kernel takes its signals itself (pci/bell.c); where there
+ * is none, and while the guest masks the vector, the service thread passes them on.  A device is
+ * told of one kind at a time, the old one off before the new one on, since servers keep one set of
+ * eventfds for all kinds.  INTx: the line stays up until the guest ends the interrupt, which is
+ * passed on (the kernel's VFIO listens to the eventfd for that itself), and the device signals
+ * again if it still wants service. Threads: signals on the service thread; the kind changes with
+ * the PCI host's lock held.
  */
 #include "base/os.h"
 #include "passthrough/pdev_priv.h"
@@ -19,18 +21,34 @@
 #include <string.h>
 #include <unistd.h>
 
+static unsigned irqs_of(const struct pdev *pdev, enum pdev_irq_mode mode)
+{
+	switch (mode) {
+	case PDEV_IRQ_MSIX: return pdev->irqs.msix_count;
+	case PDEV_IRQ_MSI: return pdev->irqs.msi_count;
+	case PDEV_IRQ_INTX: return 1;
+	case PDEV_IRQ_OFF: break;
+	}
+	return 0;
+}
+
 static void on_signal(void *opaque, uint32_t events)
 {
 	struct pdev_vector *vector = opaque;
 	struct pdev *pdev = vector->pdev;
-	if (!os_bell_clear(vector->eventfd) || atomic_load(&pdev->gone)) {
-		return;
+	struct pdev_irqs *irqs = &pdev->irqs;
+	enum pdev_irq_mode mode = atomic_load(&irqs->mode);
+	enum pci_taken taken = PCI_TAKEN_BY_NOBODY;
+	if (vector->index < irqs_of(pdev, mode) && !atomic_load(&pdev->gone)) {
+		taken = pci_device_take_bell(pdev->pci, (enum pci_irq_kind)mode, vector->index);
 	}
-	switch (atomic_load(&pdev->irqs.mode)) {
-	case PDEV_IRQ_MSIX: pci_device_raise_msix(pdev->pci, vector->index); break;
-	case PDEV_IRQ_MSI: pci_device_raise_msi(pdev->pci, vector->index); break;
-	case PDEV_IRQ_INTX: pci_device_set_intx(pdev->pci, true); break;
-	case PDEV_IRQ_OFF: break;
+	if (taken == PCI_TAKEN) {
+		atomic_fetch_add(&irqs->passed, 1);
+	}
+	/* The kind is being changed: a signal of the new one is looked at again. */
+	if (taken == PCI_TAKEN_BY_NOBODY && os_bell_clear(vector->eventfd) &&
+	    !atomic_load(&pdev->gone) && vector->index < irqs_of(pdev, atomic_load(&irqs->mode))) {
+		os_bell_ring(vector->eventfd);
 	}
 }
 
@@ -59,7 +77,9 @@ static void add_sources(void *opaque)
 			log_error("%s: interrupt %u can not be watched", pdev->name, i);
 		}
 	}
-	irqs->ended_source = loop_add_fd(pdev->loop, irqs->ended, LOOP_IN, on_ended, pdev);
+	if (!backend_unmasks_by_eventfd(pdev->backend)) {
+		irqs->ended_source = loop_add_fd(pdev->loop, irqs->ended, LOOP_IN, on_ended, pdev);
+	}
 }
 
 int pdev_irqs_init(struct pdev *pdev, unsigned msi_count, unsigned msix_count, struct error *err)
@@ -103,11 +123,12 @@ void pdev_irqs_finish(struct pdev *pdev)
 	irqs->ended_source = NULL;
 }
 
-static unsigned irqs_of(const struct pdev *pdev, enum pdev_irq_mode mode)
+static void attach_all(struct pdev *pdev, enum pdev_irq_mode mode, bool on)
 {
-	return mode == PDEV_IRQ_MSIX  ? pdev->irqs.msix_count
-	       : mode == PDEV_IRQ_MSI ? pdev->irqs.msi_count
-				      : 1;
+	for (unsigned i = 0; i < irqs_of(pdev, mode); i++) {
+		pci_device_attach_bell(pdev->pci, (enum pci_irq_kind)mode, i,
+				       on ? pdev->irqs.vectors[i].eventfd : -1, pdev->irqs.ended);
+	}
 }
 
 static void irqs_on(struct pdev *pdev, enum pdev_irq_mode mode)
@@ -118,7 +139,11 @@ static void irqs_on(struct pdev *pdev, enum pdev_irq_mode mode)
 		fds[i] = pdev->irqs.vectors[i].eventfd;
 	}
 	atomic_store(&pdev->irqs.mode, mode); /* before the first signal */
+	attach_all(pdev, mode, true);
 	int status = backend_set_irqs(pdev->backend, (unsigned)mode, fds, count);
+	if (status == 0 && mode == PDEV_IRQ_INTX && backend_unmasks_by_eventfd(pdev->backend)) {
+		status = backend_unmask_intx_by(pdev->backend, pdev->irqs.ended);
+	}
 	if (status < 0 && !atomic_load(&pdev->gone)) {
 		log_limited(LOG_ERROR, "%s: %u interrupts can not be turned on: %s", pdev->name,
 			    count, strerror(-status));
@@ -128,10 +153,10 @@ static void irqs_on(struct pdev *pdev, enum pdev_irq_mode mode)
 void pdev_irqs_off(struct pdev *pdev)
 {
 	enum pdev_irq_mode mode = atomic_exchange(&pdev->irqs.mode, PDEV_IRQ_OFF);
+	attach_all(pdev, mode, false);
 	if (mode != PDEV_IRQ_OFF && !atomic_load(&pdev->gone)) {
 		(void)!backend_set_irqs(pdev->backend, (unsigned)mode, NULL, 0);
 	}
-	pci_device_set_intx(pdev->pci, false);
 }
 
 void pdev_irqs_update(struct pdev *pdev)

@@ -12,6 +12,7 @@
 #include "passthrough/pdev.h"
 #include "passthrough/vconfig.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -41,18 +42,22 @@ struct pdev_vector {
 	struct loop_source *source;
 };
 
+/* The numbers are those of src/pci, and of enum backend_irq_index, too. */
 enum pdev_irq_mode {
 	PDEV_IRQ_OFF = -1,
-	PDEV_IRQ_INTX = BACKEND_INTX,
-	PDEV_IRQ_MSI = BACKEND_MSI,
-	PDEV_IRQ_MSIX = BACKEND_MSIX
+	PDEV_IRQ_INTX = PCI_IRQ_INTX,
+	PDEV_IRQ_MSI = PCI_IRQ_MSI,
+	PDEV_IRQ_MSIX = PCI_IRQ_MSIX,
 };
+static_assert((int)PCI_IRQ_MSI == (int)BACKEND_MSI && (int)PCI_IRQ_MSIX == (int)BACKEND_MSIX,
+	      "kinds of interrupts");
 
 struct pdev_irqs {
 	struct pdev_vector *vectors; /* as many as the kind with most has */
 	unsigned vector_count, msi_count, msix_count;
 	_Atomic(enum pdev_irq_mode) mode; /* changes under the PCI host's lock */
-	int ended;			  /* eventfd: the guest ended INTx */
+	int ended;			  /* eventfd: INTx may be signalled again */
+	atomic_ulong passed;		  /* signals that went through the service thread */
 	struct loop_source *ended_source;
 };
 

@@ -307,6 +307,12 @@ static int vfio_unmask_intx(struct backend *backend)
 			VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, NULL, 1);
 }
 
+static int vfio_unmask_intx_by(struct backend *backend, int eventfd)
+{
+	return set_irqs(vfio_device(backend), VFIO_PCI_INTX_IRQ_INDEX,
+			VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, &eventfd, 1);
+}
+
 static void on_wanted_back(void *opaque, uint32_t events)
 {
 	struct vfio_device *device = opaque;
@@ -447,6 +453,7 @@ static const struct backend_ops vfio_ops = {
 	.irqs = vfio_irqs,
 	.set_irqs = vfio_set_irqs,
 	.unmask_intx = vfio_unmask_intx,
+	.unmask_intx_by = vfio_unmask_intx_by,
 	.dma_map = vfio_dma_map,
 	.dma_unmap = vfio_dma_unmap,
 	.resets = vfio_resets,

@@ -69,6 +69,7 @@ struct pci_device *pci_device_create(struct pci_host *host, unsigned slot,
 	device->opaque = opaque;
 	device->capability_end = PCI_FIRST_CAPABILITY;
 	device->last_link = PCI_REG_CAPABILITIES;
+	device->intx_bell.fd = device->intx_ended = -1;
 	snprintf(device->name, sizeof(device->name), "%s", config->name);
 	pthread_mutex_init(&device->msix.lock, NULL);
 	pthread_mutex_init(&device->msi.lock, NULL);

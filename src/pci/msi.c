@@ -32,18 +32,22 @@ static unsigned pci_msi_mask_offset(const struct pci_msi *msi)
 	return msi->capability + (msi->wide ? 16 : 12);
 }
 
+static uint32_t pci_msi_data_of(const struct pci_msi *msi, unsigned vector)
+{
+	return (msi->data & ~(uint32_t)(msi->vectors - 1)) | vector;
+}
+
 static void pci_msi_send_locked(struct pci_device *device, unsigned vector)
 {
 	const struct pci_msi *msi = &device->msi;
 	struct irq_chip *irq = device->host->config.irq;
-	uint32_t data = (msi->data & ~(uint32_t)(msi->vectors - 1)) | vector;
-	irq->ops->send_msi(irq, msi->address, data, pci_requester_id(device));
+	irq->ops->send_msi(irq, msi->address, pci_msi_data_of(msi, vector),
+			   pci_requester_id(device));
 }
 
-void pci_device_raise_msi(struct pci_device *device, unsigned vector)
+static void pci_msi_raise_locked(struct pci_device *device, unsigned vector)
 {
 	struct pci_msi *msi = &device->msi;
-	LOCKED(&msi->lock);
 	if (!atomic_load(&msi->enabled) || vector >= msi->vectors) {
 		return;
 	}
@@ -52,6 +56,39 @@ void pci_device_raise_msi(struct pci_device *device, unsigned vector)
 	} else {
 		pci_msi_send_locked(device, vector);
 	}
+}
+
+void pci_device_raise_msi(struct pci_device *device, unsigned vector)
+{
+	LOCKED(&device->msi.lock);
+	pci_msi_raise_locked(device, vector);
+}
+
+static void pci_msi_route_locked(struct pci_device *device)
+{
+	struct pci_msi *msi = &device->msi;
+	for (unsigned i = 0; i < msi->count; i++) {
+		bool open =
+			atomic_load(&msi->enabled) && i < msi->vectors && !(msi->masked >> i & 1);
+		pci_bell_route(device, &msi->bells[i], open, msi->address, pci_msi_data_of(msi, i));
+	}
+}
+
+void pci_msi_attach(struct pci_device *device, unsigned vector, int fd)
+{
+	LOCKED(&device->msi.lock);
+	pci_bell_attach(device, &device->msi.bells[vector], fd);
+	pci_msi_route_locked(device);
+}
+
+enum pci_taken pci_msi_take(struct pci_device *device, unsigned vector)
+{
+	LOCKED(&device->msi.lock);
+	enum pci_taken taken = pci_bell_take(&device->msi.bells[vector]);
+	if (taken == PCI_TAKEN) {
+		pci_msi_raise_locked(device, vector);
+	}
+	return taken;
 }
 
 bool pci_device_msi_enabled(struct pci_device *device)
@@ -87,6 +124,7 @@ void pci_msi_update(struct pci_device *device)
 	if (!atomic_load(&msi->enabled)) {
 		msi->pending = 0;
 	}
+	pci_msi_route_locked(device);
 	pci_msi_flush_locked(device);
 }
 
@@ -119,6 +157,9 @@ int pci_device_adopt_msi(struct pci_device *device, unsigned capability, struct 
 		return 0;
 	}
 	msi->count = 1u << shift;
+	for (unsigned i = 0; i < PCI_MSI_MAX_VECTORS; i++) {
+		msi->bells[i].fd = -1;
+	}
 	msi->capability = capability;
 	msi->wide = control & MSI_WIDE;
 	msi->maskable = control & MSI_MASKABLE;

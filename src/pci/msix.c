@@ -21,17 +21,32 @@ static bool pci_vector_is_masked(const struct pci_msix *msix, unsigned vector)
 	return msix->function_mask || (msix->entries[vector].words[3] & PCI_VECTOR_MASKED);
 }
 
-static void pci_msix_send_locked(struct pci_device *device, unsigned vector)
+static uint64_t pci_msix_address(const struct pci_msix *msix, unsigned vector)
 {
-	const uint32_t *words = device->msix.entries[vector].words;
-	struct irq_chip *irq = device->host->config.irq;
-	uint64_t address = words[0] | (uint64_t)words[1] << 32;
-	irq->ops->send_msi(irq, address, words[2], pci_requester_id(device));
+	return msix->entries[vector].words[0] | (uint64_t)msix->entries[vector].words[1] << 32;
 }
 
+static void pci_msix_send_locked(struct pci_device *device, unsigned vector)
+{
+	const struct pci_msix *msix = &device->msix;
+	struct irq_chip *irq = device->host->config.irq;
+	irq->ops->send_msi(irq, pci_msix_address(msix, vector), msix->entries[vector].words[2], pci_requester_id(device));
+}
+
+static void pci_msix_route_locked(struct pci_device *device)
+{
+	const struct pci_msix *msix = &device->msix;
+	for (unsigned i = 0; i < msix->count; i++) {
+		bool open = atomic_load(&msix->enabled) && !pci_vector_is_masked(msix, i);
+		pci_bell_route(device, &msix->bells[i], open, pci_msix_address(msix, i), msix->entries[i].words[2]);
+	}
+}
+
+/* After a change of the table or of the control word. */
 static void pci_msix_flush_locked(struct pci_device *device)
 {
 	struct pci_msix *msix = &device->msix;
+	pci_msix_route_locked(device);
 	for (unsigned i = 0; atomic_load(&msix->enabled) && i < msix->count; i++) {
 		uint64_t bit = UINT64_C(1) << (i % 64);
 		if ((msix->pending[i / 64] & bit) && !pci_vector_is_masked(msix, i)) {
@@ -41,13 +56,9 @@ static void pci_msix_flush_locked(struct pci_device *device)
 	}
 }
 
-void pci_device_raise_msix(struct pci_device *device, unsigned vector)
+static void pci_msix_raise_locked(struct pci_device *device, unsigned vector)
 {
 	struct pci_msix *msix = &device->msix;
-	if (vector >= msix->count) {
-		return;
-	}
-	LOCKED(&msix->lock);
 	if (!atomic_load(&msix->enabled)) {
 		return;
 	}
@@ -56,6 +67,31 @@ void pci_device_raise_msix(struct pci_device *device, unsigned vector)
 	} else {
 		pci_msix_send_locked(device, vector);
 	}
+}
+
+void pci_device_raise_msix(struct pci_device *device, unsigned vector)
+{
+	if (vector < device->msix.count) {
+		LOCKED(&device->msix.lock);
+		pci_msix_raise_locked(device, vector);
+	}
+}
+
+void pci_msix_attach(struct pci_device *device, unsigned vector, int fd)
+{
+	LOCKED(&device->msix.lock);
+	pci_bell_attach(device, &device->msix.bells[vector], fd);
+	pci_msix_route_locked(device);
+}
+
+enum pci_taken pci_msix_take(struct pci_device *device, unsigned vector)
+{
+	LOCKED(&device->msix.lock);
+	enum pci_taken taken = pci_bell_take(&device->msix.bells[vector]);
+	if (taken == PCI_TAKEN) {
+		pci_msix_raise_locked(device, vector);
+	}
+	return taken;
 }
 
 bool pci_device_msix_enabled(struct pci_device *device)
@@ -170,8 +206,12 @@ static int pci_msix_take_vectors(struct pci_device *device, unsigned wanted, str
 		return 0;
 	}
 	msix->entries = calloc(count, sizeof(msix->entries[0]));
-	if (!msix->entries) {
+	msix->bells = calloc(count, sizeof(msix->bells[0]));
+	if (!msix->entries || !msix->bells) {
 		return error_set(err, -ENOMEM, "%s: out of memory", device->name);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		msix->bells[i].fd = -1;
 	}
 	msix->count = count;
 	pci_msix_mask_all(msix);
@@ -215,11 +255,13 @@ void pci_msix_reset(struct pci_device *device)
 	if (msix->count) {
 		pci_msix_mask_all(msix);
 	}
+	pci_msix_route_locked(device);
 }
 
 void pci_msix_finish(struct pci_device *device)
 {
 	device->host->vectors_used -= device->msix.count;
 	free(device->msix.entries);
+	free(device->msix.bells);
 	pthread_mutex_destroy(&device->msix.lock);
 }

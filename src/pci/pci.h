@@ -172,6 +172,25 @@ void pci_device_raise_msix(struct pci_device *device, unsigned vector);
 /* Drive INTA (level).  Remembered while the guest has INTx disabled. */
 void pci_device_set_intx(struct pci_device *device, bool level);
 
+/* ----- for interrupts that a kernel or another process signals by an eventfd.  Any thread. ----- */
+
+enum pci_irq_kind { PCI_IRQ_INTX, PCI_IRQ_MSI, PCI_IRQ_MSIX };
+
+enum pci_taken {
+	PCI_TAKEN,	     /* raised, or pending: by this call */
+	PCI_TAKEN_BEFORE,    /* there was no signal, or the irq chip has delivered it */
+	PCI_TAKEN_BY_NOBODY, /* no eventfd is attached; nothing was read */
+};
+
+/*
+ * From now on a signal of eventfd @fd (borrowed; -1: none any more) raises vector @vector, which the device has.  Where the
+ * irq chip can, it does so without a thread of ours; so the owner has to watch @fd all the same, and to call
+ * pci_device_take_bell() when it is readable.  For INTx: @ended (borrowed) is rung when the guest has ended the interrupt,
+ * and at other times when what wants service has to be signalled anew; on_intx_end() is called for levels that were taken.
+ */
+void pci_device_attach_bell(struct pci_device *device, enum pci_irq_kind kind, unsigned vector, int fd, int ended);
+enum pci_taken pci_device_take_bell(struct pci_device *device, enum pci_irq_kind kind, unsigned vector);
+
 /* ----- for who serves a device elsewhere: its registers and BARs without a bus.  Any thread. ----- */
 
 /* The device at @slot of bus 0, or NULL. */

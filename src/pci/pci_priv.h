@@ -62,6 +62,14 @@ struct pci_msix_entry {
 	uint32_t words[4]; /* address low and high, data, vector control: bit 0 masks */
 };
 
+/* bell.c; guarded by the lock of its kind */
+struct pci_bell {
+	int fd;	     /* -1: none */
+	bool direct; /* bound to the irq chip, as this message: */
+	uint64_t address;
+	uint32_t data;
+};
+
 struct pci_msix {
 	unsigned count; /* 0: the device has no MSI-X */
 	unsigned capability;
@@ -70,6 +78,7 @@ struct pci_msix {
 	bool function_mask;
 	struct pci_msix_entry *entries;
 	uint64_t pending[PCI_MSIX_MAX_VECTORS / 64];
+	struct pci_bell *bells; /* one for each vector */
 };
 
 struct pci_msi {
@@ -82,6 +91,7 @@ struct pci_msi {
 	uint64_t address;
 	uint16_t data;
 	uint32_t masked, pending;
+	struct pci_bell bells[PCI_MSI_MAX_VECTORS];
 };
 
 /* What a root port has beyond a device; NULL in others.  Guarded by host->lock. */
@@ -110,7 +120,9 @@ struct pci_device {
 	struct pci_bar bars[PCI_BAR_COUNT + 1];
 	struct pci_msix msix;
 	struct pci_msi msi;
-	bool intx_level;    /* what the device asks for; host->intx_lock */
+	bool intx_level;    /* what the device asks for; host->intx_lock guards this and the next two */
+	struct pci_bell intx_bell;
+	int intx_ended; /* eventfd, with the bell */
 	atomic_bool intx_off; /* command register bit */
 };
 
@@ -176,6 +188,18 @@ void pci_config_reset_locked(struct pci_device *device);
 void pci_host_place_bars_locked(struct pci_host *host);
 /* intx.c: make the wired line agree with what @device asks for and the guest allows. */
 void pci_intx_update(struct pci_device *device);
+/* bell.c: bind, rebind or unbind: @open says that a signal is the message @address, @data now.  The kind's lock is held. */
+void pci_bell_route(struct pci_device *device, struct pci_bell *bell, bool open, uint64_t address, uint32_t data);
+void pci_bell_attach(struct pci_device *device, struct pci_bell *bell, int fd);
+/* PCI_TAKEN: the caller raises the interrupt, still with the lock. */
+enum pci_taken pci_bell_take(const struct pci_bell *bell);
+/* intx.c, msi.c, msix.c: the parts of pci_device_attach_bell() and pci_device_take_bell(). */
+void pci_intx_attach(struct pci_device *device, int fd, int ended);
+enum pci_taken pci_intx_take(struct pci_device *device);
+void pci_msi_attach(struct pci_device *device, unsigned vector, int fd);
+enum pci_taken pci_msi_take(struct pci_device *device, unsigned vector);
+void pci_msix_attach(struct pci_device *device, unsigned vector, int fd);
+enum pci_taken pci_msix_take(struct pci_device *device, unsigned vector);
 /* intx.c: hear about the ends of wired interrupts.  -ENOSPC. */
 int pci_intx_watch(struct pci_host *host) MUST_CHECK;
 /* intx.c: true if @device asks for an interrupt on its pin (the status bit). */

@@ -252,10 +252,13 @@ json_t *vm_slots_status(struct vm *vm)
 	for (size_t i = 0; i < vm->slot_count; i++) {
 		const struct vm_slot *slot = &vm->slots[i];
 		json_array_append_new(
-			slots, slot->device ? json_pack("{s:s,s:s,s:b}", "device", slot->address,
-							"reset", pdev_reset_used(slot->device),
-							"gone", (int)pdev_is_gone(slot->device))
-					    : json_null());
+			slots,
+			slot->device
+				? json_pack("{s:s,s:s,s:b,s:I}", "device", slot->address, "reset",
+					    pdev_reset_used(slot->device), "gone",
+					    (int)pdev_is_gone(slot->device), "interrupts_passed",
+					    (json_int_t)pdev_interrupts_passed(slot->device))
+				: json_null());
 	}
 	return slots;
 }

@@ -2,10 +2,10 @@
 /*
  * gic.c - KVM's GICv3, as devices see an interrupt controller
  *
- * How it works: a line is one call into the kernel when its level changes (its end: gic_lines.c).
- * A message is a write to an eventfd which the kernel turns into a pulse of the shared interrupt
- * (GSI n is shared interrupt n, the kernel's default routing); it is made when the interrupt is
- * first used. Threads: lines and messages from any thread.
+ * How it works: a message is a write to an eventfd which the kernel turns into a pulse of the
+ * shared interrupt (GSI n is shared interrupt n, the kernel's default routing); it is made when the
+ * interrupt is first used.  Devices outside of this process bring eventfds of their own.  Lines:
+ * gic_lines.c.  Threads: messages from any thread.
  */
 #include "base/log.h"
 #include "base/own.h"
@@ -27,25 +27,34 @@ static int set_attr(const struct kvm_gic *gic, uint32_t group, uint64_t attr, co
 
 /* ----- what devices do ----- */
 
-void kvm_gic_drive(struct kvm_gic *gic, unsigned line, bool level)
+int kvm_gic_irqfd(struct kvm_gic *gic, const struct kvm_irqfd *irqfd)
 {
-	const struct kvm_irq_level request = {
-		.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (KVM_FIRST_INTID + line),
-		.level = level};
-	if (ioctl(kvm_engine_of(gic)->vm, KVM_IRQ_LINE, &request) < 0) {
-		log_limited(LOG_WARN, "KVM: interrupt line %u: %s", line, strerror(errno));
-	}
+	return ioctl(kvm_engine_of(gic)->vm, KVM_IRQFD, irqfd) < 0 ? -errno : 0;
 }
 
-static void gic_set_line(struct irq_chip *chip, unsigned line, bool level)
+/* The shared interrupt of a message, as a GSI; -1: it is none. */
+static int gsi_of(const struct kvm_gic *gic, uint64_t address, uint32_t data)
+{
+	const struct engine_gic_config *config = &gic->config;
+	bool good = address == config->msi_address && data >= config->msi_first &&
+		    data - config->msi_first < config->msi_count;
+	return good ? (int)(data - KVM_FIRST_INTID) : -1;
+}
+
+static int gic_bind_msi(struct irq_chip *chip, int fd, uint64_t address, uint32_t data)
 {
 	struct kvm_gic *gic = (struct kvm_gic *)chip;
-	unsigned long bit = 1ul << line % 64, *word = &gic->levels[line / 64];
-	LOCKED(&gic->lock);
-	if (!(*word & bit) != !level) {
-		*word ^= bit;
-		kvm_gic_drive(gic, line, level);
-	}
+	int gsi = gsi_of(gic, address, data);
+	const struct kvm_irqfd bind = {.fd = (uint32_t)fd, .gsi = (uint32_t)gsi};
+	return gsi < 0 ? -EINVAL : kvm_gic_irqfd(gic, &bind);
+}
+
+static void gic_unbind_msi(struct irq_chip *chip, int fd, uint32_t data)
+{
+	const struct kvm_irqfd unbind = {.fd = (uint32_t)fd,
+					 .gsi = data - KVM_FIRST_INTID,
+					 .flags = KVM_IRQFD_FLAG_DEASSIGN};
+	(void)!kvm_gic_irqfd((struct kvm_gic *)chip, &unbind); /* it was bound */
 }
 
 /* The eventfd of message @n; -1 if there can be none. */
@@ -58,7 +67,7 @@ static int bind_message(struct kvm_gic *gic, unsigned n)
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	const struct kvm_irqfd bind = {.fd = (uint32_t)fd,
 				       .gsi = gic->config.msi_first - KVM_FIRST_INTID + n};
-	if (fd < 0 || ioctl(kvm_engine_of(gic)->vm, KVM_IRQFD, &bind) < 0) {
+	if (fd < 0 || kvm_gic_irqfd(gic, &bind) < 0) {
 		log_limited(LOG_WARN, "KVM: message interrupt %u: %s", n, strerror(errno));
 		own_close(&fd);
 		return -1;
@@ -71,12 +80,11 @@ static void gic_send_msi(struct irq_chip *chip, uint64_t address, uint32_t data,
 			 uint16_t requester_id)
 {
 	struct kvm_gic *gic = (struct kvm_gic *)chip;
-	const struct engine_gic_config *config = &gic->config;
-	unsigned n = data - config->msi_first;
-	if (address != config->msi_address || data < config->msi_first || n >= config->msi_count) {
+	if (gsi_of(gic, address, data) < 0) {
 		atomic_fetch_add(&gic->msis_dropped, 1);
 		return;
 	}
+	unsigned n = data - gic->config.msi_first;
 	int fd = atomic_load(&gic->msi[n]) - 1;
 	fd = fd < 0 ? bind_message(gic, n) : fd;
 	if (fd >= 0) {
@@ -110,7 +118,15 @@ static int place_frames(struct kvm_gic *gic, unsigned vcpus, struct error *err)
 struct irq_chip *kvm_gic_create(struct engine *base, const struct engine_gic_config *config,
 				struct error *err)
 {
-	static const struct irq_chip_ops ops = {gic_set_line, gic_send_msi, kvm_gic_watch_end};
+	static const struct irq_chip_ops ops = {
+		.set_line = kvm_gic_set_line,
+		.send_msi = gic_send_msi,
+		.watch_end = kvm_gic_watch_end,
+		.bind_msi = gic_bind_msi,
+		.unbind_msi = gic_unbind_msi,
+		.bind_line = kvm_gic_bind_line,
+		.unbind_line = kvm_gic_unbind_line,
+	};
 	struct kvm_engine *engine = kvm_engine(base);
 	struct kvm_gic *gic = &engine->gic;
 	struct kvm_create_device create = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};

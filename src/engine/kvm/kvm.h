@@ -20,6 +20,7 @@ enum {
 	KVM_MOST_VCPUS = 64,
 	KVM_MOST_MSIS = 512,
 	KVM_MOST_WATCHES = 8,
+	KVM_MOST_BOUND = 64,  /* lines that devices raise by eventfd */
 	KVM_FIRST_INTID = 32, /* of shared interrupts */
 	KVM_IPA_BITS = 40,    /* what the board's memory map needs */
 };
@@ -76,12 +77,20 @@ struct kvm_line_watch {
 	void *opaque;
 };
 
+/* A line that somebody raises by eventfd. */
+struct kvm_bound_line {
+	unsigned line;
+	int fd, ended; /* borrowed */
+};
+
 struct kvm_gic {
 	struct irq_chip chip;
 	int fd; /* -1: none */
 	struct engine_gic_config config;
-	pthread_mutex_t lock;	       /* guards levels, and making of the descriptors below */
-	unsigned long levels[16];      /* of the lines, a bit each */
+	pthread_mutex_t lock;	  /* guards levels, bound, and making of the descriptors below */
+	unsigned long levels[16]; /* of the lines, a bit each, as set_line() wants them */
+	struct kvm_bound_line bound[KVM_MOST_BOUND];
+	unsigned bound_count;
 	atomic_int msi[KVM_MOST_MSIS]; /* eventfd bound to the interrupt, plus one; 0: none yet */
 	atomic_ulong msis_dropped;
 	/* gic_lines.c; constant while vCPUs run */
@@ -187,10 +196,13 @@ static inline uint64_t kvm_gic_affinity(unsigned index)
 {
 	return (uint64_t)(index / 16) << 8 | index % 16;
 }
-/* Drive line @line in the kernel; gic->lock is held. */
-void kvm_gic_drive(struct kvm_gic *gic, unsigned line, bool level);
-/* gic_lines.c: irq_chip_ops' watch_end. */
+/* Connect or (KVM_IRQFD_FLAG_DEASSIGN) disconnect an eventfd.  -errno. */
+int kvm_gic_irqfd(struct kvm_gic *gic, const struct kvm_irqfd *irqfd) MUST_CHECK;
+/* gic_lines.c: irq_chip_ops. */
+void kvm_gic_set_line(struct irq_chip *chip, unsigned line, bool level);
 int kvm_gic_watch_end(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque) MUST_CHECK;
+int kvm_gic_bind_line(struct irq_chip *chip, unsigned line, int fd, int ended) MUST_CHECK;
+void kvm_gic_unbind_line(struct irq_chip *chip, unsigned line, int fd);
 void kvm_gic_unwatch(struct kvm_gic *gic);
 /* gic_frames.c: an access by hand of @size bytes (1, 2, 4, 8, aligned) to a register of the
  * controller.  False: none is there.  The shadow's lock is held. */
