@@ -112,6 +112,25 @@ static void write_chosen(struct fdt_writer *w, const struct devicetree_config *c
 	w_end(w);
 }
 
+/* Devicetree specification 0.4, 3.5: the guest does not even map these. */
+static void write_holes(struct fdt_writer *w, const struct devicetree_config *config)
+{
+	if (!config->hole_count) {
+		return;
+	}
+	w_begin(w, "reserved-memory");
+	w_cells(w, "#address-cells", 2);
+	w_cells(w, "#size-cells", 2);
+	w_flag(w, "ranges");
+	for (size_t i = 0; i < config->hole_count; i++) {
+		w_begin_at(w, "iommu", config->holes[i].gpa);
+		w_reg(w, config->holes[i].gpa, config->holes[i].len);
+		w_flag(w, "no-map");
+		w_end(w);
+	}
+	w_end(w);
+}
+
 static void write_cpus(struct fdt_writer *w, unsigned vcpus)
 {
 	w_begin(w, "cpus");
@@ -272,6 +291,7 @@ static void write_root(struct fdt_writer *w, const struct devicetree_config *con
 	w_string(w, "device_type", "memory");
 	w_reg(w, BOARD_RAM_BASE, config->ram_bytes);
 	w_end(w);
+	write_holes(w, config);
 	write_cpus(w, config->vcpus);
 	write_gic(w, config->vcpus);
 	write_primecells(w);

@@ -7,6 +7,7 @@
 #define ORIEL_BOARD_DEVICETREE_H
 
 #include "base/error.h"
+#include "mem/gmem.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +16,8 @@
 struct devicetree_config {
 	unsigned vcpus;
 	uint64_t ram_bytes;
+	const struct gmem_hole *holes;	     /* parts of it that the guest is to leave alone */
+	size_t hole_count;
 	const char *bootargs;		     /* NULL: none */
 	uint64_t initrd_start, initrd_end;   /* equal: none */
 	bool pci;			     /* describe the host bridge */

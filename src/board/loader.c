@@ -106,6 +106,21 @@ static int loader_read_initrd(const struct loader_plan *plan, const struct gmem 
 	return 0;
 }
 
+/* The guest is told not to touch holes, so nothing may be there. */
+static int check_holes(const struct loader_plan *plan, const struct kernel *kernel, const struct devicetree_config *fdt,
+		       struct error *err)
+{
+	uint64_t kernel_end = plan->entry + kernel->memory_len, initrd_end = plan->initrd + plan->initrd_len;
+	uint64_t end = initrd_end > kernel_end ? initrd_end : kernel_end;
+	if (fdt->hole_count && fdt->holes[0].gpa < end) {
+		return error_set(err, -ENOSPC,
+				 "kernel and initrd reach to 0x%llx, over addresses that the host's IOMMU reserves "
+				 "(0x%llx)",
+				 (unsigned long long)end, (unsigned long long)fdt->holes[0].gpa);
+	}
+	return 0;
+}
+
 int loader_place(const struct loader_plan *plan, const struct gmem *gmem, const struct kernel *kernel,
 		 const char *initrd_path, struct devicetree_config *fdt, struct error *err)
 {
@@ -115,12 +130,17 @@ int loader_place(const struct loader_plan *plan, const struct gmem *gmem, const 
 	}
 	fdt->initrd_start = plan->initrd;
 	fdt->initrd_end = plan->initrd + plan->initrd_len;
+	fdt->holes = gmem_holes(gmem, &fdt->hole_count);
+	int rc = check_holes(plan, kernel, fdt, err);
+	if (rc < 0) {
+		return rc;
+	}
 	int tree_len = devicetree_build(fdt, tree, LOADER_FDT_MAX, err);
 	if (tree_len < 0) {
 		return tree_len;
 	}
 	if (initrd_path) {
-		int rc = loader_read_initrd(plan, gmem, initrd_path, err);
+		rc = loader_read_initrd(plan, gmem, initrd_path, err);
 		if (rc < 0) {
 			return rc;
 		}

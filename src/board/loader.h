@@ -27,7 +27,7 @@ int loader_plan(struct loader_plan *plan, const struct kernel *kernel, uint64_t 
 		struct error *err) MUST_CHECK;
 
 /*
- * Carry out @plan: copy @kernel, read the file @initrd_path (NULL: none), build the tree from @fdt, whose initrd fields are filled in here.
+ * Carry out @plan: copy @kernel, read the file @initrd_path (NULL: none), build the tree from @fdt, whose initrd and hole fields are filled in here.
  */
 int loader_place(const struct loader_plan *plan, const struct gmem *gmem, const struct kernel *kernel,
 		 const char *initrd_path, struct devicetree_config *fdt, struct error *err) MUST_CHECK;

@@ -19,11 +19,14 @@
 #include <sys/mman.h>
 
 #define GMEM_ALIGN (UINT64_C(2) << 20)
+#define HOLE_ALIGN UINT64_C(0x10000) /* of the largest pages */
 
 struct gmem {
 	atomic_size_t count;
 	bool sealed;
 	struct gmem_region regions[GMEM_MAX_REGIONS];
+	struct gmem_hole holes[GMEM_MAX_HOLES];
+	size_t hole_count;
 };
 
 struct gmem *gmem_create(void)
@@ -98,6 +101,67 @@ int gmem_add_ram(struct gmem *gmem, uint64_t gpa, uint64_t len, struct error *er
 	gmem->regions[gmem->count++] =
 		(struct gmem_region){.gpa = gpa, .len = len, .hva = hva, .fd = fd_take(&fd)};
 	return 0;
+}
+
+/* Also takes in the holes that [start, end) meets. */
+static int add_hole(struct gmem *gmem, uint64_t start, uint64_t end)
+{
+	size_t kept = 0, at = 0;
+	for (size_t i = 0; i < gmem->hole_count; i++) {
+		struct gmem_hole h = gmem->holes[i];
+		if (h.gpa <= end && start <= h.gpa + h.len) {
+			start = h.gpa < start ? h.gpa : start;
+			end = h.gpa + h.len > end ? h.gpa + h.len : end;
+		} else {
+			at += h.gpa < start;
+			gmem->holes[kept++] = h;
+		}
+	}
+	gmem->hole_count = kept;
+	if (kept == GMEM_MAX_HOLES) {
+		return -ENOSPC;
+	}
+	memmove(&gmem->holes[at + 1], &gmem->holes[at], (kept - at) * sizeof(gmem->holes[0]));
+	gmem->holes[at] = (struct gmem_hole){start, end - start};
+	gmem->hole_count++;
+	return 0;
+}
+
+int gmem_add_hole(struct gmem *gmem, uint64_t first, uint64_t last)
+{
+	int rc = 0;
+	assert(!gmem->sealed);
+	first &= ~(HOLE_ALIGN - 1);
+	last |= HOLE_ALIGN - 1;
+	for (size_t i = 0; rc == 0 && i < gmem->count; i++) {
+		const struct gmem_region *r = &gmem->regions[i];
+		uint64_t r_last = r->gpa + (r->len - 1);
+		if (first <= r_last && r->gpa <= last) {
+			rc = add_hole(gmem, first > r->gpa ? first : r->gpa, (last < r_last ? last : r_last) + 1);
+		}
+	}
+	return rc;
+}
+
+const struct gmem_hole *gmem_holes(const struct gmem *gmem, size_t *count)
+{
+	*count = gmem->hole_count;
+	return gmem->holes;
+}
+
+uint64_t gmem_skip_holes(const struct gmem *gmem, const struct gmem_region *region, uint64_t *offset)
+{
+	for (size_t i = 0; i < gmem->hole_count && *offset < region->len; i++) {
+		const struct gmem_hole *h = &gmem->holes[i];
+		uint64_t at = region->gpa + *offset, end = region->gpa + region->len;
+		if (h->gpa > at) {
+			return (h->gpa < end ? h->gpa : end) - at;
+		}
+		if (h->gpa + h->len > at) {
+			*offset = h->gpa + h->len - region->gpa;
+		}
+	}
+	return *offset < region->len ? region->len - *offset : 0;
 }
 
 int gmem_add_borrowed(struct gmem *gmem, uint64_t gpa, uint64_t len, void *hva, bool read_only)

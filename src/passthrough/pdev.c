@@ -146,10 +146,13 @@ static int map_memory(struct pdev *pdev, struct error *err)
 {
 	for (size_t i = 0; i < gmem_region_count(pdev->parts.gmem); i++) {
 		const struct gmem_region *r = gmem_region(pdev->parts.gmem, i);
-		int status = backend_dma_map(pdev->backend, r->gpa, r->len, r->hva, r->fd, 0,
-					     !r->read_only, err);
-		if (status < 0) {
-			return status;
+		uint64_t at = 0, len;
+		for (; (len = gmem_skip_holes(pdev->parts.gmem, r, &at)) > 0; at += len) {
+			int status = backend_dma_map(pdev->backend, r->gpa + at, len, r->hva + at,
+						     r->fd, at, !r->read_only, err);
+			if (status < 0) {
+				return status;
+			}
 		}
 	}
 	return 0;
@@ -173,7 +176,10 @@ static void quiet_and_unmap(struct pdev *pdev)
 	for (size_t i = 0; i < gmem_region_count(pdev->parts.gmem) && !atomic_load(&pdev->gone);
 	     i++) {
 		const struct gmem_region *r = gmem_region(pdev->parts.gmem, i);
-		(void)!backend_dma_unmap(pdev->backend, r->gpa, r->len);
+		uint64_t at = 0, len;
+		for (; (len = gmem_skip_holes(pdev->parts.gmem, r, &at)) > 0; at += len) {
+			(void)!backend_dma_unmap(pdev->backend, r->gpa + at, len);
+		}
 	}
 }
 

@@ -360,8 +360,8 @@ static int check_limits(const struct vfio_host *host, uint64_t iova, uint64_t le
 	    !range_is_allowed(info, iova, len, &known) && known) {
 		return error_set(err, -ERANGE,
 				 "guest memory at 0x%" PRIx64 "+0x%" PRIx64
-				 " covers addresses that this host's IOMMU reserves; give "
-				 "the guest less memory (--memory)",
+				 " covers addresses that this host's IOMMU reserves, which the "
+				 "guest was not told of: start the VM anew",
 				 iova, len);
 	}
 	if (geteuid() != 0 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < len) {

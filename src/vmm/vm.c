@@ -51,6 +51,7 @@ static int step_memory(struct vm *vm, struct error *err)
 		return error_set(err, -ENOMEM, "guest memory: out of memory");
 	}
 	int rc = gmem_add_ram(vm->gmem, BOARD_RAM_BASE, wanted, err);
+	rc = rc < 0 ? rc : vm_keep_holes(vm, err);
 	if (rc == 0) {
 		gmem_seal(vm->gmem);
 	}

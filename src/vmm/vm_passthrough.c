@@ -11,6 +11,7 @@
  */
 #include "base/log.h"
 #include "bus/bus.h"
+#include "passthrough/sysfs.h"
 #include "vmm/control.h"
 #include "vmm/vm_priv.h"
 
@@ -264,6 +265,42 @@ json_t *vm_slots_status(struct vm *vm)
 }
 
 /* ----- set-up ----- */
+
+struct holes {
+	struct gmem *gmem;
+	int rc;
+};
+
+static void keep_hole(void *opaque, uint64_t first, uint64_t last)
+{
+	struct holes *holes = opaque;
+	holes->rc = holes->rc < 0 ? holes->rc : gmem_add_hole(holes->gmem, first, last);
+}
+
+int vm_keep_holes(struct vm *vm, struct error *err)
+{
+	const struct vm_config *config = vm->config;
+	struct holes holes = {vm->gmem, 0};
+	bool wanted = config->hotplug_slots > 0;
+	for (size_t i = 0; i < config->passthrough_count; i++) {
+		wanted = wanted || !config->passthrough[i].vfio_user;
+	}
+	if (wanted) {
+		sysfs_each_reserved("/sys", keep_hole, &holes);
+	}
+	size_t count;
+	const struct gmem_hole *hole = gmem_holes(vm->gmem, &count);
+	for (size_t i = 0; i < count; i++) {
+		log_info("guest memory at 0x%" PRIx64 "+0x%" PRIx64
+			 " is left alone: the host's IOMMU reserves these addresses",
+			 hole[i].gpa, hole[i].len);
+	}
+	return holes.rc < 0 ? error_set(err, holes.rc,
+					"guest memory: the host's IOMMUs reserve more than %d "
+					"ranges of it",
+					GMEM_MAX_HOLES)
+			    : 0;
+}
 
 static int create_slot(struct vm *vm, size_t index, struct error *err)
 {

@@ -155,6 +155,9 @@ int vm_create_gpu(struct vm *vm, struct error *err) MUST_CHECK;
 /* ----- vm_passthrough.c: --passthrough, --hotplug-slots.  Control loop ----- */
 
 int vm_create_passthrough(struct vm *vm, struct error *err) MUST_CHECK;
+/* Holes in guest memory where the host's IOMMU keeps addresses for itself, if a device of the host is there or may come.
+ * Before gmem_seal(). */
+int vm_keep_holes(struct vm *vm, struct error *err) MUST_CHECK;
 /* What `oriel ctl` asks for; each is answered, now or later. */
 void vm_request_attach(struct vm *vm, struct control_request *request, const json_t *body);
 void vm_request_detach(struct vm *vm, struct control_request *request, const json_t *body);

@@ -179,10 +179,30 @@ static void devicetree_holds_what_linux_needs(void **state)
 	assert_non_null(strstr(err.text, "does not fit"));
 }
 
+static void devicetree_keeps_holes_from_the_guest(void **state)
+{
+	static uint8_t tree[0x10000];
+	const struct gmem_hole holes[] = {{0xfee00000, 0x100000}, {0x140000000, 0x20000}};
+	struct devicetree_config config = {.vcpus = 1, .ram_bytes = 5ull << 30};
+	assert_true(devicetree_build(&config, tree, sizeof(tree), NULL) > 0);
+	assert_true(fdt_path_offset(tree, "/reserved-memory") < 0);
+	config.holes = holes;
+	config.hole_count = 2;
+	assert_true(devicetree_build(&config, tree, sizeof(tree), NULL) > 0);
+	int node = fdt_path_offset(tree, "/reserved-memory/iommu@fee00000");
+	assert_true(node > 0);
+	assert_non_null(fdt_getprop(tree, node, "no-map", NULL));
+	const fdt64_t *reg = fdt_getprop(tree, node, "reg", NULL);
+	assert_true(fdt64_ld(reg) == 0xfee00000 && fdt64_ld(reg + 1) == 0x100000);
+	assert_true(fdt_path_offset(tree, "/reserved-memory/iommu@140000000") > 0);
+}
+
 static void devicetree_passes_dtc(void **state)
 {
 	static uint8_t tree[0x10000];
-	struct devicetree_config config = {.vcpus = 2, .ram_bytes = 1 << 30, .pci = true};
+	const struct gmem_hole hole = {0x50000000, 0x10000};
+	struct devicetree_config config = {
+		.vcpus = 2, .ram_bytes = 1 << 30, .pci = true, .holes = &hole, .hole_count = 1};
 	int len = devicetree_build(&config, tree, sizeof(tree), NULL);
 	char path[] = "/tmp/oriel-test-XXXXXX";
 	AUTO_FD int fd = mkstemp(path);
@@ -509,6 +529,7 @@ int main(void)
 		cmocka_unit_test(calls_go_to_their_owner),
 		cmocka_unit_test(calls_are_counted_by_id),
 		cmocka_unit_test(devicetree_holds_what_linux_needs),
+		cmocka_unit_test(devicetree_keeps_holes_from_the_guest),
 		cmocka_unit_test(devicetree_passes_dtc),
 		cmocka_unit_test(kernel_plain_gzip_and_zstd),
 		cmocka_unit_test(kernel_in_efi_zboot),

@@ -27,6 +27,53 @@ static void gmem_refuses_ranges_outside_ram(void **state)
 	gmem_destroy(gmem);
 }
 
+static void gmem_holes_are_skipped(void **state)
+{
+	struct gmem *gmem = gmem_create();
+	size_t count;
+	uint64_t at = 0;
+	assert_int_equal(gmem_add_ram(gmem, 0x40000000, 0x100000, NULL), 0);
+	const struct gmem_region *ram = gmem_region(gmem, 0);
+	assert_true(gmem_skip_holes(gmem, ram, &at) == 0x100000);
+	assert_int_equal(gmem_add_hole(gmem, 0, 0x3fffffff), 0); /* before RAM */
+	assert_int_equal(gmem_add_hole(gmem, 0x40100000, UINT64_MAX), 0);
+	(void)gmem_holes(gmem, &count);
+	assert_int_equal(count, 0);
+	assert_int_equal(gmem_add_hole(gmem, 0x40080000, 0x40080fff), 0);
+	assert_int_equal(gmem_add_hole(gmem, 0x40020000, 0x4002ffff), 0);
+	assert_int_equal(gmem_add_hole(gmem, 0x400f0001, UINT64_MAX), 0); /* its end */
+	assert_int_equal(gmem_add_hole(gmem, 0x40085000, 0x40090000), 0); /* grows one */
+	const struct gmem_hole *holes = gmem_holes(gmem, &count);
+	assert_int_equal(count, 3);
+	assert_int_equal(holes[0].gpa, 0x40020000);
+	assert_int_equal(holes[1].gpa, 0x40080000);
+	assert_int_equal(holes[1].len, 0x20000);
+	assert_int_equal(holes[2].len, 0x10000);
+	static const uint64_t parts[][2] = {{0, 0x20000}, {0x30000, 0x50000}, {0xa0000, 0x50000}};
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(gmem_skip_holes(gmem, ram, &at), parts[i][1]);
+		assert_int_equal(at, parts[i][0]);
+		at += parts[i][1];
+	}
+	assert_int_equal(gmem_skip_holes(gmem, ram, &at), 0);
+	assert_int_equal(gmem_add_hole(gmem, 0, UINT64_MAX), 0);
+	at = 0;
+	assert_int_equal(gmem_skip_holes(gmem, ram, &at), 0);
+	gmem_destroy(gmem);
+}
+
+static void gmem_takes_only_so_many_holes(void **state)
+{
+	struct gmem *gmem = gmem_create();
+	assert_int_equal(gmem_add_ram(gmem, 0x40000000, 0x1000000, NULL), 0);
+	for (unsigned i = 0; i < GMEM_MAX_HOLES; i++) {
+		assert_int_equal(gmem_add_hole(gmem, 0x40000000 + i * 0x20000, 0x40000000 + i * 0x20000), 0);
+	}
+	assert_int_equal(gmem_add_hole(gmem, 0x40fe0000, 0x40fe0000), -ENOSPC);
+	assert_int_equal(gmem_add_hole(gmem, 0x40010000, 0x4001ffff), 0); /* joins two */
+	gmem_destroy(gmem);
+}
+
 struct scratch {
 	struct bus *bus;
 	uint64_t last_offset, last_value;
@@ -129,6 +176,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gmem_refuses_ranges_outside_ram),
+		cmocka_unit_test(gmem_holes_are_skipped),
+		cmocka_unit_test(gmem_takes_only_so_many_holes),
 		cmocka_unit_test(bus_routes_by_offset_and_size),
 		cmocka_unit_test(bus_handler_may_move_itself),
 		cmocka_unit_test(bus_tells_of_doorbells_that_come_and_go),
