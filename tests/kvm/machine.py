@@ -156,19 +156,35 @@ class Host:
     cpu: str = "neoverse-n1"
     memory_mib: int = 1024
     pages: str = ""     # as in Guest
+    packaged: bool = False  # the kernel as its package has it, for modules(); else the guest image's
+    machine: str = ""   # more of -M
+    options: list = field(default_factory=list)  # more words for QEMU
+    append: str = ""
+    console: Path | None = None  # where to keep what it says, also while it runs
 
 
-def kernel(pages):
+def unpacked_kernel(pages):
+    """Debian's kernel with 4K ("") or larger pages: (folder, version)."""
+    package = "-".join(filter(None, ("linux-image-arm64", pages)))
+    folder = aptroot.unpacked(f"kernel{pages}", aptroot.AptRoot("trixie", "arm64"), [package], image.EXCLUDE)
+    return folder, next((folder / "usr/lib/modules").iterdir()).name
+
+
+def modules(names, pages=""):
+    """Files of a packaged kernel's modules, and what they need, in the order to load them."""
+    return image.module_order(*unpacked_kernel(pages), names)
+
+
+def kernel(pages, packaged=False):
     """(Image, initrd) of Debian's kernel with 4K ("") or larger pages."""
-    if not pages:
+    if not pages and not packaged:
         return BUILD / "guest/Image", BUILD / "guest/initrd.img"
-    apt = aptroot.AptRoot("trixie", "arm64")
-    unpacked = aptroot.unpacked(f"kernel{pages}", apt, [f"linux-image-arm64-{pages}"], image.EXCLUDE)
-    version = next((unpacked / "usr/lib/modules").iterdir()).name
+    unpacked, version = unpacked_kernel(pages)
     folder = BUILD / f"kernel{pages}"
     folder.mkdir(exist_ok=True)
     shutil.copy(unpacked / f"boot/vmlinuz-{version}", folder / f"Image{pages}")
-    image.make_initrd(folder / f"initrd{pages}.img", aptroot.unpacked("kvmouter", apt, OUTER_PACKAGES, EXCLUDE), unpacked, version)
+    root = aptroot.unpacked("kvmouter", aptroot.AptRoot("trixie", "arm64"), OUTER_PACKAGES, EXCLUDE)
+    image.make_initrd(folder / f"initrd{pages}.img", root, unpacked, version)
     return folder / f"Image{pages}", folder / f"initrd{pages}.img"
 
 
@@ -181,13 +197,13 @@ def qemu():
 
 def boot_outer(disk, limit_s, host):
     """Run the outer machine to its end; returns what its console said."""
-    own_kernel, initrd = kernel(host.pages)
-    words = [*qemu(), "-accel", "tcg,thread=multi", "-M", "virt,virtualization=on,gic-version=3", "-cpu", host.cpu,
+    own_kernel, initrd = kernel(host.pages, host.packaged)
+    words = [*qemu(), "-accel", "tcg,thread=multi", "-M", f"virt,virtualization=on,gic-version=3{host.machine}", "-cpu", host.cpu,
              "-m", str(host.memory_mib), "-smp", "2", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", own_kernel,
-             "-initrd", initrd, "-append", "console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off",
-             "-drive", f"file={disk},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0"]
+             "-initrd", initrd, "-append", f"console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off {host.append}",
+             "-drive", f"file={disk},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0", *host.options]
     start = time.monotonic()
-    with open(disk.with_suffix(".console"), "wb+") as console:
+    with open(host.console or disk.with_suffix(".console"), "wb+") as console:
         process = subprocess.Popen([str(w) for w in words], stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
         try:
             process.wait(limit_s)

@@ -26,6 +26,7 @@ enum {
 	REG_SUBMISSION = 0x28,
 	REG_COMPLETION = 0x30,
 	REG_DOORBELL = 0x1000,
+	REG_TAKEN = 0x1004, /* doorbell of the completion queue */
 	ENTRIES = 4,
 	IDENTIFY = 0x06,
 	WAIT_MS = 5000,
@@ -139,6 +140,7 @@ static const char *identify(uint64_t address)
 		usleep(1000);
 	}
 	snprintf(text, sizeof(text), "0x%x", c->status >> 1);
+	put32(REG_TAKEN, 1); /* its interrupt is over, too */
 	return text;
 }
 

@@ -19,13 +19,20 @@ sys.path[:0] = [str(HERE.parent)]
 import tap  # noqa: E402
 
 BUILD = Path(os.environ.get("ORIEL_BUILD", "build")).resolve()
-COPY, COPY_BUILD = BUILD / "mutants/source", BUILD / "mutants/build"
-PROGRAMS = ["oriel", "tests/passthrough/remote-adapter", "tests/passthrough/big-device", "tests/passthrough/dma-probe"]
+ARM64 = Path(os.environ.get("ORIEL_ARM64", ROOT / "build-arm64")).resolve()
+COPY, COPY_BUILD, COPY_ARM64 = (BUILD / "mutants" / name for name in ("source", "build", "arm64"))
+PROGRAMS = ["oriel", "tests/passthrough/remote-adapter", "tests/passthrough/big-device", "tests/passthrough/dma-probe", "tests/kvm/board.bin"]
+ARM64_PROGRAMS = ["oriel", "tests/kvm/kvm-engine"]
 # Guests that hang for want of what was taken out are ended early.
 LIMITS = {"ORIEL_VM_LIMIT_S": "90", "ORIEL_GUEST_LIMIT_S": "150", "ORIEL_VFIO_CYCLES": "1", "ORIEL_HOTPLUG_CYCLES": "3"}
 
 VFIO, CLIENT, IRQ, BARS = (f"src/passthrough/{name}.c" for name in ("vfio_host", "vfu_client", "pdev_irq", "pdev_bars"))
+KVM_TEST = "test_vfio_kvm.py"
 UNMASK = "(void)!backend_unmask_intx(pdev->backend);"
+UNMASK_BY = """	return set_irqs(vfio_device(backend), VFIO_PCI_INTX_IRQ_INDEX,
+			VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, &eventfd, 1);"""
+MSIX_TAKEN = "	if (taken == PCI_TAKEN) {\n		pci_msix_raise_locked(device, vector);"
+INTX_TAKEN = "		device->intx_level = true;\n		pci_intx_update_locked(device);"
 # A window onto the page that the test tells the device to write to.
 HOLE = """extern void *mmap(void *, size_t, int, int, int, off_t);
 	int hole = open("/dev/mem", O_RDWR);
@@ -40,16 +47,27 @@ MUTATIONS = {
     "vfio_guest_memory_is_not_mapped":
         (VFIO, "if (ioctl(host->container, VFIO_IOMMU_MAP_DMA, &map) < 0) {", "if (map.size == 0) {", "test_vfio.py", "by_dma", "no '^read"),
     "vfio_msix_is_not_passed_on":
-        (IRQ, "case PDEV_IRQ_MSIX: pci_device_raise_msix(pdev->pci, vector->index); break;", "case PDEV_IRQ_MSIX: break;", "test_vfio.py",
-         "traffic_on_the_nic", "no ' 0% packet loss'"),
-    "vfio_end_of_intx_is_not_passed_on": (IRQ, UNMASK, ";", "test_vfio.py", "kinds_of_interrupts", "no '^by INTx"),
+        ("src/pci/msix.c", MSIX_TAKEN, "	if (taken == PCI_TAKEN) {", "test_vfio.py", "traffic_on_the_nic", "no ' 0% packet loss'"),
+    "vfio_end_of_intx_is_not_passed_on": (VFIO, UNMASK_BY, "	return 0;", "test_vfio.py", "kinds_of_interrupts", "no '^by INTx"),
+    "vfio_hole_in_memory_is_mapped":
+        ("src/passthrough/pdev.c", "for (; (len = gmem_skip_holes(pdev->parts.gmem, r, &at)) > 0; at += len) {\n			int",
+         "for (len = r->len; at < r->len; at += len) {\n			int", "test_vfio.py", "large_guest", "no '^read"),
+    "kvm_messages_go_by_our_thread":
+        ("src/pci/bell.c", "irq->ops->bind_msi) {", "false) {", KVM_TEST, "without_our_threads", "interrupts_passed ["),
+    "kvm_lines_go_by_our_thread":
+        ("src/pci/intx.c", "irq->ops->bind_line &&", "false &&", KVM_TEST, "without_our_threads", "interrupts_passed ["),
+    "kvm_end_of_intx_is_not_told": (VFIO, UNMASK_BY, "	return 0;", KVM_TEST, "kinds_of_interrupts", "no '^@by INTx"),
+    "kvm_line_held_by_ours_is_forgotten":
+        ("src/engine/kvm/gic_lines.c", "	if (is_high_locked(gic, watch->line)) {", "	if (false) {", KVM_TEST, "may_be_shared", "no '"),
+    "kvm_device_reaches_foreign_memory":
+        (VFIO, "host->maps[host->map_count++] =", HOLE.replace("0x20000000", "0xa0000000"), KVM_TEST, "dma_outside", "no 'event 0x10"),
     "vfio_device_reaches_foreign_memory": (VFIO, "host->maps[host->map_count++] =", HOLE, "test_vfio.py", "dma_outside", "no 'DMAR:"),
     "disk_does_not_get_memory":
         (CLIENT, "status = client_call(client, &call, (struct vfu_part[]){{&map, sizeof(map)}}, 1, &fd,\n			     fd >= 0 ? 1 : 0);",
          "status = 0;", "test_work.py", "fio_verifies", "did not end within"),
     "nic_intx_is_not_passed_on":
-        (IRQ, "case PDEV_IRQ_INTX: pci_device_set_intx(pdev->pci, true); break;", "case PDEV_IRQ_INTX: break;", "test_devices.py",
-         "nic_carries", "did not end within"),
+        ("src/pci/intx.c", INTX_TAKEN, "", "test_devices.py", "nic_carries", "did not end within"),
+    "nic_end_of_intx_is_not_passed_on": (IRQ, UNMASK, ";", "test_devices.py", "nic_carries", "did not end within"),
     "slot_does_not_tell_the_guest":
         ("src/vmm/vm_passthrough.c", "	pci_port_announce(slot->port);\n", "", "test_hotplug.py", "comes_and_goes", "no 'cycle 1 "),
     "lost_server_is_not_told":
@@ -75,8 +93,9 @@ def run(command, **how):
 
 def build():
     """Bring the copy's programs up to date."""
-    status, said = run(["ninja", "-C", COPY_BUILD, *PROGRAMS])
-    assert status == 0, said[-3000:]
+    for folder, programs in ((COPY_BUILD, PROGRAMS), (COPY_ARM64, ARM64_PROGRAMS)):
+        status, said = run(["ninja", "-C", folder, *programs])
+        assert status == 0, said[-3000:]
 
 
 @functools.cache
@@ -88,9 +107,10 @@ def prepare():
         if (ROOT / name).is_file():
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, COPY / name)
-    if not (COPY_BUILD / "build.ninja").exists():
-        status, said = run(["meson", "setup", COPY_BUILD, COPY, "-Dtests=true", "-Doptimization=2"])
-        assert status == 0, said[-3000:]
+    for folder, more in ((COPY_BUILD, ["-Dtests=true"]), (COPY_ARM64, ["--cross-file", ARM64 / "cross.ini"])):
+        if not (folder / "build.ninja").exists():
+            status, said = run(["meson", "setup", folder, COPY, "-Doptimization=2", *more])
+            assert status == 0, said[-3000:]
     for name in ("guest", "programs"):
         if not (COPY_BUILD / name).exists():
             (BUILD / name).mkdir(exist_ok=True)
@@ -100,7 +120,8 @@ def prepare():
 
 def says(file, part):
     """Exit status and output of a test against the copy."""
-    return run([sys.executable, HERE / file, part], env={**os.environ, **LIMITS, "ORIEL_BUILD": str(COPY_BUILD)}, timeout=900)
+    return run([sys.executable, HERE / file, part], env={**os.environ, **LIMITS, "ORIEL_BUILD": str(COPY_BUILD), "ORIEL_ARM64": str(COPY_ARM64)},
+               timeout=900)
 
 
 passes_untouched = functools.cache(says)
@@ -110,7 +131,7 @@ def check(mutation):
     """Untouched it passes, changed it fails."""
     path, old, new, file, part, complaint = MUTATIONS[mutation]
     prepare()
-    status, said = passes_untouched(file, "" if file == "test_vfio.py" else part)  # there, one boot does it for all
+    status, said = passes_untouched(file, "" if file in ("test_vfio.py", KVM_TEST) else part)  # there, one boot does it for all
     assert status == 0 and "# SKIP" not in said and "\nok 1 " in said, f"does not pass untouched:\n{said[-3000:]}"
     source = COPY / path
     honest = source.read_text()
