@@ -354,7 +354,7 @@ bool system_machine_visit(struct system_machine *m, const struct system_program 
 	cpu->sp_el[0] = random_integer(&random) & ~15ull;
 	cpu->sp_el[1] = 0;
 	cpu->fpcr = random_below(&random, 2) ? 0 : random_next(&random) & 0x07c80000;
-	cpu->fpsr = 0;
+	cpu->fpsr = random_below(&random, 2) ? 0 : random_next(&random) & 0x0800009f;
 	cpu->sys->spsr = visit->spsr;
 	cpu->sys->elr = visit->elr;
 	return true;

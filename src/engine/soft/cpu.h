@@ -84,6 +84,7 @@ struct cpu {
 	uint8_t spsel; /* 1: SP_EL1 at EL1 */
 	uint8_t btype; /* FEAT_BTI, 0..3 */
 	bool pan, ss, il;
+	uint32_t mxcsr; /* the host's while translated code runs (jit/mxcsr.h) */
 	bool fp_trapped; /* CPACR_EL1.FPEN forbids SIMD&FP at this EL */
 	bool mops_off;	 /* SCTLR_EL1.MSCEn does, for memory copy and set */
 	uint32_t daif; /* bits 9:6 as in SPSR */

@@ -2,6 +2,8 @@
 /* constants.c - see constants.h */
 #include "engine/soft/jit/constants.h"
 
+#include "engine/soft/jit/mxcsr.h"
+
 #include <string.h>
 
 /* For each byte of the result, the byte it comes from. */
@@ -75,18 +77,18 @@ static void fill_lanes(struct jit_constants *c)
 		c->sixteen_s[n] = 16;
 		c->abs_s[n] = 0x7fffffff;
 		c->sign_s[n] = 0x80000000;
-		c->inf_s[n] = 0x7f7fffff;
+		c->large_s[n] = 0x7effffff;
 		c->normal_s[n] = 0x00800000;
 		c->bias_s[n] = 0x80000000u - (2u << 23);
-		c->beyond_s[n] = 0x80000000u + (0xfdu << 23) - 1;
+		c->beyond_s[n] = 0x80000000u + (0xfcu << 23) - 1;
 		c->bias_d[n] = 0x80000000u - (2u << 20);
-		c->beyond_d[n] = 0x80000000u + (0x7fdu << 20) - 1;
+		c->beyond_d[n] = 0x80000000u + (0x7fcu << 20) - 1;
 	}
 	for (unsigned n = 0; n < 2; n++) {
 		c->abs_d[n] = INT64_MAX;
 		c->sign_d[n] = UINT64_C(1) << 63;
 		c->bit_30_d[n] = 1 << 30;
-		c->inf_d[n] = 0x7fefffffffffffff;
+		c->large_d[n] = 0x7fdfffffffffffff;
 		c->normal_d[n] = 0x0010000000000000;
 	}
 }
@@ -112,6 +114,7 @@ void jit_fill_constants(struct jit_constants *c)
 	fill_nibbles(c);
 	fill_lanes(c);
 	fill_structures(c);
+	c->mxcsr_default = MXCSR_DEFAULT;
 	unzip(c->unzip_b, 1);
 	unzip(c->unzip_h, 2);
 	reverse(c->rev16_b, 2, 1);

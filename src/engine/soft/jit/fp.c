@@ -2,14 +2,16 @@
 /*
  * fp.c - translate scalar floating point
  *
- * How it works: by fp_fast.h's argument: while FPCR rounds to nearest without flushing and FPSR.IXC
- * is set, a result of the host that is a normal number above the smallest ones is Arm's, with
- * nothing to add to FPSR.  The smallest binade counts as too small, which makes the test one
- * comparison of the exponent; those are looked at once more out of line.  A sum can not be tiny and
- * inexact, so only infinities and NaNs are looked at. All else goes to the handler. Threads: the
- * vCPU thread.
+ * How it works: the host rounds and flushes as FPCR says (mxcsr.h).  While FPSR.IXC is set, a result
+ * of the host that is a normal number above the smallest ones is Arm's, with nothing to add to
+ * FPSR.  The smallest binade counts as too small, which makes the test one comparison of the
+ * exponent; those are looked at once more out of line.  A sum can not be tiny and inexact, so only
+ * what is too large is looked at.  That begins with the largest binade, whose last number is what
+ * an overflow gives when rounding towards zero.  All else goes to the handler. Threads: the vCPU
+ * thread.
  */
 #include "engine/soft/jit/fp.h"
+#include "engine/soft/jit/mxcsr.h"
 
 /* Is the row of doubles?  ftype of scalar rows. */
 static bool is_double(const struct jit_block *t)
@@ -37,7 +39,7 @@ void jit_fp_check(struct jit_block *t, bool is_wide, bool is_sum)
 {
 	struct x86 *x = &t->x;
 	unsigned shift = is_wide ? 21 : 24; /* of the exponent, in a word without its sign */
-	uint32_t end = is_wide ? 0x7ff : 0xff;
+	uint32_t end = is_wide ? 0x7fe : 0xfe;
 	if (is_wide) {
 		x86_v(x, V_MOVQ_OUT, T0, 0, RDX);
 		x86_shift_imm(x, SH_SHR, true, RDX, 32);
@@ -67,33 +69,32 @@ static uint8_t *any_lane(struct x86 *x, bool is_wide)
 
 /*
  * NE if the handler must look at T0, a result with a lane (RCX: their mask) that is not well above
- * the smallest normal number: it is infinite or a NaN, or FPSR.UFC may have to be set.  Arm's
- * underflow is that the result was inexact and, before it was rounded, below the normal numbers;
- * the host's is the same after rounding, which differs where the smallest normal number comes out.
- * MXCSR.UE tells whether there was one since it was cleared.  RDX and T1 change.
+ * the smallest normal number: it is too large, or FPSR.UFC may have to be set.  Arm's underflow is
+ * that the result was inexact and, before it was rounded, below the normal numbers; the host's is
+ * the same after rounding, which differs where the smallest normal number comes out (and is flushed
+ * by Arm alone).  MXCSR.UE tells whether there was one since it was cleared.  RDX and T1 change.
  */
 static const uint8_t *emit_tiny(struct x86 *x, bool is_wide)
 {
-	enum { UE = 1 << 4 };
 	const uint8_t *here = x86_here(x);
 	x86_vm(x, V_PAND, T1, T0,
 	       is_wide ? JIT_CPU(jit_constants.abs_d) : JIT_CPU(jit_constants.abs_s));
 	x86_v(x, V_MOVDQA, T2, 0, T1);
 	x86_vm(x, is_wide ? V_PCMPGTQ : V_PCMPGTD, T1, T1,
-	       is_wide ? JIT_CPU(jit_constants.inf_d) : JIT_CPU(jit_constants.inf_s));
-	uint8_t *infinite = any_lane(x, is_wide);
-	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
-	uint8_t *known = x86_jcc_later(x, CC_NE);
+	       is_wide ? JIT_CPU(jit_constants.large_d) : JIT_CPU(jit_constants.large_s));
+	uint8_t *large = any_lane(x, is_wide);
 	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2,
 	       is_wide ? JIT_CPU(jit_constants.normal_d) : JIT_CPU(jit_constants.normal_s));
 	uint8_t *rounded = any_lane(x, is_wide);
+	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
+	uint8_t *known = x86_jcc_later(x, CC_NE);
 	x86_mxcsr(x, true, JIT_CPU(result));
-	x86_test_imm_mem(x, JIT_CPU(result), UE);
+	x86_test_imm_mem(x, JIT_CPU(result), MXCSR_UE);
 	uint8_t *exact = x86_jcc_later(x, CC_E);
-	x86_alu_imm_mem(x, ALU_AND, false, JIT_CPU(result), ~UE);
+	x86_alu_imm_mem(x, ALU_AND, false, JIT_CPU(result), ~MXCSR_UE);
 	x86_mxcsr(x, false, JIT_CPU(result));
 	x86_alu_imm(x, ALU_OR, false, RDX, 1);
-	x86_land(x, infinite);
+	x86_land(x, large);
 	x86_land(x, rounded);
 	x86_ret(x);
 	x86_land(x, known);
@@ -123,7 +124,7 @@ void jit_fp_arithmetic(struct jit_block *t)
 	bool negates = opcode == 8;
 	opcode = negates ? 0 : opcode;
 	jit_fp_enter(t);
-	jit_fp_need(t, true);
+	jit_fp_need_inexact(t);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = root ? n : read_fp(t, A64_Rm(t->raw));
 	x86_v(x, ops[opcode][is_double(t)], T0, n, m);
@@ -145,7 +146,7 @@ void jit_fp_fuse(struct jit_block *t)
 	struct x86 *x = &t->x;
 	unsigned kind = (t->raw >> 21 & 1) << 1 | (t->raw >> 15 & 1);
 	jit_fp_enter(t);
-	jit_fp_need(t, true);
+	jit_fp_need_inexact(t);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw)),
 		 a = read_fp(t, A64_Ra(t->raw));
@@ -161,7 +162,7 @@ void jit_fp_select_by_value(struct jit_block *t)
 	static const unsigned ops[][2] = {{V_MAXSS, V_MAXSD}, {V_MINSS, V_MINSD}};
 	struct x86 *x = &t->x;
 	jit_fp_enter(t);
-	jit_fp_need(t, false);
+	jit_fp_need_kept(t);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw));
 	x86_v(x, is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
@@ -221,7 +222,6 @@ static void compare(struct jit_block *t, bool with_zero)
 void jit_fp_compare(struct jit_block *t)
 {
 	jit_fp_enter(t);
-	jit_fp_need(t, false);
 	jit_flags_clobber(t);
 	compare(t, t->raw >> 3 & 1);
 }
@@ -232,7 +232,7 @@ void jit_fp_compare_cond(struct jit_block *t)
 	struct x86 *x = &t->x;
 	unsigned cond = A64_cc(t->raw), nzcv = A64_nzcv(t->raw);
 	jit_fp_enter(t);
-	jit_fp_need(t, false);
+	jit_fp_need_kept(t); /* the host compares whatever the condition says */
 	jit_flags_save(t);
 	if (cond < COND_ALWAYS) {
 		enum x86_cc cc = jit_flags_test(t, cond);

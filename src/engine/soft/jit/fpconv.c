@@ -9,8 +9,8 @@
  */
 #include "engine/soft/jit/fp.h"
 
-/* ROUNDSD's immediates: nearest, down, up, to zero; without the host's "inexact". */
-enum { NEAREST = 8, DOWN, UP, ZERO };
+/* ROUNDSD's immediates: nearest, down, up, to zero, by MXCSR; without the host's "inexact". */
+enum { NEAREST = 8, DOWN, UP, ZERO, CURRENT };
 
 static bool is_double(const struct jit_block *t)
 {
@@ -28,7 +28,9 @@ void jit_fp_convert(struct jit_block *t)
 	struct x86 *x = &t->x;
 	bool widens = t->op == A64_FCVT_sd;
 	jit_fp_enter(t);
-	jit_fp_need(t, !widens);
+	if (!widens) {
+		jit_fp_need_inexact(t);
+	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), widens ? 4 : 8);
 	x86_v(x, widens ? V_CVTSS2SD : V_CVTSD2SS, T0, n, n);
@@ -44,7 +46,7 @@ void jit_fp_from_general(struct jit_block *t)
 	unsigned n = A64_Rn(t->raw) == 31 ? CPU_ZR : A64_Rn(t->raw);
 	jit_fp_enter(t);
 	if (wide || !is_double(t)) {
-		jit_fp_need(t, true);
+		jit_fp_need_inexact(t);
 	}
 	if (is_unsigned && wide) {
 		jit_flags_clobber(t);
@@ -92,7 +94,8 @@ void jit_fp_to_general(struct jit_block *t)
 	unsigned mode = modes[t->raw >> 19 & 3],
 		 rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw);
 	jit_fp_enter(t);
-	jit_fp_need(t, true);
+	jit_fp_need_kept(t);
+	jit_fp_need_inexact(t);
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
 	if (mode != ZERO) {
@@ -106,10 +109,13 @@ void jit_fp_to_general(struct jit_block *t)
 /* FRINTN, FRINTP, FRINTM, FRINTZ, FRINTX, FRINTI. */
 void jit_fp_round(struct jit_block *t)
 {
-	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO, 0, 0, NEAREST, NEAREST};
+	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO, 0, 0, CURRENT, CURRENT};
 	unsigned opcode = t->raw >> 15 & 7;
 	jit_fp_enter(t);
-	jit_fp_need(t, opcode == 6); /* FRINTX tells that it rounded */
+	jit_fp_need_kept(t);
+	if (opcode == 6) { /* FRINTX tells that it rounded */
+		jit_fp_need_inexact(t);
+	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
 	round_to(t, n, modes[opcode]);
@@ -132,7 +138,7 @@ void jit_simd_from_integer(struct jit_block *t)
 	bool is_unsigned = t->raw >> 29 & 1;
 	if (is_scalar(t)) {
 		jit_fp_enter(t);
-		jit_fp_need(t, true);
+		jit_fp_need_inexact(t);
 		jit_flags_clobber(t);
 		unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
 		x86_v(x, is_double(t) ? V_MOVQ_OUT : V_MOVD_OUT, n, 0, RDX);
@@ -151,7 +157,7 @@ void jit_simd_from_integer(struct jit_block *t)
 		return;
 	}
 	jit_fp_enter(t);
-	jit_fp_need(t, true);
+	jit_fp_need_inexact(t);
 	unsigned n = simd_rn(t);
 	x86_v(x, V_CVTDQ2PS, simd_to(t), 0, n);
 }
@@ -166,7 +172,8 @@ void jit_simd_to_integer(struct jit_block *t)
 		return;
 	}
 	jit_fp_enter(t);
-	jit_fp_need(t, true);
+	jit_fp_need_kept(t);
+	jit_fp_need_inexact(t);
 	jit_flags_clobber(t);
 	if (is_scalar(t)) {
 		unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
@@ -188,7 +195,9 @@ void jit_simd_convert(struct jit_block *t)
 	struct x86 *x = &t->x;
 	bool widens = t->op == A64_FCVTL_s;
 	jit_fp_enter(t);
-	jit_fp_need(t, !widens);
+	if (!widens) {
+		jit_fp_need_inexact(t);
+	}
 	jit_flags_clobber(t);
 	if (widens) {
 		unsigned n = simd_rn(t);
@@ -198,7 +207,7 @@ void jit_simd_convert(struct jit_block *t)
 		}
 		x86_v(x, V_CVTPS2PD, T0, 0, n);
 		x86_vm(x, V_PAND, T1, T0, JIT_CONSTANT(t, abs_d));
-		x86_vm(x, V_PCMPGTD, T1, T1, JIT_CONSTANT(t, inf_d));
+		x86_vm(x, V_PCMPGTD, T1, T1, JIT_CONSTANT(t, large_d));
 		x86_v(x, V_MOVMSKPD, RDX, 0, T1);
 		x86_rr(x, X_TEST, false, RDX, RDX);
 		jit_slow(t, x86_jcc_later(x, CC_NE));
@@ -216,10 +225,13 @@ void jit_simd_convert(struct jit_block *t)
 void jit_simd_round(struct jit_block *t)
 {
 	/* by U, bit 23, bit 12: N 0/0/0, M 0/0/1, P 0/1/0, Z 0/1/1, A 1/0/0, X 1/0/1, I 1/1/1 */
-	static const uint8_t modes[] = {NEAREST, DOWN, UP, ZERO, 0, NEAREST, 0, NEAREST};
+	static const uint8_t modes[] = {NEAREST, DOWN, UP, ZERO, 0, CURRENT, 0, CURRENT};
 	unsigned kind = (t->raw >> 29 & 1) << 2 | (t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1);
 	jit_fp_enter(t);
-	jit_fp_need(t, kind == 5);
+	jit_fp_need_kept(t);
+	if (kind == 5) {
+		jit_fp_need_inexact(t);
+	}
 	jit_flags_clobber(t);
 	unsigned n = simd_rn(t);
 	x86_vrr_imm(&t->x, is_double(t) ? V_ROUNDPD : V_ROUNDPS, T0, 0, n, modes[kind]);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "engine/soft/jit/identity.h"
+#include "engine/soft/jit/mxcsr.h"
 #include "engine/soft/jit/priv.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ enum {
 bool jit_is_supported(void)
 {
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
 	       __builtin_cpu_supports("popcnt");
 }
 
@@ -119,6 +120,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned share, const struct jit_options
 	}
 	jit->at = jit->write;
 	jit_fill_constants(&cpu->jit_constants);
+	mxcsr_catch_exceptions();
 	jit_emit_stubs(jit);
 	jit->start = jit->at;
 	assert(jit->start - jit->write < JIT_STUB_ROOM);
@@ -281,6 +283,7 @@ void jit_run(struct cpu *cpu, struct jit_page *page)
 	}
 	link_jump(cpu, page, n);
 	jit->stats.entries++;
+	cpu->mxcsr = mxcsr_of(cpu->fpcr, cpu->fpsr);
 	void (*enter)(void *, const uint8_t *) =
 		(void (*)(void *, const uint8_t *))(uintptr_t)jit->stubs.enter;
 	enter(&cpu->x[16], (const uint8_t *)(uintptr_t)page->entry[n]);

@@ -170,8 +170,8 @@ struct jit_block {
 	bool ended;	  /* nothing follows the instruction */
 	bool sp_aligned;  /* SP is known to be aligned to 16 */
 	bool fp_checked;  /* FP is known to be enabled */
-	bool fp_plain;	  /* known: FPCR rounds to nearest without flushing */
-	bool fp_fast;	  /* known: that, and FPSR.IXC is set */
+	bool fp_kept;	  /* known: FPCR.FZ is 0 */
+	bool fp_inexact;  /* known: FPSR.IXC is set */
 	struct jit_vregs vregs;
 	unsigned vreg_age[JIT_XMM], vreg_clock;
 	bool in_group; /* RSI is the host address of the group's base register as it was first */
@@ -391,8 +391,10 @@ unsigned jit_vread(struct jit_block *t, unsigned n, unsigned bytes);
 unsigned jit_vwrite(struct jit_block *t, unsigned n, unsigned bytes);
 /* First thing in an emitter for SIMD&FP: CPACR_EL1.FPEN; NULL or a jump for jit_slow(). */
 void jit_fp_enter(struct jit_block *t);
-/* FPCR must round to nearest without flushing and, if it @rounds, FPSR.IXC be set; else this instruction goes to its handler. */
-void jit_fp_need(struct jit_block *t, bool rounds);
+/* For instructions whose subnormal operands the host would not tell of: if FPCR.FZ is set, this one goes to its handler. */
+void jit_fp_need_kept(struct jit_block *t);
+/* For instructions that round: unless FPSR.IXC is set, this one goes to its handler. */
+void jit_fp_need_inexact(struct jit_block *t);
 
 /* ----- parts ----- */
 

@@ -5,6 +5,7 @@
  * Invariants: inside translated code the stack is aligned to 16 bytes.
  * Threads: set-up; what is emitted runs on the vCPU thread.
  */
+#include "engine/soft/jit/mxcsr.h"
 #include "engine/soft/jit/priv.h"
 
 /* EAX between our form and NZCV: V, inverse C, Z, N. */
@@ -40,6 +41,15 @@ static void load_state(struct x86 *x)
 	x86_vrr(x, V_PDEP, false, RAX, RCX, RDX);
 }
 
+/* Go over to the guest's FP mode, or back; the host's flags change. */
+static void change_fp_mode(struct x86 *x, bool to_guest)
+{
+	x86_alu_imm_mem(x, ALU_CMP, false, JIT_CPU(mxcsr), MXCSR_DEFAULT);
+	uint8_t *same = x86_jcc_later(x, CC_E);
+	x86_mxcsr(x, false, to_guest ? JIT_CPU(mxcsr) : JIT_CPU(jit_constants.mxcsr_default));
+	x86_land(x, same);
+}
+
 /* void enter(&cpu->x[16] in RDI, code in RSI) */
 static void emit_enter(struct x86 *x)
 {
@@ -49,6 +59,7 @@ static void emit_enter(struct x86 *x)
 	x86_alu_imm(x, ALU_SUB, true, RSP, 8);
 	x86_mov(x, true, RBP, RDI);
 	x86_push(x, RSI);
+	change_fp_mode(x, true);
 	load_state(x);
 	x86_pop(x, RSI);
 	x86_jmp_reg(x, RSI);
@@ -70,6 +81,7 @@ static void emit_handler(struct x86 *x, bool by_hand)
 		x86_rm(x, X_STORE, true, RDX, JIT_CPU(result));
 	}
 	store_state(x);
+	change_fp_mode(x, false);
 	x86_rm(x, X_LEA, true, RDI, x86_at(RBP, -(int32_t)offsetof(struct cpu, x[16])));
 	x86_mov_imm(x, RCX, 0);
 	x86_rm(x, X_STORE, true, RCX, JIT_CPU(next));
@@ -86,6 +98,7 @@ static void emit_handler(struct x86 *x, bool by_hand)
 	x86_alu_imm(x, ALU_ADD, true, RSP, 8);
 	x86_alu_imm_mem(x, ALU_CMP, true, JIT_CPU(next), 0);
 	uint8_t *left = x86_jcc_later(x, CC_E);
+	change_fp_mode(x, true);
 	load_state(x);
 	x86_ret(x);
 	x86_land(x, left);
@@ -118,6 +131,7 @@ void jit_emit_stubs(struct jit *jit)
 	s->exit_pc = x86_here(&x);
 	x86_rm(&x, X_STORE, true, RCX, JIT_CPU(pc));
 	store_state(&x);
+	change_fp_mode(&x, false);
 	emit_return(&x);
 	jit_emit_byte_stubs(&x, s);
 	jit_emit_fp_stubs(&x, s);

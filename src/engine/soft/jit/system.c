@@ -7,6 +7,7 @@
  * Threads: the vCPU thread.
  */
 #include "engine/soft/jit/mem.h"
+#include "engine/soft/jit/mxcsr.h"
 
 /* A field of the vCPU around the cpu. */
 #define JIT_VCPU(field)                                                                            \
@@ -77,6 +78,18 @@ static void no_interrupt_waits(struct jit_block *t)
 	jit_slow(t, x86_jcc_later(x, CC_NE));
 }
 
+/* FPCR or FPSR changed.  If that can change MXCSR, leave: it is looked at on the way back (jit_run()). */
+static void change_host_mode(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	x86_test_imm_mem(x, JIT_CPU(fpcr), FPCR_FZ | FPCR_RMODE);
+	uint8_t *special = x86_jcc_later(x, CC_NE);
+	x86_alu_imm_mem(x, ALU_CMP, false, JIT_CPU(mxcsr), MXCSR_DEFAULT);
+	struct jit_late *late = jit_late_leave(t, t->n + 1);
+	jit_late_hole(late, special);
+	jit_late_hole(late, x86_jcc_later(x, CC_NE));
+}
+
 /* FPCR or FPSR at @m, of which @bits exist. */
 static void move_fp_register(struct jit_block *t, struct x86_mem m, bool read, uint32_t bits)
 {
@@ -89,7 +102,8 @@ static void move_fp_register(struct jit_block *t, struct x86_mem m, bool read, u
 	jit_load(t, t->i.rd, RDX, false);
 	x86_alu_imm(&t->x, ALU_AND, false, RDX, (int32_t)bits);
 	x86_rm(&t->x, X_STORE, false, RDX, m);
-	t->fp_plain = t->fp_fast = false;
+	change_host_mode(t);
+	t->fp_kept = t->fp_inexact = false;
 }
 
 /* EL0 without SCTLR_EL1.DZE, which would see DZP, is left to the handler. */

@@ -3,7 +3,9 @@
  * vfp.c - translate Advanced SIMD floating point, vectors and scalars
  *
  * How it works: as fp.c, all lanes at once; one lane that needs care sends the instruction to
- * its handler. Threads: the vCPU thread.
+ * its handler.  What the host computes in lanes that the instruction does not have must not be seen
+ * in MXCSR (mxcsr.h): scalars are computed as such, 64-bit vectors with zeros above them.
+ * Threads: the vCPU thread.
  */
 #include "engine/soft/jit/fp.h"
 
@@ -12,10 +14,33 @@ static bool is_double(const struct jit_block *t)
 	return t->raw >> 22 & 1;
 }
 
+static bool is_scalar(const struct jit_block *t)
+{
+	return t->raw >> 28 & 1;
+}
+
 static unsigned lane_count(const struct jit_block *t, bool is_wide)
 {
-	bool scalar = t->raw >> 28 & 1;
-	return scalar ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
+	return is_scalar(t) ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
+}
+
+/* An operation by lanes and precision. */
+typedef unsigned fp_forms[2][2]; /* PS, PD, SS, SD */
+
+static unsigned form(const struct jit_block *t, const fp_forms forms)
+{
+	return forms[is_scalar(t)][is_double(t)];
+}
+
+/* Register @n of the guest with no lanes but the instruction's: itself, or @temp. */
+static unsigned only_lanes(struct jit_block *t, unsigned n, unsigned temp)
+{
+	unsigned from = jit_vread(t, n, simd_bytes(t));
+	if (is_scalar(t) || simd_bytes(t) == 16) {
+		return from;
+	}
+	x86_v(&t->x, V_MOVQ, temp, 0, from);
+	return temp;
 }
 
 /* A jump that is taken if the top bit of a lane of T1 is set. */
@@ -43,7 +68,7 @@ void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum)
 	x86_vm(x, V_PAND, T1, T0, is_wide ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 	if (is_sum) {
 		x86_vm(x, V_PCMPGTD, T1, T1,
-		       is_wide ? JIT_CONSTANT(t, inf_d) : JIT_CONSTANT(t, inf_s));
+		       is_wide ? JIT_CONSTANT(t, large_d) : JIT_CONSTANT(t, large_s));
 		jit_fp_check_signs(t, is_wide);
 	} else { /* as unsigned: exponent less 2 */
 		x86_vm(x, V_PADDD, T1, T1,
@@ -57,52 +82,54 @@ void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum)
 static void begin(struct jit_block *t, bool rounds)
 {
 	jit_fp_enter(t);
-	jit_fp_need(t, rounds);
+	if (rounds) {
+		jit_fp_need_inexact(t);
+	}
 	jit_flags_clobber(t);
 }
 
 static void put(struct jit_block *t)
 {
-	bool single = (t->raw >> 28 & 1) && !is_double(t);
+	bool single = is_scalar(t) && !is_double(t);
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), single ? 4 : simd_bytes(t)), 0, T0);
 }
 
 /* FADD, FSUB, FMUL, FDIV, FABD, FSQRT. */
 void jit_simd_fp_arithmetic(struct jit_block *t)
 {
-	static const struct {
-		unsigned s, d;
-		bool is_sum;
-	} ops[] = {{V_ADDPS, V_ADDPD, true},
-		   {V_SUBPS, V_SUBPD, true},
-		   {V_MULPS, V_MULPD, false},
-		   {V_DIVPS, V_DIVPD, false},
-		   {V_SQRTPS, V_SQRTPD, false}};
+	enum { ADD, SUB, MUL, DIV, SQRT };
+	static const fp_forms ops[] = {
+		[ADD] = {{V_ADDPS, V_ADDPD}}, /* scalar forms are of the general rows */
+		[SUB] = {{V_SUBPS, V_SUBPD}, {V_SUBSS, V_SUBSD}}, /* FABD */
+		[MUL] = {{V_MULPS, V_MULPD}},
+		[DIV] = {{V_DIVPS, V_DIVPD}},
+		[SQRT] = {{V_SQRTPS, V_SQRTPD}}};
 	unsigned kind;
 	bool root = false, magnitude = false;
 	switch (t->op) {
 	case A64_FADD_v_s:
-	case A64_FADD_v_d: kind = 0; break;
+	case A64_FADD_v_d: kind = ADD; break;
 	case A64_FABD_v_s:
 	case A64_FABD_v_d:
 		magnitude = true;
-		kind = 1;
+		kind = SUB;
 		break;
 	case A64_FSUB_v_s:
-	case A64_FSUB_v_d: kind = 1; break;
+	case A64_FSUB_v_d: kind = SUB; break;
 	case A64_FMUL_v_s:
-	case A64_FMUL_v_d: kind = 2; break;
+	case A64_FMUL_v_d: kind = MUL; break;
 	case A64_FDIV_v_s:
-	case A64_FDIV_v_d: kind = 3; break;
+	case A64_FDIV_v_d: kind = DIV; break;
 	default:
 		root = true;
-		kind = 4;
+		kind = SQRT;
 		break;
 	}
 	begin(t, true);
-	unsigned n = simd_rn(t), m = root ? n : simd_rm(t);
-	x86_v(&t->x, is_double(t) ? ops[kind].d : ops[kind].s, T0, root ? 0 : n, m);
-	jit_fp_check_lanes(t, is_double(t), ops[kind].is_sum);
+	unsigned n = only_lanes(t, A64_Rn(t->raw), T0),
+		 m = root ? n : only_lanes(t, A64_Rm(t->raw), T1);
+	x86_v(&t->x, form(t, ops[kind]), T0, root ? 0 : n, m);
+	jit_fp_check_lanes(t, is_double(t), kind <= SUB);
 	if (magnitude) {
 		x86_vm(&t->x, V_PAND, T0, T0,
 		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
@@ -113,17 +140,18 @@ void jit_simd_fp_arithmetic(struct jit_block *t)
 /* T0 = d +- n * m. */
 static void fuse(struct jit_block *t, bool subtracts, unsigned n, unsigned m)
 {
-	static const unsigned ops[][2] = {{V_FMADDPS, V_FMADDPD}, {V_FNMADDPS, V_FNMADDPD}};
-	unsigned d = simd_rd(t);
+	static const fp_forms ops[] = {{{V_FMADDPS, V_FMADDPD}, {V_FMADDSS, V_FMADDSD}},
+				       {{V_FNMADDPS, V_FNMADDPD}, {V_FNMADDSS, V_FNMADDSD}}};
+	unsigned d = only_lanes(t, A64_Rd(t->raw), T0);
 	x86_v(&t->x, V_MOVDQA, T0, 0, d);
-	x86_v(&t->x, ops[subtracts][is_double(t)], T0, n, m);
+	x86_v(&t->x, form(t, ops[subtracts]), T0, n, m);
 }
 
 /* FMLA, FMLS. */
 void jit_simd_fp_fuse(struct jit_block *t)
 {
 	begin(t, true);
-	unsigned n = simd_rn(t), m = simd_rm(t);
+	unsigned n = only_lanes(t, A64_Rn(t->raw), T1), m = only_lanes(t, A64_Rm(t->raw), T2);
 	fuse(t, t->raw >> 23 & 1, n, m);
 	jit_fp_check_lanes(t, is_double(t), false);
 	put(t);
@@ -136,10 +164,11 @@ void jit_simd_fp_elem(struct jit_block *t)
 	unsigned index = is_double(t) ? A64_ixh(w) : A64_ixh(w) << 1 | A64_ixl(w),
 		 opcode = w >> 12 & 15;
 	begin(t, true);
-	unsigned n = simd_rn(t), m = jit_vread(t, A64_Rm(w), 16);
+	static const fp_forms mul = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
+	unsigned n = only_lanes(t, A64_Rn(w), T2), m = jit_vread(t, A64_Rm(w), 16);
 	simd_spread(t, T1, m, is_double(t) ? 3 : 2, index);
 	if (opcode == 9) {
-		x86_v(&t->x, is_double(t) ? V_MULPD : V_MULPS, T0, n, T1);
+		x86_v(&t->x, form(t, mul), T0, n, T1);
 	} else {
 		fuse(t, opcode == 5, n, T1);
 	}
@@ -169,7 +198,9 @@ void jit_simd_fp_select(struct jit_block *t)
 	enum { EQUAL_OR_UNORDERED = 8 };
 	struct x86 *x = &t->x;
 	bool is_min = t->raw >> 23 & 1, pairs = t->raw >> 29 & 1;
-	begin(t, false);
+	jit_fp_enter(t);
+	jit_fp_need_kept(t);
+	jit_flags_clobber(t);
 	unsigned n = simd_rn(t), m = simd_rm(t);
 	if (pairs) {
 		simd_unzip(t, n, m, is_double(t) ? 3 : 2);
@@ -188,7 +219,7 @@ void jit_simd_fp_add_pairs(struct jit_block *t)
 {
 	begin(t, true);
 	unsigned n = simd_rn(t), m = simd_rm(t);
-	simd_unzip(t, n, m, is_double(t) ? 3 : 2);
+	simd_unzip(t, n, m, is_double(t) ? 3 : 2); /* lanes of 64-bit vectors are operands too */
 	x86_v(&t->x, is_double(t) ? V_ADDPD : V_ADDPS, T0, T0, T1);
 	jit_fp_check_lanes(t, is_double(t), true);
 	put(t);
@@ -210,13 +241,14 @@ void jit_simd_fp_compare(struct jit_block *t)
 {
 	enum { EQUAL, LESS, LESS_OR_EQUAL, UNORDERED };
 	struct x86 *x = &t->x;
-	const unsigned op = is_double(t) ? V_CMPPD : V_CMPPS;
+	static const fp_forms ops = {{V_CMPPS, V_CMPPD}, {V_CMPSS, V_CMPSD}};
+	const unsigned op = form(t, ops);
 	bool u = t->raw >> 29 & 1, a = t->raw >> 23 & 1, with_zero = !(t->raw >> 10 & 1),
 	     swap = true;
 	bool magnitudes = !with_zero && (t->raw >> 11 & 1);
 	unsigned predicate;
 	begin(t, false);
-	unsigned n = simd_rn(t), m = T2;
+	unsigned n = only_lanes(t, A64_Rn(t->raw), T0), m = T2;
 	if (with_zero) { /* opcode 12: GT, GE; 13: EQ, LE; 14: LT */
 		unsigned opcode = t->raw >> 12 & 0x1f;
 		simd_zero(t, T2);
@@ -225,7 +257,7 @@ void jit_simd_fp_compare(struct jit_block *t)
 			    : opcode == 13 ? (u ? LESS_OR_EQUAL : EQUAL)
 					   : LESS;
 	} else {
-		m = simd_rm(t);
+		m = only_lanes(t, A64_Rm(t->raw), T2);
 		predicate = !u ? EQUAL : a ? LESS : LESS_OR_EQUAL;
 	}
 	if (magnitudes) {

@@ -171,18 +171,22 @@ void jit_fp_enter(struct jit_block *t)
 	}
 }
 
-void jit_fp_need(struct jit_block *t, bool rounds)
+void jit_fp_need_kept(struct jit_block *t)
 {
-	if (!t->fp_plain) {
+	if (!t->fp_kept) {
 		jit_flags_clobber(t);
-		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_FZ | FPCR_RMODE);
+		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_FZ);
 		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE));
-		t->fp_plain = true;
+		t->fp_kept = true;
 	}
-	if (rounds && !t->fp_fast) {
+}
+
+void jit_fp_need_inexact(struct jit_block *t)
+{
+	if (!t->fp_inexact) {
 		jit_flags_clobber(t);
 		x86_test_imm_mem(&t->x, JIT_CPU(fpsr), FPSR_IXC);
 		jit_slow_next(t, x86_jcc_later(&t->x, CC_E));
-		t->fp_fast = true;
+		t->fp_inexact = true;
 	}
 }
