@@ -183,11 +183,115 @@ static void products_that_round_up_to_the_smallest_normal_number_underflow(void 
 	CHECK(words, 0);
 }
 
+/* A product and a sum that round to single first would be a tie then. */
+static void half_multiply_add_rounds_once(void **state)
+{
+	static const uint32_t words[] = {
+		0x52800203, /* mov w3, #0x10: FPSR.IXC */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x52850024, /* mov w4, #0x2801: 2^-5 (1 + 2^-10) */
+		0x52847fc5, /* mov w5, #0x23fe: 2^-6 (1 - 2^-10) */
+		0x52878026, /* mov w6, #0x3c01: 1 + 2^-10 */
+		0x4e020c80, /* dup v0.8h, w4 */
+		0x4e020ca1, /* dup v1.8h, w5 */
+		0x4e020cc2, /* dup v2.8h, w6 */
+		0x1fc10803, /* fmadd h3, h0, h1, h2 */
+		0x4ea21c44, /* mov v4.16b, v2.16b */
+		0x4e410c04, /* fmla v4.8h, v0.8h, v1.8h */
+		0x4ec10c02, /* fmls v2.8h, v0.8h, v1.8h */
+		HVC,
+	};
+	CHECK(words, 0);
+}
+
+/* FPCR.FZ by the host: its exceptions set FPSR.IDC and UFC, for lanes of the instruction only. */
+static void what_is_flushed_is_noticed_once_it_happens(void **state)
+{
+	static const uint32_t words[] = {
+		0x52800203, /* mov w3, #0x10: FPSR.IXC */
+		0x52a02004, /* mov w4, #0x1000000: FPCR.FZ */
+		0xd51b4404, /* msr fpcr, x4 */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x4f000420, /* movi v0.4s, #1: subnormal */
+		0x4f03f601, /* fmov v1.4s, #1.0 */
+		0x0f03f602, /* fmov v2.2s, #1.0 */
+		0x0f00f403, /* fmov v3.2s, #2.0 */
+		0x6e180402, /* mov v2.d[1], v0.d[0] */
+		0x2e23dc44, /* fmul v4.2s, v2.2s, v3.2s: nothing subnormal in these lanes */
+		0xd53b4425, /* mrs x5, fpsr */
+		0x1e230845, /* fmul s5, s2, s3 */
+		0x7ea3d446, /* fabd s6, s2, s3 */
+		0xd53b4426, /* mrs x6, fpsr */
+		0x1e210400, /* fccmp s0, s1, #0, eq: not compared */
+		0xd53b4427, /* mrs x7, fpsr */
+		0x4e21d407, /* fadd v7.4s, v0.4s, v1.4s: FPSR.IDC */
+		0xd53b4428, /* mrs x8, fpsr */
+		0x4e20d408, /* fadd v8.4s, v0.4s, v0.4s: 0 */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x1e212000, /* fcmp s0, s1: FPSR.IDC again */
+		0xd53b4429, /* mrs x9, fpsr */
+		0x52a0100a, /* mov w10, #0x800000: the smallest normal number */
+		0x52a0180b, /* mov w11, #0xc00000 */
+		0x1e270150, /* fmov s16, w10 */
+		0x1e270171, /* fmov s17, w11 */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x1e303a32, /* fsub s18, s17, s16: FPSR.UFC */
+		0xd53b442c, /* mrs x12, fpsr */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x1e2c1013, /* fmov s19, #0.5 */
+		0x1e330a14, /* fmul s20, s16, s19: FPSR.UFC again */
+		0xd53b442d, /* mrs x13, fpsr */
+		0xd51b441f, /* msr fpcr, xzr */
+		0x1e330a15, /* fmul s21, s16, s19: subnormal */
+		HVC,
+	};
+	CHECK(words, 0);
+}
+
+/* FPCR.RMode by the host: an overflow gives the largest number, and is noticed. */
+static void directed_rounding_and_its_overflows(void **state)
+{
+	static const uint32_t words[] = {
+		0x52800203, /* mov w3, #0x10: FPSR.IXC */
+		0x52a01804, /* mov w4, #0xc00000: FPCR.RMode: towards zero */
+		0x52a00805, /* mov w5, #0x400000: up */
+		0x52a01006, /* mov w6, #0x800000: down */
+		0x12b01007, /* mov w7, #0x7f7fffff: the largest number */
+		0x1e2700e0, /* fmov s0, w7 */
+		0x4e040ce1, /* dup v1.4s, w7 */
+		0xd51b4404, /* msr fpcr, x4 */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x1e202802, /* fadd s2, s0, s0: FPSR.OFC */
+		0xd53b4428, /* mrs x8, fpsr */
+		0xd51b4423, /* msr fpsr, x3 */
+		0x6e21dc23, /* fmul v3.4s, v1.4s, v1.4s: FPSR.OFC */
+		0xd53b4429, /* mrs x9, fpsr */
+		0x1e2e1004, /* fmov s4, #1.0 */
+		0x1e211005, /* fmov s5, #3.0 */
+		0x1e251886, /* fdiv s6, s4, s5 */
+		0xd51b4405, /* msr fpcr, x5 */
+		0x1e251887, /* fdiv s7, s4, s5 */
+		0x1e243888, /* fsub s8, s4, s4: 0 */
+		0x1e27c0d0, /* frinti s16, s6: 1 */
+		0xd51b4406, /* msr fpcr, x6 */
+		0x1e251891, /* fdiv s17, s4, s5 */
+		0x1e243892, /* fsub s18, s4, s4: -0 */
+		0x1e2740d3, /* frintx s19, s6: 0 */
+		0xd51b441f, /* msr fpcr, xzr */
+		0x1e251894, /* fdiv s20, s4, s5 */
+		HVC,
+	};
+	CHECK(words, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interrupt_at_a_backward_branch_keeps_vectors),
 		cmocka_unit_test(products_that_round_up_to_the_smallest_normal_number_underflow),
+		cmocka_unit_test(half_multiply_add_rounds_once),
+		cmocka_unit_test(what_is_flushed_is_noticed_once_it_happens),
+		cmocka_unit_test(directed_rounding_and_its_overflows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -407,6 +407,23 @@ static const char *name_of(unsigned reg, bool wide)
 	return wide ? names64[reg] : names32[reg];
 }
 
+static void test_wide_vectors(void **state)
+{
+	CHECK("vaddps ymm1, ymm12, ymm3", x86_y(&x, V_ADDPS, 1, 12, 3));
+	CHECK("vfmadd231ps ymm13, ymm1, ymm14", x86_y(&x, V_FMADDPS, 13, 1, 14));
+	CHECK("vmovdqa ymm1, ymm12", x86_y(&x, V_MOVDQA, 1, 0, 12));
+	CHECK("vsqrtps ymm13, ymm13", x86_y(&x, V_SQRTPS, 13, 0, 13));
+	CHECK("vcvtph2ps ymm13, xmm1", x86_y(&x, V_CVTPH2PS, 13, 0, 1));
+	CHECK("vmovmskps edx, ymm9", x86_y(&x, V_MOVMSKPS, RDX, 0, 9));
+	CHECK("vpaddd ymm1, ymm12, [rcx]", x86_ym(&x, V_PADDD, 1, 12, memory[1].m));
+	CHECK("vcmpltps ymm1, ymm12, [rcx]", x86_ym_imm(&x, V_CMPPS, 1, 12, memory[1].m, 1));
+	CHECK("vroundps ymm1, ymm12, 0xc", x86_y_imm(&x, V_ROUNDPS, 1, 0, 12, 12));
+	CHECK("vcvtps2ph xmm1, ymm12, 4", x86_y_imm(&x, V_CVTPS2PH, 12, 0, 1, 4));
+	CHECK("vextracti128 xmm1, ymm12, 1", x86_y_imm(&x, V_EXTRACTI128, 12, 0, 1, 1));
+	CHECK("vpsrad ymm1, ymm12, 0x1f", x86_yshift(&x, V_PSRAD, 1, 12, 31));
+	CHECK("vzeroupper", x86_vzeroupper(&x));
+}
+
 static void test_two_operands(void **state)
 {
 	static const struct {
@@ -574,7 +591,7 @@ int main(void)
 		cmocka_unit_test(test_vectors),	     cmocka_unit_test(test_special_vectors),
 		cmocka_unit_test(test_two_operands), cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_immediates),   cmocka_unit_test(test_bmi),
-		cmocka_unit_test(test_flow),
+		cmocka_unit_test(test_flow),	     cmocka_unit_test(test_wide_vectors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

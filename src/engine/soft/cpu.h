@@ -101,6 +101,7 @@ struct cpu {
 	uint32_t jit_link_page, jit_link_word;
 	uint64_t jit_handler_calls;
 
+	_Alignas(16) union vreg jit_scratch[2];
 	_Alignas(16) struct jit_constants jit_constants;
 
 	struct sysregs *sys;   /* soft/sysreg.h */

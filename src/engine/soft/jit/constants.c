@@ -66,12 +66,15 @@ static void fill_lanes(struct jit_constants *c)
 		c->high_h[n] = 0xff00;
 		c->sign_h[n] = 0x8000;
 		c->sixteens_h[n] = 16;
+		c->ones_s[n] = 1;
+		/* Twice a single, as unsigned: the smallest normal half and the largest one. */
+		c->half_bias[n] = 0x80000000u - 2 * 0x38800000u;
+		c->half_beyond[n] = 0x80000000u + 2 * (0x477fe000u - 0x38800000u);
 	}
 	for (unsigned n = 0; n < 4; n++) {
 		c->sha1_k[0][n] = 0x5a827999; /* FIPS 180-4, 4.2.1 */
 		c->sha1_k[1][n] = 0x6ed9eba1;
 		c->sha1_k[2][n] = 0x8f1bbcdc;
-		c->ones_s[n] = 1;
 		c->low_s[n] = 0xffff;
 		c->fifteen_s[n] = 15;
 		c->sixteen_s[n] = 16;

@@ -28,13 +28,14 @@ struct jit_constants {
 	uint8_t powers_left[16],
 		powers_right[16]; /* bytes of 2 to the power of 8 + s, by s and by -s */
 	uint16_t ones_h[8], low_h[8], high_h[8], sign_h[8], sixteens_h[8];
-	uint32_t ones_s[4], low_s[4], fifteen_s[4], sixteen_s[4];
+	uint32_t ones_s[8], low_s[4], fifteen_s[4], sixteen_s[4];
 	uint32_t abs_s[4], sign_s[4], large_s[4], bias_s[4], beyond_s[4];
 	uint64_t abs_d[2], sign_d[2], large_d[2], bit_30_d[2];
 	uint32_t normal_s[4]; /* the smallest normal number */
 	uint64_t normal_d[2];
 	uint32_t bias_d[4], beyond_d[4];
 	uint32_t sha1_k[3][4];
+	uint32_t half_bias[8], half_beyond[8], zeros[8]; /* half_stubs.c */
 	uint32_t mxcsr_default;
 };
 

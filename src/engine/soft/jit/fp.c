@@ -2,9 +2,9 @@
 /*
  * fp.c - translate scalar floating point
  *
- * How it works: the host rounds and flushes as FPCR says (mxcsr.h).  While FPSR.IXC is set, a result
- * of the host that is a normal number above the smallest ones is Arm's, with nothing to add to
- * FPSR.  The smallest binade counts as too small, which makes the test one comparison of the
+ * How it works: the host rounds and flushes as FPCR says (mxcsr.h).  While FPSR.IXC is set, a
+ * result of the host that is a normal number above the smallest ones is Arm's, with nothing to add
+ * to FPSR.  The smallest binade counts as too small, which makes the test one comparison of the
  * exponent; those are looked at once more out of line.  A sum can not be tiny and inexact, so only
  * what is too large is looked at.  That begins with the largest binade, whose last number is what
  * an overflow gives when rounding towards zero.  All else goes to the handler. Threads: the vCPU

@@ -21,6 +21,7 @@
 #define ORIEL_ENGINE_SOFT_JIT_PRIV_H
 
 #include "a64/a64.h"
+#include "engine/soft/jit/half.h"
 #include "engine/soft/jit/jit.h"
 #include "engine/soft/jit/store.h"
 #include "engine/soft/soft.h"
@@ -52,6 +53,7 @@ struct jit_stubs {
 	const uint8_t *link;	     /* as exit_offset, and RDX is a rel32 to be linked to there */
 	const uint8_t *copy_bytes, *set_bytes; /* mops.c */
 	const uint8_t *tiny_s, *tiny_d; /* fp.c */
+	const uint8_t *half[HALF_STUBS]; /* half_stubs.c */
 	const uint8_t *untranslated; /* entry of what is not translated: as exit_offset */
 };
 
@@ -172,6 +174,7 @@ struct jit_block {
 	bool fp_checked;  /* FP is known to be enabled */
 	bool fp_kept;	  /* known: FPCR.FZ is 0 */
 	bool fp_inexact;  /* known: FPSR.IXC is set */
+	bool fp_half;	  /* known: FPCR.FZ16 and AHP are 0 */
 	struct jit_vregs vregs;
 	unsigned vreg_age[JIT_XMM], vreg_clock;
 	bool in_group; /* RSI is the host address of the group's base register as it was first */
@@ -393,6 +396,8 @@ unsigned jit_vwrite(struct jit_block *t, unsigned n, unsigned bytes);
 void jit_fp_enter(struct jit_block *t);
 /* For instructions whose subnormal operands the host would not tell of: if FPCR.FZ is set, this one goes to its handler. */
 void jit_fp_need_kept(struct jit_block *t);
+/* For half precision: if FPCR.FZ16 or AHP is set, this instruction goes to its handler. */
+void jit_fp_need_half(struct jit_block *t);
 /* For instructions that round: unless FPSR.IXC is set, this one goes to its handler. */
 void jit_fp_need_inexact(struct jit_block *t);
 
@@ -401,6 +406,7 @@ void jit_fp_need_inexact(struct jit_block *t);
 void jit_emit_stubs(struct jit *jit);
 void jit_emit_byte_stubs(struct x86 *x, struct jit_stubs *stubs);
 void jit_emit_fp_stubs(struct x86 *x, struct jit_stubs *stubs);
+void jit_emit_half_stubs(struct x86 *x, struct jit_stubs *stubs);
 /* Translate the instruction at t->n. */
 void jit_insn(struct jit_block *t);
 /* Translate the group that starts at t->n, if there is one; t->n is behind it then. */
@@ -449,6 +455,9 @@ JIT_EMITTER(fp_convert) JIT_EMITTER(fp_from_general) JIT_EMITTER(fp_to_general) 
 JIT_EMITTER(simd_from_integer) JIT_EMITTER(simd_to_integer) JIT_EMITTER(simd_convert) JIT_EMITTER(simd_round)
 JIT_EMITTER(simd_fp_arithmetic) JIT_EMITTER(simd_fp_fuse) JIT_EMITTER(simd_fp_elem) JIT_EMITTER(simd_fp_sign)
 JIT_EMITTER(simd_fp_select) JIT_EMITTER(simd_fp_add_pairs) JIT_EMITTER(simd_fp_add_pair) JIT_EMITTER(simd_fp_compare)
+JIT_EMITTER(half_arithmetic) JIT_EMITTER(half_fuse) JIT_EMITTER(half_elem) JIT_EMITTER(half_select)
+JIT_EMITTER(half_compare) JIT_EMITTER(half_sign) JIT_EMITTER(half_pairs) JIT_EMITTER(half_pair) JIT_EMITTER(half_round)
+JIT_EMITTER(half_narrow) JIT_EMITTER(half_widen) JIT_EMITTER(half_fuse_long)
 JIT_EMITTER(simd_multiple) JIT_EMITTER(simd_structures) JIT_EMITTER(simd_lane) JIT_EMITTER(simd_replicate)
 JIT_EMITTER(aes_round) JIT_EMITTER(aes_mix) JIT_EMITTER(polynomial_long) JIT_EMITTER(sha256_rounds)
 JIT_EMITTER(sha256_schedule) JIT_EMITTER(sha1_rounds) JIT_EMITTER(sha1_turn) JIT_EMITTER(sha1_schedule)

@@ -135,5 +135,6 @@ void jit_emit_stubs(struct jit *jit)
 	emit_return(&x);
 	jit_emit_byte_stubs(&x, s);
 	jit_emit_fp_stubs(&x, s);
+	jit_emit_half_stubs(&x, s);
 	jit->at = x.at;
 }

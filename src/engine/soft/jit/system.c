@@ -78,7 +78,8 @@ static void no_interrupt_waits(struct jit_block *t)
 	jit_slow(t, x86_jcc_later(x, CC_NE));
 }
 
-/* FPCR or FPSR changed.  If that can change MXCSR, leave: it is looked at on the way back (jit_run()). */
+/* FPCR or FPSR changed.  If that can change MXCSR, leave: it is looked at on the way back
+ * (jit_run()). */
 static void change_host_mode(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
@@ -103,7 +104,7 @@ static void move_fp_register(struct jit_block *t, struct x86_mem m, bool read, u
 	x86_alu_imm(&t->x, ALU_AND, false, RDX, (int32_t)bits);
 	x86_rm(&t->x, X_STORE, false, RDX, m);
 	change_host_mode(t);
-	t->fp_kept = t->fp_inexact = false;
+	t->fp_kept = t->fp_inexact = t->fp_half = false;
 }
 
 /* EL0 without SCTLR_EL1.DZE, which would see DZP, is left to the handler. */

@@ -453,7 +453,7 @@ enum {
 	V_CVTSS2SD = X86(1, 2, 0x5a), V_CVTSD2SS = X86(1, 3, 0x5a), V_CVTPS2PD = X86(1, 0, 0x5a), V_CVTPD2PS = X86(1, 1, 0x5a),
 	V_CVTTSS2SI = X86(1, 2, 0x2c), V_CVTTSD2SI = X86(1, 3, 0x2c), V_CVTSI2SS = X86(1, 2, 0x2a), V_CVTSI2SD = X86(1, 3, 0x2a),
 	V_CVTTPS2DQ = X86(1, 2, 0x5b), V_CVTDQ2PS = X86(1, 0, 0x5b), V_CVTDQ2PD = X86(1, 2, 0xe6),
-	V_CVTPH2PS = X86(2, 1, 0x13),
+	V_CVTPH2PS = X86(2, 1, 0x13), V_CVTPS2PH = X86(3, 1, 0x1d), V_EXTRACTI128 = X86(3, 1, 0x39), /* the last two: reg to r/m */
 	/* reg = vvvv * rm +- reg: the 231 forms; packed, and scalar as the opcode's neighbour */
 	V_FMADDPS = X86(2, 1, 0xb8), V_FMADDPD = X86_W | X86(2, 1, 0xb8), V_FMADDSS = X86(2, 1, 0xb9),
 	V_FMADDSD = X86_W | X86(2, 1, 0xb9), V_FMSUBSS = X86(2, 1, 0xbb), V_FMSUBSD = X86_W | X86(2, 1, 0xbb),
@@ -575,6 +575,45 @@ static inline void x86_vrm_imm(struct x86 *x, unsigned op, unsigned reg, unsigne
 {
 	x86_vrm(x, op, op & X86_W, reg, vvvv, m);
 	x86_byte(x, imm);
+}
+
+/* The same with 256 bits: YMM registers. */
+static inline void x86_y(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm)
+{
+	x86_vex(x, op, op & X86_W, reg, vvvv, 0, rm, true);
+	x86_byte(x, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	x86_vector_wrote(x, op, reg, vvvv, rm);
+}
+
+static inline void x86_ym(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, struct x86_mem m)
+{
+	x86_vex(x, op, op & X86_W, reg, vvvv, m.index == RSP ? 0 : m.index, m.base, true);
+	x86_modrm_mem(x, reg, m);
+}
+
+static inline void x86_y_imm(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, unsigned rm, uint8_t imm)
+{
+	x86_y(x, op, reg, vvvv, rm);
+	x86_byte(x, imm);
+}
+
+static inline void x86_ym_imm(struct x86 *x, unsigned op, unsigned reg, unsigned vvvv, struct x86_mem m, uint8_t imm)
+{
+	x86_ym(x, op, reg, vvvv, m);
+	x86_byte(x, imm);
+}
+
+static inline void x86_yshift(struct x86 *x, unsigned op, unsigned to, unsigned from, unsigned amount)
+{
+	x86_y_imm(x, op, op >> 18, to, from, (uint8_t)amount);
+}
+
+/* Upper halves of all YMM registers = 0; the host's code runs slower if there is something. */
+static inline void x86_vzeroupper(struct x86 *x)
+{
+	x86_byte(x, 0xc5);
+	x86_byte(x, 0xf8);
+	x86_byte(x, 0x77);
 }
 
 /* @to = @from shifted by @amount: bits of an element, or bytes of all. */

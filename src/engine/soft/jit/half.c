@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * half.c - translate half precision, scalars and vectors
+ *
+ * How it works: operands go to T0 to T2, with zeros in the lanes that the instruction does not
+ * have, and one of half.h's stubs computes.  Conversions of half precision from and to integers,
+ * and estimates, are left to the handlers. Threads: the vCPU thread.
+ */
+#include "engine/soft/jit/fp.h"
+
+static bool is_scalar(const struct jit_block *t)
+{
+	return t->raw >> 28 & 1;
+}
+
+static unsigned lane_count(const struct jit_block *t)
+{
+	return is_scalar(t) ? 1 : simd_bytes(t) / 2;
+}
+
+/* @to = the one half at the bottom of @from. */
+static void only_first(struct jit_block *t, unsigned to, unsigned from, unsigned zero)
+{
+	simd_zero(t, zero);
+	x86_vrr_imm(&t->x, V_PBLENDW, to, zero, from, 1);
+}
+
+/* @to = V register @n, lanes of the instruction only. */
+static void load(struct jit_block *t, unsigned to, unsigned n)
+{
+	unsigned lanes = lane_count(t), from = jit_vread(t, n, lanes == 1 ? 4 : simd_bytes(t));
+	if (lanes == 1) {
+		only_first(t, to, from, to);
+	} else {
+		x86_v(&t->x, lanes == 8 ? V_MOVDQA : V_MOVQ, to, 0, from);
+	}
+}
+
+static void begin(struct jit_block *t, bool rounds)
+{
+	jit_fp_enter(t);
+	jit_fp_need_half(t);
+	if (rounds) {
+		jit_fp_need_inexact(t);
+	}
+	jit_flags_clobber(t);
+}
+
+static void call(struct jit_block *t, enum jit_half kind, unsigned lanes)
+{
+	x86_mov_imm(&t->x, RCX, (1u << lanes) - 1);
+	jit_call_stub(t, t->jit->stubs.half[kind]);
+	jit_slow(t, x86_jcc_later(&t->x, CC_NE));
+}
+
+/* T0 is the result. */
+static void put(struct jit_block *t)
+{
+	if (is_scalar(t)) {
+		only_first(t, T0, T0, T1);
+	}
+	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), lane_count(t) == 4 ? 8 : 16), 0, T0);
+}
+
+/* All lanes of @to: the sign bit, or all others. */
+static void sign_mask(struct jit_block *t, unsigned to, bool sign)
+{
+	simd_ones(t, to);
+	x86_vshift(&t->x, sign ? V_PSLLW : V_PSRLW, to, to, sign ? 15 : 1);
+}
+
+/* FADD, FSUB, FMUL, FDIV, FNMUL, FABD, FSQRT. */
+void jit_half_arithmetic(struct jit_block *t)
+{
+	enum jit_half kind;
+	switch (t->op) {
+	case A64_FADD_f_h:
+	case A64_FADD_v_h: kind = HALF_ADD; break;
+	case A64_FSUB_f_h:
+	case A64_FSUB_v_h:
+	case A64_FABD_v_h: kind = HALF_SUB; break;
+	case A64_FDIV_f_h:
+	case A64_FDIV_v_h: kind = HALF_DIV; break;
+	case A64_FSQRT_f_h:
+	case A64_FSQRT_v_h: kind = HALF_SQRT; break;
+	default: kind = HALF_MUL; break;
+	}
+	begin(t, true);
+	load(t, T0, A64_Rn(t->raw));
+	if (kind != HALF_SQRT) {
+		load(t, T1, A64_Rm(t->raw));
+	}
+	call(t, kind, lane_count(t));
+	if (t->op == A64_FNMUL_f_h || t->op == A64_FABD_v_h) {
+		bool negates = t->op == A64_FNMUL_f_h;
+		sign_mask(t, T1, negates);
+		x86_v(&t->x, negates ? V_PXOR : V_PAND, T0, T0, T1);
+	}
+	put(t);
+}
+
+static void negate(struct jit_block *t, unsigned reg, unsigned temp)
+{
+	sign_mask(t, temp, true);
+	x86_v(&t->x, V_PXOR, reg, reg, temp);
+}
+
+/* FMADD, FMSUB, FNMADD, FNMSUB; FMLA, FMLS. */
+void jit_half_fuse(struct jit_block *t)
+{
+	bool general = is_scalar(t),
+	     negates_product = general ? (t->raw >> 21 ^ t->raw >> 15) & 1 : t->raw >> 23 & 1,
+	     negates_addend = general && (t->raw >> 21 & 1);
+	begin(t, true);
+	load(t, T0, A64_Rn(t->raw));
+	if (negates_product) {
+		negate(t, T0, T1);
+	}
+	load(t, T2, general ? A64_Ra(t->raw) : A64_Rd(t->raw));
+	if (negates_addend) {
+		negate(t, T2, T1);
+	}
+	load(t, T1, A64_Rm(t->raw));
+	call(t, HALF_MADD, lane_count(t));
+	put(t);
+}
+
+/* @to = the element of Rm (0..15) that the instruction names, in all lanes. */
+static void spread_element(struct jit_block *t, unsigned to)
+{
+	uint32_t w = t->raw;
+	unsigned index = A64_ixh(w) << 2 | A64_ixl(w) << 1 | A64_ixm(w);
+	simd_spread(t, to, jit_vread(t, A64_Rm4(w), 16), 1, index);
+}
+
+/* FMUL, FMLA, FMLS by element. */
+void jit_half_elem(struct jit_block *t)
+{
+	bool fuses = t->op != A64_FMUL_elem_h;
+	begin(t, true);
+	load(t, T0, A64_Rn(t->raw));
+	if (t->op == A64_FMLS_elem_h) {
+		negate(t, T0, T1);
+	}
+	if (fuses) {
+		load(t, T2, A64_Rd(t->raw));
+	}
+	spread_element(t, T1);
+	call(t, fuses ? HALF_MADD : HALF_MUL, lane_count(t));
+	put(t);
+}
+
+/* T0, T1 = even and odd elements of both operands. */
+static void load_pairs(struct jit_block *t)
+{
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	simd_unzip(t, n, m, 1);
+	if (lane_count(t) == 4) {
+		x86_v(&t->x, V_MOVQ, T0, 0, T0);
+	}
+}
+
+static enum jit_half selection(enum a64_op op)
+{
+	switch (op) {
+	case A64_FMIN_f_h:
+	case A64_FMINNM_f_h:
+	case A64_FMIN_v_h:
+	case A64_FMINNM_v_h:
+	case A64_FMINP_v_h:
+	case A64_FMINNMP_v_h:
+	case A64_FMINP_pair_h:
+	case A64_FMINNMP_pair_h: return HALF_MIN;
+	case A64_FADDP_v_h:
+	case A64_FADDP_pair_h: return HALF_ADD;
+	default: return HALF_MAX;
+	}
+}
+
+/* FMAX, FMIN, FMAXNM, FMINNM. */
+void jit_half_select(struct jit_block *t)
+{
+	begin(t, false);
+	jit_fp_need_kept(t);
+	load(t, T0, A64_Rn(t->raw));
+	load(t, T1, A64_Rm(t->raw));
+	call(t, selection(t->op), lane_count(t));
+	put(t);
+}
+
+static void begin_pairs(struct jit_block *t, enum jit_half kind)
+{
+	begin(t, kind == HALF_ADD);
+	if (kind != HALF_ADD) {
+		jit_fp_need_kept(t);
+	}
+}
+
+/* FADDP, FMAXP, FMINP, FMAXNMP, FMINNMP of vectors. */
+void jit_half_pairs(struct jit_block *t)
+{
+	enum jit_half kind = selection(t->op);
+	begin_pairs(t, kind);
+	load_pairs(t);
+	call(t, kind, lane_count(t));
+	put(t);
+}
+
+/* The same of one pair. */
+void jit_half_pair(struct jit_block *t)
+{
+	enum jit_half kind = selection(t->op);
+	begin_pairs(t, kind);
+	load(t, T0, A64_Rn(t->raw));
+	x86_vshift(&t->x, V_PSRLD, T1, jit_vread(t, A64_Rn(t->raw), 4), 16);
+	only_first(t, T1, T1, T2);
+	call(t, kind, 1);
+	put(t);
+}
+
+/* FCMEQ, FCMGE, FCMGT, FACGE, FACGT and the comparisons with zero. */
+void jit_half_compare(struct jit_block *t)
+{
+	bool with_zero = false, swaps = false, magnitudes = false;
+	enum jit_half kind;
+	switch (t->op) {
+	case A64_FCMEQ0_v_h: with_zero = true; __attribute__((fallthrough));
+	case A64_FCMEQ_v_h: kind = HALF_EQ; break;
+	case A64_FCMLE0_v_h: swaps = true; __attribute__((fallthrough));
+	case A64_FCMGE0_v_h: with_zero = true; __attribute__((fallthrough));
+	case A64_FCMGE_v_h: kind = HALF_GE; break;
+	case A64_FACGE_v_h:
+		magnitudes = true;
+		kind = HALF_GE;
+		break;
+	case A64_FCMLT0_v_h: swaps = true; __attribute__((fallthrough));
+	case A64_FCMGT0_v_h: with_zero = true; __attribute__((fallthrough));
+	case A64_FCMGT_v_h: kind = HALF_GT; break;
+	default:
+		magnitudes = true;
+		kind = HALF_GT;
+		break;
+	}
+	begin(t, false);
+	load(t, swaps ? T1 : T0, A64_Rn(t->raw));
+	if (with_zero) {
+		simd_zero(t, swaps ? T0 : T1);
+	} else {
+		load(t, T1, A64_Rm(t->raw));
+	}
+	if (magnitudes) {
+		sign_mask(t, T2, false);
+		x86_v(&t->x, V_PAND, T0, T0, T2);
+		x86_v(&t->x, V_PAND, T1, T1, T2);
+	}
+	call(t, kind, lane_count(t));
+	put(t);
+}
+
+/* FMOV, FABS, FNEG. */
+void jit_half_sign(struct jit_block *t)
+{
+	jit_fp_enter(t);
+	load(t, T0, A64_Rn(t->raw));
+	if (t->op != A64_FMOV_f_h) {
+		bool negates = t->op == A64_FNEG_f_h || t->op == A64_FNEG_v_h;
+		sign_mask(t, T1, negates);
+		x86_v(&t->x, negates ? V_PXOR : V_PAND, T0, T0, T1);
+	}
+	put(t);
+}
+
+/* FRINTN, FRINTM, FRINTP, FRINTZ, FRINTX, FRINTI. */
+void jit_half_round(struct jit_block *t)
+{
+	enum jit_half kind;
+	switch (t->op) {
+	case A64_FRINTN_f_h:
+	case A64_FRINTN_v_h: kind = HALF_ROUND_NEAREST; break;
+	case A64_FRINTM_f_h:
+	case A64_FRINTM_v_h: kind = HALF_ROUND_DOWN; break;
+	case A64_FRINTP_f_h:
+	case A64_FRINTP_v_h: kind = HALF_ROUND_UP; break;
+	case A64_FRINTZ_f_h:
+	case A64_FRINTZ_v_h: kind = HALF_ROUND_ZERO; break;
+	default: kind = HALF_ROUND_CURRENT; break;
+	}
+	begin(t, t->op == A64_FRINTX_f_h || t->op == A64_FRINTX_v_h);
+	load(t, T0, A64_Rn(t->raw));
+	call(t, kind, lane_count(t));
+	put(t);
+}
+
+/* ----- conversions ----- */
+
+/* FCVT from single to half, FCVTN to half. */
+void jit_half_narrow(struct jit_block *t)
+{
+	bool scalar = t->op == A64_FCVT_sh;
+	begin(t, true);
+	if (scalar) {
+		unsigned n = jit_vread(t, A64_Rn(t->raw), 4);
+		x86_vrr_imm(&t->x, V_INSERTPS, T0, n, n, 0xe);
+	} else {
+		x86_v(&t->x, V_MOVDQA, T0, 0, jit_vread(t, A64_Rn(t->raw), 16));
+	}
+	call(t, HALF_NARROW, scalar ? 1 : 4);
+	if (scalar) {
+		put(t);
+	} else {
+		simd_to_half(t);
+	}
+}
+
+/* FCVT from half, FCVTL from half: exact, but for NaNs. */
+void jit_half_widen(struct jit_block *t)
+{
+	enum { UNORDERED = 3 };
+	struct x86 *x = &t->x;
+	bool scalar = t->op != A64_FCVTL_h, to_double = t->op == A64_FCVT_hd;
+	begin(t, false);
+	unsigned n = jit_vread(t, A64_Rn(t->raw), scalar ? 4 : simd_bytes(t));
+	if (scalar) {
+		only_first(t, T0, n, T0);
+		n = T0;
+	} else if (simd_bytes(t) == 16) {
+		x86_vrr_imm(x, V_PSHUFD, T0, 0, n, 0xee);
+		n = T0;
+	}
+	x86_v(x, V_CVTPH2PS, T0, 0, n);
+	x86_vrr_imm(x, V_CMPPS, T1, T0, T0, UNORDERED);
+	x86_v(x, V_MOVMSKPS, RDX, 0, T1);
+	x86_rr(x, X_TEST, false, RDX, RDX);
+	jit_slow(t, x86_jcc_later(x, CC_NE));
+	if (to_double) {
+		x86_v(x, V_CVTSS2SD, T0, T0, T0);
+	}
+	x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), to_double ? 8 : 16), 0, T0);
+}
+
+/* @to = the halves of @from that FMLAL or FMLAL2 works on, as single precision. */
+static void widen_part(struct jit_block *t, unsigned to, unsigned from, bool upper)
+{
+	unsigned bytes = simd_bytes(t) / 2; /* of halves */
+	if (upper) {
+		x86_vshift(&t->x, V_PSRLDQ, to, from, bytes);
+		from = to;
+	}
+	if (bytes == 4) {
+		x86_vrr_imm(&t->x, V_INSERTPS, to, from, from, 0xe);
+		from = to;
+	}
+	x86_v(&t->x, V_CVTPH2PS, to, 0, from);
+}
+
+/* FMLAL, FMLAL2, FMLSL, FMLSL2: the product is exact as single precision. */
+void jit_half_fuse_long(struct jit_block *t)
+{
+	bool by_element = t->op == A64_FMLAL_elem || t->op == A64_FMLAL2_elem ||
+			  t->op == A64_FMLSL_elem || t->op == A64_FMLSL2_elem,
+	     upper = t->raw >> 29 & 1, subtracts = by_element ? t->raw >> 14 & 1 : t->raw >> 23 & 1;
+	begin(t, true);
+	if (by_element) {
+		spread_element(t, T2);
+		x86_v(&t->x, V_CVTPH2PS, T2, 0, T2);
+	} else {
+		widen_part(t, T2, simd_rm(t), upper);
+	}
+	widen_part(t, T1, simd_rn(t), upper);
+	x86_v(&t->x, simd_bytes(t) == 16 ? V_MOVDQA : V_MOVQ, T0, 0, simd_rd(t));
+	x86_v(&t->x, subtracts ? V_FNMADDPS : V_FMADDPS, T0, T1, T2);
+	jit_fp_check_lanes(t, false, false);
+	x86_v(&t->x, V_MOVDQA, simd_to(t), 0, T0);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* half_stubs.c - see half.h */
+#include "engine/soft/jit/half.h"
+
+#include "engine/soft/jit/simd.h"
+
+enum { FROM_MXCSR = 4 }; /* the rounding mode, as VCVTPS2PH's immediate */
+
+/* The lanes of T1 in RCX's mask.  NE: some of them have the top bit set. */
+static void test_lanes(struct x86 *x)
+{
+	x86_y(x, V_MOVMSKPS, RDX, 0, T1);
+	x86_rr(x, X_AND, false, RDX, RCX);
+}
+
+/* NE if a lane of T0 is neither 0 nor what a normal half can be rounded to without an overflow. */
+static void test_range(struct x86 *x)
+{
+	x86_y(x, V_PADDD, T1, T0, T0); /* without the sign */
+	x86_ym(x, V_PADDD, T2, T1, JIT_CPU(jit_constants.half_bias));
+	x86_ym(x, V_PCMPGTD, T2, T2, JIT_CPU(jit_constants.half_beyond));
+	x86_ym(x, V_PCMPEQD, T1, T1, JIT_CPU(jit_constants.zeros));
+	x86_y(x, V_PANDN, T1, T1, T2);
+	test_lanes(x);
+}
+
+/*
+ * T0 = T0 * T1 + T2, rounded to odd: the product is exact, and of the sum the error is known (a
+ * two-sum).  If there is one and the sum is even, its neighbour on the error's side is odd.
+ */
+static void emit_madd_to_odd(struct x86 *x)
+{
+	enum { Y0, Y1 };
+	x86_vm(x, V_MOVDQA_STORE, Y0, 0, JIT_CPU(jit_scratch[0]));
+	x86_vm(x, V_MOVDQA_STORE, Y1, 0, JIT_CPU(jit_scratch[1]));
+	x86_y(x, V_MULPS, T0, T0, T1);
+	x86_y(x, V_ADDPS, T1, T0, T2); /* the sum */
+	x86_y(x, V_SUBPS, Y0, T1, T0);
+	x86_y(x, V_SUBPS, Y1, T1, Y0);
+	x86_y(x, V_SUBPS, T0, T0, Y1);
+	x86_y(x, V_SUBPS, T2, T2, Y0);
+	x86_y(x, V_ADDPS, T0, T0, T2); /* its error */
+	x86_ym_imm(x, V_CMPPS, Y0, T0, JIT_CPU(jit_constants.zeros), 0);
+	x86_y(x, V_PXOR, T0, T0, T1);
+	x86_yshift(x, V_PSRAD, T0, T0, 31);
+	x86_ym(x, V_POR, T0, T0, JIT_CPU(jit_constants.ones_s)); /* 1 or -1 */
+	x86_yshift(x, V_PSLLD, Y1, T1, 31);
+	x86_yshift(x, V_PSRAD, Y1, Y1, 31);
+	x86_y(x, V_POR, Y0, Y0, Y1); /* exact, or odd */
+	x86_y(x, V_PANDN, T0, Y0, T0);
+	x86_y(x, V_PADDD, T0, T0, T1);
+	x86_vm(x, V_MOVDQA, Y0, 0, JIT_CPU(jit_scratch[0]));
+	x86_vm(x, V_MOVDQA, Y1, 0, JIT_CPU(jit_scratch[1]));
+}
+
+static void emit_madd(struct x86 *x)
+{
+	x86_test_imm_mem(x, JIT_CPU(fpcr), FPCR_RMODE);
+	uint8_t *directed = x86_jcc_later(x, CC_NE);
+	emit_madd_to_odd(x);
+	uint8_t *done = x86_jmp_later(x);
+	x86_land(x, directed);
+	x86_y(x, V_FMADDPS, T2, T0, T1);
+	x86_y(x, V_MOVDQA, T0, 0, T2);
+	x86_land(x, done);
+}
+
+/* T0 = the larger or smaller of T0 and T1; the host's second operand if they are equal, so both
+ * ways. */
+static void emit_select(struct x86 *x, bool is_min)
+{
+	unsigned op = is_min ? V_MINPS : V_MAXPS;
+	x86_y(x, op, T2, T0, T1);
+	x86_y(x, op, T0, T1, T0);
+	x86_y(x, is_min ? V_POR : V_PAND, T0, T0, T2); /* -0 is less than 0 */
+}
+
+static void emit_operation(struct x86 *x, enum jit_half kind)
+{
+	static const unsigned ops[] = {[HALF_ADD] = V_ADDPS,
+				       [HALF_SUB] = V_SUBPS,
+				       [HALF_MUL] = V_MULPS,
+				       [HALF_DIV] = V_DIVPS};
+	enum { WITHOUT_INEXACT = 8 };
+	if (kind <= HALF_DIV) {
+		x86_y(x, ops[kind], T0, T0, T1);
+	} else if (kind == HALF_SQRT) {
+		x86_y(x, V_SQRTPS, T0, 0, T0);
+	} else if (kind == HALF_MADD) {
+		emit_madd(x);
+	} else if (kind >= HALF_ROUND_NEAREST && kind <= HALF_ROUND_CURRENT) {
+		x86_y_imm(x, V_ROUNDPS, T0, 0, T0,
+			  (uint8_t)(WITHOUT_INEXACT + kind - HALF_ROUND_NEAREST));
+	}
+}
+
+/* MAX, MIN and comparisons: of numbers only. */
+static uint8_t *emit_by_order(struct x86 *x, enum jit_half kind)
+{
+	enum { EQUAL, LESS, LESS_OR_EQUAL, UNORDERED };
+	static const uint8_t predicates[] = {EQUAL, LESS_OR_EQUAL, LESS}; /* of T1 and T0 */
+	x86_y(x, V_MOVDQA, T2, 0, T1);
+	x86_y_imm(x, V_CMPPS, T1, T0, T1, UNORDERED);
+	test_lanes(x);
+	x86_y(x, V_MOVDQA, T1, 0, T2);
+	uint8_t *unordered = x86_jcc_later(x, CC_NE);
+	if (kind <= HALF_MIN) {
+		emit_select(x, kind == HALF_MIN);
+		x86_y_imm(x, V_CVTPS2PH, T0, 0, T0, FROM_MXCSR);
+	} else {
+		x86_y_imm(x, V_CMPPS, T0, T1, T0, predicates[kind - HALF_EQ]);
+		x86_y_imm(x, V_EXTRACTI128, T0, 0, T1, 1);
+		x86_v(x, V_PACKSSDW, T0, T0, T1);
+	}
+	return unordered;
+}
+
+static const uint8_t *emit_stub(struct x86 *x, enum jit_half kind)
+{
+	const uint8_t *here = x86_here(x);
+	unsigned operands = kind == HALF_NARROW				      ? 0
+			    : kind == HALF_MADD				      ? 3
+			    : kind >= HALF_SQRT && kind <= HALF_ROUND_CURRENT ? 1
+									      : 2;
+	uint8_t *other;
+	for (unsigned n = 0; n < operands; n++) {
+		x86_y(x, V_CVTPH2PS, T0 + n, 0, T0 + n);
+	}
+	if (kind >= HALF_MAX) {
+		other = emit_by_order(x, kind);
+	} else {
+		emit_operation(x, kind);
+		test_range(x);
+		other = x86_jcc_later(x, CC_NE);
+		x86_y_imm(x, V_CVTPS2PH, T0, 0, T0, FROM_MXCSR);
+	}
+	x86_land(x, other);
+	x86_vzeroupper(x);
+	x86_ret(x);
+	return here;
+}
+
+void jit_emit_half_stubs(struct x86 *x, struct jit_stubs *stubs)
+{
+	for (unsigned kind = 0; kind < HALF_STUBS; kind++) {
+		stubs->half[kind] = emit_stub(x, (enum jit_half)kind);
+	}
+}
