@@ -533,6 +533,27 @@ static void emit_literal(struct stream *s, uint32_t word)
 	stream_emit(s, with_field(word, 5, 19, (uint32_t)distance));
 }
 
+/* Where software has two SIMD instructions in a row for one purpose: the second one. */
+static void emit_companion(struct stream *s, uint32_t word)
+{
+	enum { U = 1 << 29, OPCODE = 0x1f << 11 };
+	static const uint32_t after_shl[] = {U | 8 << 11, U | 2 << 11}; /* SRI, USRA */
+	uint32_t in_place = (word & 31) | (word & 31) << 5;
+	switch (a64_decode(word)) {
+	case A64_AESE:
+	case A64_AESD:
+		stream_emit(s, ((word ^ 0x2000) & ~0x3ffu) | in_place);
+		break; /* AESMC, AESIMC */
+	case A64_SHL_s:
+	case A64_SHL_d:
+		stream_emit(s, (word & ~(uint32_t)OPCODE) | after_shl[random_below(s->random, 2)]);
+		break;
+	case A64_USHR_s:
+	case A64_USHR_d: stream_emit(s, word | 10 << 11); break; /* SLI */
+	default: break;
+	}
+}
+
 void stream_emit_row(struct stream *s, enum a64_op op)
 {
 	uint32_t word = random_word(s, op);
@@ -555,6 +576,9 @@ void stream_emit_row(struct stream *s, enum a64_op op)
 	case KIND_MOPS: emit_mops(s, word); break;
 	default:
 		stream_emit(s, word);
+		if (random_below(s->random, 4)) {
+			emit_companion(s, word);
+		}
 		if (op < A64_SVC || random_below(s->random, 8) ==
 					    0) { /* pairs of a computation and a branch on it */
 			emit_branch(s, 0x54000000 | random_below(s->random, 16),

@@ -37,12 +37,9 @@ static unsigned write_whole(struct jit_block *t)
 static bool is_followed_by(struct jit_block *t, enum a64_op op)
 {
 	unsigned rd = A64_Rd(t->raw);
-	if (t->n + 1 >= PAGE_INSNS || (t->is_region && t->n >= t->last) ||
-	    jit_label_at(t, t->n + 1)) {
-		return false;
-	}
-	uint32_t next = jit_word(t, t->n + 1);
-	return a64_decode(next) == op && A64_Rd(next) == rd && A64_Rn(next) == rd;
+	uint32_t next;
+	return simd_next(t, &next) && a64_decode(next) == op && A64_Rd(next) == rd &&
+	       A64_Rn(next) == rd;
 }
 
 /* AESE, AESD. */

@@ -70,6 +70,18 @@ static inline unsigned simd_imm_log2(uint32_t word)
 	return 31 - (unsigned)__builtin_clz(word >> 19 & 15);
 }
 
+/* The next instruction's word.  False: it is not reached from this one only.  Who translates both
+ * adds 1 to t->n. */
+static inline bool simd_next(struct jit_block *t, uint32_t *word)
+{
+	if (t->n + 1 >= PAGE_INSNS || (t->is_region && t->n >= t->last) ||
+	    jit_label_at(t, t->n + 1)) {
+		return false;
+	}
+	*word = jit_word(t, t->n + 1);
+	return true;
+}
+
 /* @to = element @index of @from, of 2^@log2 bytes, in all lanes. */
 void simd_spread(struct jit_block *t, unsigned to, unsigned from, unsigned log2, unsigned index);
 /* T0, T1 = even and odd elements of n and m together; those of 64-bit vectors are in the low

@@ -277,20 +277,33 @@ void jit_simd_ext(struct jit_block *t)
 	}
 }
 
-/* TBL, TBX: indexes beyond 15 become negative, for which PSHUFB gives 0. */
-void jit_simd_table(struct jit_block *t)
+/* T0 = bytes of the tables, by the host's look-up in two registers; T1, T2 change. */
+static void look_up_pairs(struct jit_block *t, unsigned index, unsigned first, unsigned regs)
 {
 	struct x86 *x = &t->x;
-	unsigned first = A64_Rn(t->raw), regs = A64_len(t->raw) + 1;
-	const struct x86_mem ends[] = {JIT_CONSTANT(t, b_10), JIT_CONSTANT(t, b_20),
-				       JIT_CONSTANT(t, b_30), JIT_CONSTANT(t, b_40)};
-	bool keeps = t->raw >> 12 & 1;
-	jit_fp_enter(t);
-	unsigned index = simd_rm(t);
+	for (unsigned k = 0; k < regs; k += 2) {
+		unsigned low = jit_vread(t, (first + k) % 32, 16);
+		unsigned high = k + 1 < regs ? jit_vread(t, (first + k + 1) % 32, 16) : low;
+		unsigned to = k ? T1 : T0;
+		x86_v(x, V_MOVDQA, to, 0, index);
+		x86_v(x, E_PERMI2B, to, low, high);
+	}
+	if (regs > 2) { /* bit 5 chooses */
+		x86_vshift(x, V_PSLLW, T2, index, 2);
+		x86_vrr_imm(x, V_PBLENDVB, T0, T0, T1, T2 << 4);
+	}
+}
+
+/* The same register by register: indexes beyond 15 become negative, for which PSHUFB gives 0. */
+static void look_up_singles(struct jit_block *t, unsigned index, unsigned first, unsigned regs)
+{
+	struct x86 *x = &t->x;
+	const struct x86_mem starts[] = {JIT_CONSTANT(t, b_10), JIT_CONSTANT(t, b_20),
+					 JIT_CONSTANT(t, b_30)};
 	for (unsigned k = 0; k < regs; k++) {
 		unsigned table = jit_vread(t, (first + k) % 32, 16), to = k ? T1 : T0, from = index;
 		if (k) {
-			x86_vm(x, V_PSUBB, T1, index, ends[k - 1]);
+			x86_vm(x, V_PSUBB, T1, index, starts[k - 1]);
 			from = T1;
 		}
 		x86_vm(x, V_PADDUSB, to, from, JIT_CONSTANT(t, high_70));
@@ -299,10 +312,32 @@ void jit_simd_table(struct jit_block *t)
 			x86_v(x, V_POR, T0, T0, T1);
 		}
 	}
-	if (keeps) {
-		unsigned d = simd_rd(t);
+}
+
+/* TBL, TBX. */
+void jit_simd_table(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	unsigned first = A64_Rn(t->raw), regs = A64_len(t->raw) + 1;
+	const struct x86_mem ends[] = {JIT_CONSTANT(t, b_10), JIT_CONSTANT(t, b_20),
+				       JIT_CONSTANT(t, b_30), JIT_CONSTANT(t, b_40)};
+	bool keeps = t->raw >> 12 & 1, by_pairs = regs > 1 && t->jit->host & JIT_HOST_BYTES;
+	jit_fp_enter(t);
+	unsigned index = simd_rm(t);
+	if (by_pairs) {
+		look_up_pairs(t, index, first, regs);
+	} else {
+		look_up_singles(t, index, first, regs);
+	}
+	if (keeps || by_pairs) { /* those beyond all tables */
 		x86_vm(x, V_PMAXUB, T1, index, ends[regs - 1]);
 		x86_v(x, V_PCMPEQB, T1, T1, index);
+	}
+	if (by_pairs) {
+		x86_v(x, V_PANDN, T0, T1, T0);
+	}
+	if (keeps) {
+		unsigned d = simd_rd(t);
 		x86_v(x, V_PAND, T1, T1, d);
 		x86_v(x, V_POR, T0, T0, T1);
 	}

@@ -76,6 +76,46 @@ void simd_shift_right(struct jit_block *t, unsigned log2, bool is_signed, bool r
 	}
 }
 
+/* ----- turns: SHL with SRI or USRA, USHR with SLI ----- */
+
+/* Does the next instruction make this shift a turn of words or doublewords? */
+static bool becomes_turn(struct jit_block *t, unsigned log2)
+{
+	/* all but U and opcode; with immh and immb the same, a left and a right shift make a turn
+	 */
+	const uint32_t same = 0xdfff07ff;
+	uint32_t w = t->raw, next;
+	if (log2 < 2 || A64_Rd(w) == A64_Rn(w) || !simd_next(t, &next) || (w ^ next) & same) {
+		return false;
+	}
+	bool is_left = t->op == A64_SHL_s || t->op == A64_SHL_d;
+	switch (a64_decode(next)) {
+	case A64_SLI_s:
+	case A64_SLI_d: return !is_left;
+	case A64_SRI_s:
+	case A64_SRI_d:
+	case A64_USRA_s:
+	case A64_USRA_d: return is_left;
+	default: return false;
+	}
+}
+
+static void turn(struct jit_block *t, unsigned log2)
+{
+	struct x86 *x = &t->x;
+	unsigned n = simd_rn(t), amount = simd_imm_left(t->raw, 8u << log2);
+	if (t->jit->host & JIT_HOST_AVX512) {
+		x86_vshift(x, log2 == 2 ? E_PROLD : E_PROLQ, simd_to(t), n, amount);
+	} else {
+		x86_vshift(x, lefts[log2], T0, n, amount);
+		x86_vshift(x, rights[log2], T1, n, (8u << log2) - amount);
+		x86_v(x, V_POR, simd_to(t), T0, T1);
+	}
+	t->n++;
+}
+
+/* ----- by immediates ----- */
+
 /* SSHR, USHR, SSRA, USRA, SRSHR, URSHR, SRSRA, URSRA. */
 void jit_simd_shift_right(struct jit_block *t)
 {
@@ -83,6 +123,10 @@ void jit_simd_shift_right(struct jit_block *t)
 	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2);
 	bool is_signed = !(t->raw >> 29 & 1), rounds = t->raw >> 13 & 1, adds_up = t->raw >> 12 & 1;
 	jit_fp_enter(t);
+	if (!is_signed && !rounds && !adds_up && becomes_turn(t, log2)) {
+		turn(t, log2);
+		return;
+	}
 	unsigned n = simd_rn(t);
 	simd_shift_right(t, log2, is_signed, rounds, n, s);
 	if (adds_up) {
@@ -105,6 +149,10 @@ void jit_simd_shift_left(struct jit_block *t)
 {
 	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_left(t->raw, 8u << log2);
 	jit_fp_enter(t);
+	if (becomes_turn(t, log2)) {
+		turn(t, log2);
+		return;
+	}
 	unsigned n = simd_rn(t);
 	simd_shift_left(t, simd_to(t), log2, n, s);
 }
