@@ -26,7 +26,8 @@ struct device {
 	struct queue **queues;
 	uint32_t queue_count;
 	atomic_uint imported; /* semaphores with a signalled payload that we keep, see sync.c */
-	atomic_uint resetting; /* fences to be reset before their next use, see sync.c */
+	atomic_uint resetting; /* fences to be reset before their next use, see fence.c */
+	atomic_uint signalled; /* fences that we have signalled, see fence.c */
 	atomic_uint tracked;   /* semaphores whose last signalling queue is noted */
 };
 

@@ -464,6 +464,7 @@ static int dispatch_command(struct venus_decoder *decoder, struct venus_stream *
 	}
 	memcpy(header, stream->cur, sizeof(header));
 	decoder->fatal_command = header[0];
+	decoder->count++;
 	if (header[0] >= VENUS_COMMANDS || !venus_commands[header[0]].names) {
 		return venus_decoder_fail(decoder, "unknown command");
 	}

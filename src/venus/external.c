@@ -14,6 +14,7 @@
 #include "venus/chain.h"
 #include "venus/context.h"
 #include "venus/device.h"
+#include "venus/feedback.h"
 #include "venus/physical.h"
 #include "venus_args.h"
 
@@ -23,6 +24,11 @@ enum { EXTERNAL_LINEAR = 0 }; /* DRM_FORMAT_MOD_LINEAR */
 
 /* Data of images and buffers that may be bound to shared memory. */
 static char external_mark;
+
+bool external_is_marked(const struct venus_object *object)
+{
+	return object && object->data == &external_mark;
+}
 
 const char *const external_emulated[] = {
 	VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
@@ -301,7 +307,7 @@ int external_get_image_requirements(struct venus_call *call)
 	const struct venus_object *image =
 		args->pInfo ? venus_call_object_at(call, &args->pInfo->image) : NULL;
 	int status = venus_call_driver(call);
-	if (!status && image && image->data) {
+	if (!status && external_is_marked(image)) {
 		external_limit_types(call, args->pMemoryRequirements);
 	}
 	return status;
@@ -313,7 +319,7 @@ int external_get_buffer_requirements(struct venus_call *call)
 	const struct venus_object *buffer =
 		args->pInfo ? venus_call_object_at(call, &args->pInfo->buffer) : NULL;
 	int status = venus_call_driver(call);
-	if (!status && buffer && buffer->data) {
+	if (!status && external_is_marked(buffer)) {
 		external_limit_types(call, args->pMemoryRequirements);
 	}
 	return status;
@@ -450,6 +456,7 @@ static void external_adapt_dependency(const VkDependencyInfo *info)
 int external_pipeline_barrier(struct venus_call *call)
 {
 	struct vkCmdPipelineBarrier_args *args = call->args;
+	feedback_barrier(call);
 	if (external_is_one_outside(call)) {
 		EXTERNAL_ADAPT(args->pBufferMemoryBarriers, args->bufferMemoryBarrierCount);
 		EXTERNAL_ADAPT(args->pImageMemoryBarriers, args->imageMemoryBarrierCount);
@@ -460,6 +467,7 @@ int external_pipeline_barrier(struct venus_call *call)
 int external_pipeline_barrier2(struct venus_call *call)
 {
 	struct vkCmdPipelineBarrier2_args *args = call->args;
+	feedback_barrier(call);
 	if (external_is_one_outside(call)) {
 		external_adapt_dependency(args->pDependencyInfo);
 	}

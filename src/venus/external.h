@@ -10,12 +10,16 @@
 
 struct physical;
 struct venus_call;
+struct venus_object;
 
 /* Extensions that we do ourselves where memory is made of host pointers, ends with NULL. */
 extern const char *const external_emulated[];
 
 /* True if guests may share memory of @physical. */
 bool external_is_emulated(const struct physical *physical);
+
+/* True if the image or buffer is one that guests may share. */
+bool external_is_marked(const struct venus_object *object);
 
 int external_get_format_properties(struct venus_call *call);
 int external_get_image_format_properties(struct venus_call *call);

@@ -8,6 +8,8 @@
 #include "venus/context.h"
 #include "venus/device.h"
 #include "venus/external.h"
+#include "venus/feedback.h"
+#include "venus/fence.h"
 #include "venus/memory.h"
 #include "venus/physical.h"
 #include "venus/sync.h"
@@ -62,6 +64,10 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkGetImageSubresourceLayout2KHR, external_get_subresource_layout2},
 	{VENUS_vkGetDeviceImageSubresourceLayoutKHR, external_get_device_subresource_layout},
 #endif
+	{VENUS_vkBindBufferMemory2, feedback_bind_buffers},
+	{VENUS_vkBeginCommandBuffer, feedback_begin},
+	{VENUS_vkCmdFillBuffer, feedback_fill},
+	{VENUS_vkEndCommandBuffer, feedback_end},
 	{VENUS_vkCmdPipelineBarrier, external_pipeline_barrier},
 	{VENUS_vkCmdPipelineBarrier2, external_pipeline_barrier2},
 	{VENUS_vkCmdWaitEvents, external_wait_events},
@@ -69,17 +75,17 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkCmdSetEvent2, external_set_event2},
 
 	{VENUS_vkCreateSemaphore, sync_create_semaphore},
-	{VENUS_vkCreateFence, sync_create_fence},
+	{VENUS_vkCreateFence, fence_create},
 	{VENUS_vkQueueSubmit, sync_queue_submit},
 	{VENUS_vkQueueSubmit2, sync_queue_submit2},
 	{VENUS_vkQueueBindSparse, sync_queue_bind_sparse},
-	{VENUS_vkWaitForFences, sync_wait_for_fences},
+	{VENUS_vkWaitForFences, fence_wait},
 	{VENUS_vkWaitSemaphores, sync_wait_semaphores},
-	{VENUS_vkGetFenceStatus, sync_get_fence_status},
-	{VENUS_vkResetFences, sync_reset_fences},
+	{VENUS_vkGetFenceStatus, fence_get_status},
+	{VENUS_vkResetFences, fence_reset},
 	{VENUS_vkImportSemaphoreResourceMESA, sync_import_semaphore_resource},
 	{VENUS_vkWaitSemaphoreResourceMESA, sync_wait_semaphore_resource},
-	{VENUS_vkResetFenceResourceMESA, sync_reset_fence_resource},
+	{VENUS_vkResetFenceResourceMESA, fence_reset_resource},
 	{0, NULL},
 };
 
@@ -89,8 +95,10 @@ void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *objec
 	case VK_OBJECT_TYPE_PHYSICAL_DEVICE: physical_free(object->data); break;
 	case VK_OBJECT_TYPE_DEVICE: device_free(object->data); break;
 	case VK_OBJECT_TYPE_DEVICE_MEMORY: memory_free(object); break;
-	case VK_OBJECT_TYPE_SEMAPHORE:
-	case VK_OBJECT_TYPE_FENCE: sync_free_data(object); break;
+	case VK_OBJECT_TYPE_BUFFER:
+	case VK_OBJECT_TYPE_COMMAND_BUFFER: feedback_free_data(object); break;
+	case VK_OBJECT_TYPE_SEMAPHORE: sync_free_data(object); break;
+	case VK_OBJECT_TYPE_FENCE: fence_free_data(object); break;
 	default: break; /* queues belong to their device */
 	}
 	object->data = NULL;

@@ -9,6 +9,7 @@
 #define ORIEL_VENUS_LANE_H
 
 #include "venus/call.h"
+#include "venus/feedback.h"
 #include "venus/pages.h"
 #include "wire/wire.h"
 
@@ -31,6 +32,7 @@ struct lane {
 	uint64_t reply_bytes;
 	uint8_t *copy; /* private copy of the stream being executed */
 	size_t copy_size;
+	struct feedback_tape tape;
 	/* What a stand-in needs to go on; NULL for the virtqueue. */
 	struct wire_ring_state *record;
 };

@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "venus/context.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { QUEUE_WAIT_SLICE_NS = 100 * 1000 * 1000, QUEUE_MAX_SPARE = 16 };
@@ -28,7 +29,9 @@ struct queue {
 	VkQueue handle;
 	uint32_t family, index;
 	uint32_t ring_idx; /* 0: not bound */
-	pthread_mutex_t host_lock; /* around uses of handle */
+	pthread_mutex_t host_lock; /* around uses of handle, and: */
+	uint64_t submitted;	   /* submissions made */
+	_Atomic uint64_t done;	   /* of these; without the lock */
 
 	pthread_mutex_t lock; /* guards what follows; taken inside host_lock */
 	pthread_cond_t changed;
@@ -94,6 +97,23 @@ void queue_enter(struct queue *queue)
 void queue_leave(struct queue *queue)
 {
 	pthread_mutex_unlock(&queue->host_lock);
+}
+
+uint64_t queue_count_submission(struct queue *queue)
+{
+	return ++queue->submitted;
+}
+
+bool queue_is_idle(const struct queue *queue)
+{
+	return queue->submitted == atomic_load(&queue->done);
+}
+
+void queue_note_done(struct queue *queue, uint64_t seqno)
+{
+	uint64_t done = atomic_load(&queue->done);
+	while (done < seqno && !atomic_compare_exchange_weak(&queue->done, &done, seqno)) {
+	}
 }
 
 /* Waits for the GPU, or until the context is over.  False if the fence may still be in use. */

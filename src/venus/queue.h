@@ -52,6 +52,13 @@ pthread_mutex_t *queue_lock(struct queue *queue);
 void queue_enter(struct queue *queue);
 void queue_leave(struct queue *queue);
 
+/* Between the two: a submission goes to the driver; its number. */
+uint64_t queue_count_submission(struct queue *queue);
+/* Between the two: true if every one of them is known to be done. */
+bool queue_is_idle(const struct queue *queue);
+/* Any thread: the submission @seqno and those before it are done. */
+void queue_note_done(struct queue *queue, uint64_t seqno);
+
 /* Signal @fence_id of the queue's timeline when all that was submitted so far is done.  False: it is done already. */
 bool queue_add_fence(struct queue *queue, uint64_t fence_id);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sync.c - submissions, waits, and emulated SYNC_FD semaphores and fences
+ * sync.c - submissions, and emulated SYNC_FD semaphores
  *
- * How it works: a sync file never crosses to us; the guest only tells what importing or exporting one does to the payload.
+ * How it works: a submission that only writes words the guest polls, on a queue that is idle, is done here (feedback.h).  All others
+ * are the driver's.  A sync file never crosses to us; the guest only tells what importing or exporting one does to the payload.
  *  - imported (vkImportSemaphoreResourceMESA): the semaphore has a signalled payload.  We keep that in its data
  *    and take it out of the wait list of the next submission.
  *  - exported semaphore (vkWaitSemaphoreResourceMESA): the pending signal is consumed by an empty submission that waits for
  *    it, on the queue that signals it.
- *  - exported fence (vkResetFenceResourceMESA): reset after it was signalled; done before its next use.
  * Waits are made in slices, so that they end with the context.
  * Threads: the lane's; the counters in struct device only say that there may be something to do.
  */
@@ -18,6 +18,8 @@
 #include "venus/chain.h"
 #include "venus/context.h"
 #include "venus/device.h"
+#include "venus/feedback.h"
+#include "venus/fence.h"
 #include "venus_args.h"
 
 #include <errno.h>
@@ -25,13 +27,12 @@
 
 enum { SYNC_SLICE_NS = 100 * 1000 * 1000 };
 
-/* Data of VkSemaphore and VkFence objects that need it. */
+/* Data of VkSemaphore objects that need it. */
 struct sync {
 	struct device *device;
-	bool imported;	       /* semaphore: signalled payload, not in the host's object */
-	bool tracked;	       /* semaphore: may be exported */
-	bool resetting;	       /* fence: to be reset once signalled */
-	struct queue *last;    /* semaphore: that was told to signal it last */
+	bool imported;	    /* signalled payload, not in the host's object */
+	bool tracked;	    /* may be exported */
+	struct queue *last; /* that was told to signal it last */
 };
 
 static struct device *sync_device(const struct venus_object *object)
@@ -49,7 +50,6 @@ void sync_free_data(struct venus_object *object)
 	struct sync *sync = object->data;
 	atomic_fetch_sub(&sync->device->imported, sync->imported);
 	atomic_fetch_sub(&sync->device->tracked, sync->tracked);
-	atomic_fetch_sub(&sync->device->resetting, sync->resetting);
 	free(sync);
 }
 
@@ -71,14 +71,6 @@ static void sync_set_imported(struct sync *sync, bool imported)
 	if (imported != sync->imported) {
 		sync->imported = imported;
 		atomic_fetch_add(&sync->device->imported, imported ? 1u : -1u);
-	}
-}
-
-static void sync_set_resetting(struct sync *sync, bool resetting)
-{
-	if (resetting != sync->resetting) {
-		sync->resetting = resetting;
-		atomic_fetch_add(&sync->device->resetting, resetting ? 1u : -1u);
 	}
 }
 
@@ -126,107 +118,6 @@ int sync_create_semaphore(struct venus_call *call)
 	return 0;
 }
 
-int sync_create_fence(struct venus_call *call)
-{
-	struct vkCreateFence_args *args = call->args;
-	VkFenceCreateInfo *info = (VkFenceCreateInfo *)args->pCreateInfo;
-	if (!info) {
-		return venus_decoder_fail(call->decoder, "fence that cannot be made");
-	}
-	chain_unlink(info, VK_STRUCTURE_TYPE_EXPORT_FENCE_CREATE_INFO);
-	return venus_call_driver(call);
-}
-
-/* Waits */
-
-struct sync_wait {
-	struct device *device;
-	PFN_vkWaitForFences for_fences;
-	PFN_vkWaitSemaphores for_semaphores;
-	uint32_t count;
-	const VkFence *fences; /* or */
-	const VkSemaphoreWaitInfo *semaphores;
-	VkBool32 all;
-};
-
-static VkResult sync_wait_slice(const struct sync_wait *wait, uint64_t slice)
-{
-	if (wait->fences) {
-		return wait->for_fences(wait->device->handle, wait->count, wait->fences, wait->all,
-					slice);
-	}
-	return wait->for_semaphores(wait->device->handle, wait->semaphores, slice);
-}
-
-/* Waits up to @timeout ns.  VK_ERROR_DEVICE_LOST when the context ends first. */
-static VkResult sync_wait(const struct sync_wait *wait, uint64_t timeout)
-{
-	uint64_t start = loop_now_ns();
-	while (!context_is_over(wait->device->context)) {
-		uint64_t gone = loop_now_ns() - start;
-		uint64_t left = gone < timeout ? timeout - gone : 0;
-		uint64_t slice = left < SYNC_SLICE_NS ? left : SYNC_SLICE_NS;
-		VkResult result = sync_wait_slice(wait, slice);
-		if (result != VK_TIMEOUT || left <= SYNC_SLICE_NS) {
-			return result;
-		}
-	}
-	return VK_ERROR_DEVICE_LOST;
-}
-
-/* If the fence at @slot is to be reset, wait for it and do it. */
-static void sync_settle_fence(struct venus_call *call, struct device *device,
-			      struct venus_object *object)
-{
-	struct sync *sync = object ? object->data : NULL;
-	if (!sync || !sync->resetting) {
-		return;
-	}
-	VkFence fence = (VkFence)(uintptr_t)object->handle;
-	struct sync_wait wait = {
-		.device = device,
-		.for_fences = device->driver.wait_for_fences,
-		.count = 1,
-		.fences = &fence,
-		.all = VK_TRUE,
-	};
-	(void)call;
-	if (sync_wait(&wait, UINT64_MAX) == VK_SUCCESS) {
-		device->driver.reset_fences(device->handle, 1, &fence);
-	}
-	sync_set_resetting(sync, false);
-}
-
-static void sync_settle_fences(struct venus_call *call, struct device *device, uint32_t count,
-			       const VkFence *fences)
-{
-	if (!atomic_load(&device->resetting)) {
-		return;
-	}
-	for (uint32_t i = 0; fences && i < count; i++) {
-		sync_settle_fence(call, device, venus_call_object_at(call, &fences[i]));
-	}
-}
-
-int sync_wait_for_fences(struct venus_call *call)
-{
-	struct vkWaitForFences_args *args = call->args;
-	struct device *device = sync_device(call->object);
-	if (!device || !args->pFences || !args->fenceCount) {
-		return venus_decoder_fail(call->decoder, "wait for nothing");
-	}
-	sync_settle_fences(call, device, args->fenceCount, args->pFences);
-	struct sync_wait wait = {
-		.device = device,
-		.for_fences = device->driver.wait_for_fences,
-		.count = args->fenceCount,
-		.fences = args->pFences,
-		.all = args->waitAll,
-	};
-	args->ret = sync_wait(&wait, args->timeout);
-	return 0;
-}
-
 int sync_wait_semaphores(struct venus_call *call)
 {
 	struct vkWaitSemaphores_args *args = call->args;
@@ -234,52 +125,51 @@ int sync_wait_semaphores(struct venus_call *call)
 	if (!device || !args->pWaitInfo) {
 		return venus_decoder_fail(call->decoder, "wait for nothing");
 	}
-	struct sync_wait wait = {
-		.device = device,
-		.for_semaphores = (PFN_vkWaitSemaphores)venus_driver_fn(call->dispatch, call->object,
-									call->command),
-		.semaphores = args->pWaitInfo,
-	};
-	if (!wait.for_semaphores) {
+	PFN_vkWaitSemaphores wait =
+		(PFN_vkWaitSemaphores)venus_driver_fn(call->dispatch, call->object, call->command);
+	if (!wait) {
 		return -ENOSYS;
 	}
-	args->ret = sync_wait(&wait, args->timeout);
+	uint64_t start = loop_now_ns(), left = args->timeout;
+	do {
+		uint64_t slice = left < SYNC_SLICE_NS ? left : SYNC_SLICE_NS;
+		args->ret = wait(device->handle, args->pWaitInfo, slice);
+		if (args->ret != VK_TIMEOUT || slice == left) {
+			return 0;
+		}
+		uint64_t gone = loop_now_ns() - start;
+		left = gone < args->timeout ? args->timeout - gone : 0;
+	} while (!context_is_over(device->context));
+	args->ret = VK_ERROR_DEVICE_LOST;
 	return 0;
-}
-
-int sync_get_fence_status(struct venus_call *call)
-{
-	struct vkGetFenceStatus_args *args = call->args;
-	struct device *device = sync_device(call->object);
-	if (device && atomic_load(&device->resetting)) {
-		sync_settle_fence(call, device, args->fence_obj);
-	}
-	return venus_call_driver(call);
-}
-
-int sync_reset_fences(struct venus_call *call)
-{
-	struct vkResetFences_args *args = call->args;
-	struct device *device = sync_device(call->object);
-	if (device) {
-		sync_settle_fences(call, device, args->fenceCount, args->pFences);
-	}
-	return venus_call_driver(call);
 }
 
 /* Submissions */
 
-/* Passes the submission through the queue's gate. */
-static int sync_submit(struct venus_call *call, struct device *device, struct venus_object *fence)
+/* Passes the submission through the queue's gate.  @list: its command buffers. */
+static int sync_submit(struct venus_call *call, struct device *device, struct venus_object *fence, VkResult *result,
+		       const struct feedback_list *list)
 {
 	struct queue *queue = call->object->data;
-	if (fence && atomic_load(&device->resetting)) {
-		sync_settle_fence(call, device, fence);
-	}
+	int status = 0;
+	fence_prepare(device, fence);
 	queue_enter(queue);
-	int status = venus_call_driver(call);
+	if (!list->others && queue_is_idle(queue) && feedback_write(list, call) && (!fence || fence_signal(device, fence))) {
+		*result = VK_SUCCESS;
+	} else {
+		uint64_t seqno = queue_count_submission(queue);
+		status = venus_call_driver(call);
+		fence_submitted(device, fence, queue, seqno);
+	}
 	queue_leave(queue);
 	return status;
+}
+
+/* What the driver would have to do for a batch besides running its command buffers. */
+static bool sync_has_more(const VkSubmitInfo *batch)
+{
+	return batch->pNext || batch->waitSemaphoreCount || batch->signalSemaphoreCount ||
+	       (batch->commandBufferCount && !batch->pCommandBuffers);
 }
 
 /* Takes imported payloads out of a batch. */
@@ -331,8 +221,13 @@ int sync_queue_submit(struct venus_call *call)
 		return venus_decoder_fail(call->decoder, "submission without batches");
 	}
 	bool filter = atomic_load(&device->imported), track = atomic_load(&device->tracked);
+	struct feedback_list list = {0};
 	for (uint32_t i = 0; i < args->submitCount; i++) {
 		VkSubmitInfo *batch = (VkSubmitInfo *)&args->pSubmits[i];
+		list.others |= sync_has_more(batch);
+		for (uint32_t j = 0; !list.others && j < batch->commandBufferCount; j++) {
+			feedback_add(&list, call, &batch->pCommandBuffers[j]);
+		}
 		if (filter) {
 			sync_filter_batch(call, batch);
 		}
@@ -341,7 +236,7 @@ int sync_queue_submit(struct venus_call *call)
 			sync_note_signal(call, &batch->pSignalSemaphores[j]);
 		}
 	}
-	return sync_submit(call, device, args->fence_obj);
+	return sync_submit(call, device, args->fence_obj, &args->ret, &list);
 }
 
 static void sync_filter_batch2(struct venus_call *call, VkSubmitInfo2 *batch)
@@ -356,6 +251,12 @@ static void sync_filter_batch2(struct venus_call *call, VkSubmitInfo2 *batch)
 	batch->waitSemaphoreInfoCount = kept;
 }
 
+static bool sync_has_more2(const VkSubmitInfo2 *batch)
+{
+	return batch->pNext || batch->flags || batch->waitSemaphoreInfoCount || batch->signalSemaphoreInfoCount ||
+	       (batch->commandBufferInfoCount && !batch->pCommandBufferInfos);
+}
+
 int sync_queue_submit2(struct venus_call *call)
 {
 	struct vkQueueSubmit2_args *args = call->args;
@@ -364,8 +265,13 @@ int sync_queue_submit2(struct venus_call *call)
 		return venus_decoder_fail(call->decoder, "submission without batches");
 	}
 	bool filter = atomic_load(&device->imported), track = atomic_load(&device->tracked);
+	struct feedback_list list = {0};
 	for (uint32_t i = 0; i < args->submitCount; i++) {
 		VkSubmitInfo2 *batch = (VkSubmitInfo2 *)&args->pSubmits[i];
+		list.others |= sync_has_more2(batch);
+		for (uint32_t j = 0; !list.others && j < batch->commandBufferInfoCount; j++) {
+			feedback_add(&list, call, &batch->pCommandBufferInfos[j].commandBuffer);
+		}
 		if (filter) {
 			sync_filter_batch2(call, batch);
 		}
@@ -375,7 +281,7 @@ int sync_queue_submit2(struct venus_call *call)
 			sync_note_signal(call, &batch->pSignalSemaphoreInfos[j].semaphore);
 		}
 	}
-	return sync_submit(call, device, args->fence_obj);
+	return sync_submit(call, device, args->fence_obj, &args->ret, &list);
 }
 
 int sync_queue_bind_sparse(struct venus_call *call)
@@ -396,7 +302,7 @@ int sync_queue_bind_sparse(struct venus_call *call)
 		}
 		batch->waitSemaphoreCount = kept;
 	}
-	return sync_submit(call, device, args->fence_obj);
+	return sync_submit(call, device, args->fence_obj, &args->ret, &(struct feedback_list){.others = true});
 }
 
 /* Emulated sync files */
@@ -430,6 +336,7 @@ static void sync_consume(struct device *device, struct queue *queue, VkSemaphore
 		.pWaitDstStageMask = &stage,
 	};
 	LOCKED(queue_lock(queue));
+	queue_count_submission(queue);
 	device->driver.submit(queue_handle(queue), 1, &batch, VK_NULL_HANDLE);
 }
 
@@ -447,18 +354,5 @@ int sync_wait_semaphore_resource(struct venus_call *call)
 		return 0;
 	}
 	sync_consume(device, sync && sync->last ? sync->last : device->queues[0], args->semaphore);
-	return 0;
-}
-
-int sync_reset_fence_resource(struct venus_call *call)
-{
-	struct vkResetFenceResourceMESA_args *args = call->args;
-	struct device *device = sync_device(call->object);
-	struct sync *sync =
-		device && args->fence_obj ? sync_of(device, args->fence_obj) : NULL;
-	if (!sync) {
-		return venus_decoder_fail(call->decoder, "fence that cannot be reset");
-	}
-	sync_set_resetting(sync, true);
 	return 0;
 }

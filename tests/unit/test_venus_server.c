@@ -18,7 +18,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ID_QUEUE_2 = 6, ID_MEMORY = 50, ID_SEMAPHORE = 60, ID_SEMAPHORE_2 = 61, ID_FENCE = 70 };
+enum {
+	ID_QUEUE_2 = 6,
+	ID_MEMORY = 50,
+	ID_SEMAPHORE = 60,
+	ID_SEMAPHORE_2,
+	ID_FENCE = 70,
+	ID_FENCE_2,
+	ID_BUFFER = 80,
+	ID_POOL,
+	ID_COMMANDS,
+};
 enum { PAGE = 4096, LIMIT = 1 << 20, MAX_SUBMITS = 32 };
 
 /* --- the fake driver --- */
@@ -301,6 +311,64 @@ static void fake_release(uint32_t index)
 	pthread_mutex_unlock(&fake.lock);
 }
 
+static VkResult fake_vkCreateBuffer(VkDevice device, const VkBufferCreateInfo *info, const VkAllocationCallbacks *a, VkBuffer *out)
+{
+	*out = (VkBuffer)0xb000;
+	return VK_SUCCESS;
+}
+
+static void fake_vkDestroyBuffer(VkDevice device, VkBuffer buffer, const VkAllocationCallbacks *a)
+{
+}
+
+static VkResult fake_vkBindBufferMemory2(VkDevice device, uint32_t count, const VkBindBufferMemoryInfo *infos)
+{
+	return VK_SUCCESS;
+}
+
+static VkResult fake_vkCreateCommandPool(VkDevice device, const VkCommandPoolCreateInfo *info, const VkAllocationCallbacks *a,
+					 VkCommandPool *out)
+{
+	*out = (VkCommandPool)0xc000;
+	return VK_SUCCESS;
+}
+
+static void fake_vkDestroyCommandPool(VkDevice device, VkCommandPool pool, const VkAllocationCallbacks *a)
+{
+}
+
+static VkResult fake_vkAllocateCommandBuffers(VkDevice device, const VkCommandBufferAllocateInfo *info, VkCommandBuffer *out)
+{
+	*out = (VkCommandBuffer)0xc100;
+	return VK_SUCCESS;
+}
+
+static VkResult fake_vkBeginCommandBuffer(VkCommandBuffer commands, const VkCommandBufferBeginInfo *info)
+{
+	return VK_SUCCESS;
+}
+
+static VkResult fake_vkEndCommandBuffer(VkCommandBuffer commands)
+{
+	return VK_SUCCESS;
+}
+
+static void fake_vkCmdPipelineBarrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkPipelineStageFlags to,
+				      VkDependencyFlags flags, uint32_t count, const VkMemoryBarrier *barriers,
+				      uint32_t buffer_count, const VkBufferMemoryBarrier *buffers, uint32_t image_count,
+				      const VkImageMemoryBarrier *images)
+{
+}
+
+static void fake_vkCmdFillBuffer(VkCommandBuffer commands, VkBuffer buffer, VkDeviceSize offset, VkDeviceSize size,
+				 uint32_t data)
+{
+}
+
+static void fake_vkCmdDispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z)
+{
+}
+
 static VkResult fake_vkDeviceWaitIdle(VkDevice device)
 {
 	return VK_SUCCESS;
@@ -322,7 +390,10 @@ static PFN_vkVoidFunction fake_find(const char *name)
 		FAKE(vkCreateDevice), FAKE(vkGetDeviceQueue), FAKE(vkAllocateMemory), FAKE(vkFreeMemory),
 		FAKE(vkGetMemoryHostPointerPropertiesEXT), FAKE(vkGetMemoryFdKHR), FAKE(vkCreateFence),
 		FAKE(vkDestroyFence), FAKE(vkCreateSemaphore), FAKE(vkDestroySemaphore), FAKE(vkWaitForFences),
-		FAKE(vkResetFences), FAKE(vkQueueSubmit), FAKE(vkDeviceWaitIdle),
+		FAKE(vkResetFences), FAKE(vkQueueSubmit), FAKE(vkDeviceWaitIdle), FAKE(vkCreateBuffer),
+		FAKE(vkDestroyBuffer), FAKE(vkBindBufferMemory2), FAKE(vkCreateCommandPool), FAKE(vkDestroyCommandPool),
+		FAKE(vkAllocateCommandBuffers), FAKE(vkBeginCommandBuffer), FAKE(vkEndCommandBuffer),
+		FAKE(vkCmdPipelineBarrier), FAKE(vkCmdFillBuffer), FAKE(vkCmdDispatch),
 		{"vkDestroyInstance", (PFN_vkVoidFunction)fake_destroy},
 		{"vkDestroyDevice", (PFN_vkVoidFunction)fake_destroy},
 		{"vkGetDeviceProcAddr", (PFN_vkVoidFunction)fake_get_device_proc},
@@ -802,19 +873,208 @@ static void test_exported_fences_are_reset_before_their_next_use(void **state)
 {
 	struct wire wire = {.len = 0};
 	make_device();
-	put_fence(&wire, ID_FENCE);
-	put_submit(&wire, ID_QUEUE, 0, 0, 0, ID_FENCE);
+	put_fence(&wire, ID_FENCE), put_semaphore(&wire, ID_SEMAPHORE);
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, ID_FENCE);
 	put_pair(&wire, VENUS_vkResetFenceResourceMESA, ID_FENCE);
 	assert_int_equal(run(&wire), 0);
 	assert_int_equal(fake.resets, 0);
 	wire.len = 0;
-	put_submit(&wire, ID_QUEUE, 0, 0, 0, ID_FENCE);
+	put_submit(&wire, ID_QUEUE, ID_SEMAPHORE, 0, 0, ID_FENCE);
 	assert_int_equal(run(&wire), 0);
 	assert_int_equal(fake.resets, 1);
 	wire.len = 0;
 	put_submit(&wire, ID_QUEUE, 0, 0, 0, 0);
 	assert_int_equal(run(&wire), 0);
 	assert_int_equal(fake.resets, 1);
+}
+
+/* --- submissions that only write words --- */
+
+enum { WORD_AT = 24, WORD_BOUND_AT = 256, WORD_VALUE = 77 };
+
+/* A mapped buffer and a pool.  The memory as the guest sees it. */
+static uint32_t *make_words(void)
+{
+	struct wire wire = {.len = 0};
+	struct context_blob blob;
+	make_device();
+	allocate(ID_MEMORY, PAGE, 2);
+	assert_int_equal(context_create_blob(server.context, 1, 1, ID_MEMORY, PAGE, &blob), 0);
+	put_command(&wire, VENUS_vkCreateBuffer, 0);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO);
+	put_u32(&wire, 0), put_u64(&wire, PAGE / 2), put_u32(&wire, VK_BUFFER_USAGE_TRANSFER_DST_BIT), put_u32(&wire, 0);
+	put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, ID_BUFFER);
+	put_command(&wire, VENUS_vkBindBufferMemory2, 0);
+	put_u64(&wire, ID_DEVICE), put_u32(&wire, 1), put_u64(&wire, 1);
+	put_stype(&wire, VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO);
+	put_u64(&wire, ID_BUFFER), put_u64(&wire, ID_MEMORY), put_u64(&wire, WORD_BOUND_AT);
+	put_command(&wire, VENUS_vkCreateCommandPool, 0);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
+	put_u32(&wire, 0), put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, ID_POOL);
+	put_command(&wire, VENUS_vkAllocateCommandBuffers, 0);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
+	put_u64(&wire, ID_POOL), put_u32(&wire, 0), put_u32(&wire, 1), put_u64(&wire, 1), put_u64(&wire, ID_COMMANDS);
+	put_fence(&wire, ID_FENCE), put_fence(&wire, ID_FENCE_2), put_semaphore(&wire, ID_SEMAPHORE);
+	assert_int_equal(run(&wire), 0);
+	return mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, blob.fd, 0);
+}
+
+static void put_barrier(struct wire *wire)
+{
+	put_command(wire, VENUS_vkCmdPipelineBarrier, 0);
+	put_u64(wire, ID_COMMANDS), put_u32(wire, 1), put_u32(wire, 1), put_u32(wire, 0);
+	for (int i = 0; i < 3; i++) {
+		put_u32(wire, 0), put_u64(wire, 0);
+	}
+}
+
+static void put_fill(struct wire *wire, uint64_t offset, uint64_t size)
+{
+	put_command(wire, VENUS_vkCmdFillBuffer, 0);
+	put_u64(wire, ID_COMMANDS), put_u64(wire, ID_BUFFER), put_u64(wire, offset), put_u64(wire, size);
+	put_u32(wire, WORD_VALUE);
+}
+
+static void put_begin(struct wire *wire)
+{
+	put_command(wire, VENUS_vkBeginCommandBuffer, 0);
+	put_u64(wire, ID_COMMANDS), put_u64(wire, 1), put_stype(wire, VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
+	put_u32(wire, 0), put_u64(wire, 0);
+}
+
+static void put_end(struct wire *wire)
+{
+	put_command(wire, VENUS_vkEndCommandBuffer, 0), put_u64(wire, ID_COMMANDS);
+}
+
+/* Records as guests' drivers do. */
+static void record_word(uint64_t offset)
+{
+	struct wire wire = {.len = 0};
+	put_begin(&wire), put_barrier(&wire), put_fill(&wire, offset, 4), put_barrier(&wire), put_end(&wire);
+	assert_int_equal(run(&wire), 0);
+}
+
+/* Submits the commands; what reached the driver. */
+static unsigned submit_commands(uint64_t fence)
+{
+	struct wire wire = {.len = 0};
+	unsigned before = fake.submit_count;
+	put_command(&wire, VENUS_vkQueueSubmit, 0);
+	put_u64(&wire, ID_QUEUE), put_u32(&wire, 1), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_SUBMIT_INFO);
+	put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 0), put_u32(&wire, 1), put_u64(&wire, 1);
+	put_u64(&wire, ID_COMMANDS), put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, fence);
+	assert_int_equal(run(&wire), 0);
+	return fake.submit_count - before;
+}
+
+static void wait_for(uint64_t fence)
+{
+	struct wire wire = {.len = 0};
+	put_command(&wire, VENUS_vkWaitForFences, 0);
+	put_u64(&wire, ID_DEVICE), put_u32(&wire, 1), put_u64(&wire, 1), put_u64(&wire, fence), put_u32(&wire, 1);
+	put_u64(&wire, UINT64_MAX);
+	put_command(&wire, VENUS_vkResetFences, 0);
+	put_u64(&wire, ID_DEVICE), put_u32(&wire, 1), put_u64(&wire, 1), put_u64(&wire, fence);
+	assert_int_equal(run(&wire), 0);
+}
+
+static void test_words_are_written_where_there_is_nothing_else_to_do(void **state)
+{
+	uint32_t *memory = make_words(), *word = memory + (WORD_BOUND_AT + WORD_AT) / 4;
+	record_word(WORD_AT);
+	for (int i = 0; i < 3; i++) {
+		*word = 1;
+		assert_int_equal(submit_commands(ID_FENCE), 0);
+		assert_int_equal(*word, WORD_VALUE);
+		wait_for(ID_FENCE); /* which the driver has never seen */
+	}
+	assert_int_equal(fake.resets, 0);
+	assert_int_equal(server.state.submits, 3);
+	munmap(memory, PAGE);
+}
+
+static void test_words_after_work_are_the_drivers(void **state)
+{
+	struct wire wire = {.len = 0};
+	uint32_t *memory = make_words(), *word = memory + (WORD_BOUND_AT + WORD_AT) / 4;
+	record_word(WORD_AT);
+	fake.held[0] = true;
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, 0);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(submit_commands(ID_FENCE), 1);
+	assert_int_equal(submit_commands(ID_FENCE_2), 1);
+	assert_int_equal(*word, 0);
+	fake_release(0); /* the second */
+	wait_for(ID_FENCE_2);
+	assert_int_equal(submit_commands(ID_FENCE_2), 0); /* all is done: the queue is idle */
+	assert_int_equal(*word, WORD_VALUE);
+	munmap(memory, PAGE);
+}
+
+static void test_other_commands_are_the_drivers(void **state)
+{
+	struct wire wire = {.len = 0};
+	uint32_t *memory = make_words();
+	record_word(WORD_AT);
+	put_begin(&wire), put_fill(&wire, 0, 4), put_fill(&wire, 4, 4), put_end(&wire);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(submit_commands(0), 1);
+	wire.len = 0;
+	put_begin(&wire), put_fill(&wire, 0, 8), put_end(&wire);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(submit_commands(0), 1);
+	wire.len = 0;
+	put_begin(&wire), put_fill(&wire, 0, 4);
+	put_command(&wire, VENUS_vkCmdDispatch, 0);
+	put_u64(&wire, ID_COMMANDS), put_u32(&wire, 1), put_u32(&wire, 1), put_u32(&wire, 1);
+	put_end(&wire);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(submit_commands(0), 1);
+	wire.len = 0;
+	put_begin(&wire), put_barrier(&wire), put_end(&wire);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(submit_commands(0), 1);
+	munmap(memory, PAGE);
+}
+
+static void test_words_outside_memory_are_the_drivers(void **state)
+{
+	uint32_t *memory = make_words();
+	record_word(4 * PAGE - WORD_BOUND_AT); /* what allocations are rounded up to */
+	assert_int_equal(submit_commands(ID_FENCE), 1);
+	wait_for(ID_FENCE);
+	record_word(UINT64_MAX - 3);
+	assert_int_equal(submit_commands(ID_FENCE), 1);
+	wait_for(ID_FENCE);
+	record_word(4 * PAGE - WORD_BOUND_AT - 4);
+	assert_int_equal(submit_commands(ID_FENCE), 0);
+	munmap(memory, PAGE);
+}
+
+static void test_words_in_memory_that_is_gone_are_the_drivers(void **state)
+{
+	uint32_t *memory = make_words();
+	record_word(WORD_AT);
+	free_memory(ID_MEMORY);
+	assert_int_equal(submit_commands(ID_FENCE), 1);
+	wait_for(ID_FENCE);
+	munmap(memory, PAGE);
+}
+
+static void test_exports_of_fences_that_are_ours_are_forgotten(void **state)
+{
+	struct wire wire = {.len = 0};
+	uint32_t *memory = make_words();
+	record_word(WORD_AT);
+	assert_int_equal(submit_commands(ID_FENCE), 0);
+	put_pair(&wire, VENUS_vkResetFenceResourceMESA, ID_FENCE);
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, ID_FENCE);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(fake.resets, 0);
+	assert_int_equal(fake.submit_count, 1);
+	wait_for(ID_FENCE);
+	munmap(memory, PAGE);
 }
 
 static void test_fences_keep_their_timelines_order_and_no_other(void **state)
@@ -878,6 +1138,12 @@ int main(void)
 		SERVER_TEST(test_imported_payloads_are_consumed_once),
 		SERVER_TEST(test_exported_signals_are_consumed_where_they_come_from),
 		SERVER_TEST(test_exported_fences_are_reset_before_their_next_use),
+		SERVER_TEST(test_words_are_written_where_there_is_nothing_else_to_do),
+		SERVER_TEST(test_words_after_work_are_the_drivers),
+		SERVER_TEST(test_other_commands_are_the_drivers),
+		SERVER_TEST(test_words_outside_memory_are_the_drivers),
+		SERVER_TEST(test_words_in_memory_that_is_gone_are_the_drivers),
+		SERVER_TEST(test_exports_of_fences_that_are_ours_are_forgotten),
 		SERVER_TEST(test_fences_keep_their_timelines_order_and_no_other),
 		SERVER_TEST(test_ending_lets_go_of_fences_that_never_signal),
 		SERVER_TEST(test_a_fatal_stream_is_the_end),
