@@ -82,6 +82,8 @@ static void fill_lanes(struct jit_constants *c)
 		c->sign_s[n] = 0x80000000;
 		c->large_s[n] = 0x7effffff;
 		c->normal_s[n] = 0x00800000;
+		c->near_half_s[n] = 0x3effffff;
+		c->float_65536[n] = 0x47800000;
 		c->bias_s[n] = 0x80000000u - (2u << 23);
 		c->beyond_s[n] = 0x80000000u + (0xfcu << 23) - 1;
 		c->bias_d[n] = 0x80000000u - (2u << 20);
@@ -93,6 +95,7 @@ static void fill_lanes(struct jit_constants *c)
 		c->bit_30_d[n] = 1 << 30;
 		c->large_d[n] = 0x7fdfffffffffffff;
 		c->normal_d[n] = 0x0010000000000000;
+		c->near_half_d[n] = 0x3fdfffffffffffff;
 	}
 }
 

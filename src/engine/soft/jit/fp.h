@@ -10,6 +10,8 @@
 #include "engine/soft/jit/simd.h"
 
 enum { COND_ALWAYS = 14 };
+/* ROUNDSD's immediates: nearest, down, up, to zero, by MXCSR; without the host's "inexact". */
+enum { NEAREST = 8, DOWN, UP, ZERO, CURRENT };
 
 /*
  * T0 holds a result, single or double (@is_wide): what is not a normal number well above the
@@ -21,5 +23,16 @@ void jit_fp_check(struct jit_block *t, bool is_wide, bool is_sum);
 void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum);
 /* Lanes of T1 with the top bit set go to the handler. */
 void jit_fp_check_signs(struct jit_block *t, bool is_wide);
+/* T0 = @reg * 2^@exponent, which is exact or overflows.  @temp and RDX change. */
+void jit_fp_scale(struct jit_block *t, unsigned reg, unsigned temp, int exponent);
+/*
+ * T0 = @n and the largest number below 0.5, with its sign: truncated, that is @n rounded to nearest with ties away from 0.
+ * jit_fp_need_kept() and jit_fp_need_nearest() must come first.
+ */
+void jit_fp_add_half(struct jit_block *t, unsigned n);
+/* @to = the integer in RDX, 64 or 32 bits, as the instruction's precision. */
+void jit_fp_from_register(struct jit_block *t, unsigned to, bool wide, bool is_unsigned);
+/* RDX = the integer in @from, truncated to 64 or 32 bits; to the handler if it does not fit.  RCX changes. */
+void jit_fp_truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsigned);
 
 #endif

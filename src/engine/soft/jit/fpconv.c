@@ -9,9 +9,6 @@
  */
 #include "engine/soft/jit/fp.h"
 
-/* ROUNDSD's immediates: nearest, down, up, to zero, by MXCSR; without the host's "inexact". */
-enum { NEAREST = 8, DOWN, UP, ZERO, CURRENT };
-
 static bool is_double(const struct jit_block *t)
 {
 	return t->raw >> 22 & 1;
@@ -38,27 +35,68 @@ void jit_fp_convert(struct jit_block *t)
 	x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), widens ? 8 : 4), 0, T0);
 }
 
+void jit_fp_scale(struct jit_block *t, unsigned reg, unsigned temp, int exponent)
+{
+	static const unsigned ops[2][2] = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
+	struct x86 *x = &t->x;
+	bool scalar = t->raw >> 28 & 1, wide = is_double(t);
+	uint64_t factor =
+		wide ? (uint64_t)(1023 + exponent) << 52 : (uint64_t)(127 + exponent) << 23;
+	x86_mov_imm(x, RDX, factor);
+	x86_v(x, V_MOVQ_IN, temp, 0, RDX);
+	if (!scalar) {
+		simd_spread(t, temp, temp, wide ? 3 : 2, 0);
+	}
+	x86_v(x, ops[scalar][wide], T0, reg, temp);
+}
+
+void jit_fp_from_register(struct jit_block *t, unsigned to, bool wide, bool is_unsigned)
+{
+	struct x86 *x = &t->x;
+	unsigned op = is_double(t) ? V_CVTSI2SD : V_CVTSI2SS;
+	if (is_unsigned && wide && t->jit->host & JIT_HOST_AVX512) {
+		op = is_double(t) ? E_CVTUSI2SD : E_CVTUSI2SS;
+	} else if (is_unsigned && wide) {
+		x86_rr(x, X_TEST, true, RDX, RDX);
+		jit_slow(t, x86_jcc_later(x, CC_S));
+	}
+	simd_zero(t, to);
+	x86_vrr(x, op, wide || is_unsigned, to, to, RDX);
+}
+
+/* Bits behind the point of what a general register holds. */
+static int fixed_bits(const struct jit_block *t)
+{
+	switch (t->op) {
+	case A64_SCVTF_gfix_s:
+	case A64_SCVTF_gfix_d:
+	case A64_UCVTF_gfix_s:
+	case A64_UCVTF_gfix_d:
+	case A64_FCVTZS_gfix_s:
+	case A64_FCVTZS_gfix_d:
+	case A64_FCVTZU_gfix_s:
+	case A64_FCVTZU_gfix_d: return 64 - (int)A64_scale(t->raw);
+	default: return 0;
+	}
+}
+
 /* SCVTF, UCVTF from general registers. */
 void jit_fp_from_general(struct jit_block *t)
 {
-	struct x86 *x = &t->x;
 	bool wide = t->raw >> 31, is_unsigned = t->raw >> 16 & 1;
 	unsigned n = A64_Rn(t->raw) == 31 ? CPU_ZR : A64_Rn(t->raw);
+	int bits = fixed_bits(t);
 	jit_fp_enter(t);
 	if (wide || !is_double(t)) {
 		jit_fp_need_inexact(t);
 	}
-	if (is_unsigned && wide) {
-		jit_flags_clobber(t);
-		jit_load(t, n, RDX, true);
-		x86_rr(x, X_TEST, true, RDX, RDX);
-		jit_slow(t, x86_jcc_later(x, CC_S));
-	} else {
-		jit_load(t, n, RDX, wide);
+	jit_flags_clobber(t);
+	jit_load(t, n, RDX, wide);
+	jit_fp_from_register(t, T0, wide, is_unsigned);
+	if (bits) {
+		jit_fp_scale(t, T0, T1, -bits);
 	}
-	unsigned to = jit_vwrite(t, A64_Rd(t->raw), 16);
-	simd_zero(t, to);
-	x86_vrr(x, is_double(t) ? V_CVTSI2SD : V_CVTSI2SS, wide || is_unsigned, to, to, RDX);
+	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), 16), 0, T0);
 }
 
 /* T0 = @n rounded by @mode. */
@@ -67,11 +105,15 @@ static void round_to(struct jit_block *t, unsigned n, unsigned mode)
 	x86_vrr_imm(&t->x, is_double(t) ? V_ROUNDSD : V_ROUNDSS, T0, n, n, (uint8_t)mode);
 }
 
-/* RDX = the integer in @from, truncated: signed to 32 or 64 bits, or as far as those reach
- * unsigned; else to the handler. */
-static void truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsigned)
+void jit_fp_truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsigned)
 {
 	struct x86 *x = &t->x;
+	if (is_unsigned && wide && t->jit->host & JIT_HOST_AVX512) {
+		x86_vrr(x, is_double(t) ? E_CVTTSD2USI : E_CVTTSS2USI, true, RDX, 0, from);
+		x86_alu_imm(x, ALU_CMP, true, RDX, -1); /* no such number: it has too many digits */
+		jit_slow(t, x86_jcc_later(x, CC_E));
+		return;
+	}
 	x86_vrr(x, is_double(t) ? V_CVTTSD2SI : V_CVTTSS2SI, wide || is_unsigned, RDX, 0, from);
 	if (is_unsigned && !wide) {
 		x86_mov(x, true, RCX, RDX);
@@ -86,155 +128,67 @@ static void truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsi
 	}
 }
 
-/* FCVTNS, FCVTMS, FCVTPS, FCVTZS and the unsigned ones, to general registers. */
+void jit_fp_add_half(struct jit_block *t, unsigned n)
+{
+	static const unsigned ops[2][2] = {{V_ADDPS, V_ADDPD}, {V_ADDSS, V_ADDSD}};
+	struct x86 *x = &t->x;
+	bool scalar = t->raw >> 28 & 1, wide = is_double(t);
+	x86_vm(x, V_PAND, T0, n, wide ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+	x86_vm(x, V_POR, T0, T0,
+	       wide ? JIT_CONSTANT(t, near_half_d) : JIT_CONSTANT(t, near_half_s));
+	x86_v(x, ops[scalar][wide], T0, n, T0);
+}
+
+/* FCVTNS, FCVTMS, FCVTPS, FCVTZS, FCVTAS and the unsigned ones, to general registers. */
 void jit_fp_to_general(struct jit_block *t)
 {
 	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO};
-	bool wide = t->raw >> 31, is_unsigned = t->raw >> 16 & 1;
+	bool wide = t->raw >> 31, is_unsigned = t->raw >> 16 & 1, to_away = t->raw >> 18 & 1;
 	unsigned mode = modes[t->raw >> 19 & 3],
 		 rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw);
+	int bits = fixed_bits(t);
 	jit_fp_enter(t);
 	jit_fp_need_kept(t);
 	jit_fp_need_inexact(t);
+	if (to_away) {
+		jit_fp_need_nearest(t);
+	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
-	if (mode != ZERO) {
+	if (bits) {
+		jit_fp_scale(t, n, T1, bits);
+		n = T0;
+	} else if (to_away) {
+		jit_fp_add_half(t, n);
+		n = T0;
+	} else if (mode != ZERO) {
 		round_to(t, n, mode);
 		n = T0;
 	}
-	truncate(t, n, wide, is_unsigned);
+	jit_fp_truncate(t, n, wide, is_unsigned);
 	jit_write(t, rd, RDX);
 }
 
-/* FRINTN, FRINTP, FRINTM, FRINTZ, FRINTX, FRINTI. */
+/* FRINTN, FRINTP, FRINTM, FRINTZ, FRINTA, FRINTX, FRINTI. */
 void jit_fp_round(struct jit_block *t)
 {
-	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO, 0, 0, CURRENT, CURRENT};
+	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO, ZERO, 0, CURRENT, CURRENT};
+	enum { AWAY = 4, INEXACT = 6 };
 	unsigned opcode = t->raw >> 15 & 7;
 	jit_fp_enter(t);
 	jit_fp_need_kept(t);
-	if (opcode == 6) { /* FRINTX tells that it rounded */
+	if (opcode == INEXACT) { /* FRINTX tells that it rounded */
 		jit_fp_need_inexact(t);
+	} else if (opcode == AWAY) {
+		jit_fp_need_nearest(t);
 	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
+	if (opcode == AWAY) {
+		jit_fp_add_half(t, n);
+		n = T0;
+	}
 	round_to(t, n, modes[opcode]);
 	jit_fp_check(t, is_double(t), true);
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), fp_bytes(t)), 0, T0);
-}
-
-/* ----- vectors, and scalars that stay in V registers ----- */
-
-static bool is_scalar(const struct jit_block *t)
-{
-	return t->raw >> 28 & 1;
-}
-
-/* SCVTF, UCVTF: single precision as the host has it; doubles one by one, which only scalars are
- * worth. */
-void jit_simd_from_integer(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	bool is_unsigned = t->raw >> 29 & 1;
-	if (is_scalar(t)) {
-		jit_fp_enter(t);
-		jit_fp_need_inexact(t);
-		jit_flags_clobber(t);
-		unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
-		x86_v(x, is_double(t) ? V_MOVQ_OUT : V_MOVD_OUT, n, 0, RDX);
-		if (is_unsigned && is_double(t)) {
-			x86_rr(x, X_TEST, true, RDX, RDX);
-			jit_slow(t, x86_jcc_later(x, CC_S));
-		}
-		unsigned to = jit_vwrite(t, A64_Rd(t->raw), 16);
-		simd_zero(t, to);
-		x86_vrr(x, is_double(t) ? V_CVTSI2SD : V_CVTSI2SS, is_double(t) || is_unsigned, to,
-			to, RDX);
-		return;
-	}
-	if (is_double(t) || is_unsigned) {
-		jit_call_handler(t);
-		return;
-	}
-	jit_fp_enter(t);
-	jit_fp_need_inexact(t);
-	unsigned n = simd_rn(t);
-	x86_v(x, V_CVTDQ2PS, simd_to(t), 0, n);
-}
-
-/* FCVTZS, FCVTZU. */
-void jit_simd_to_integer(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	bool is_unsigned = t->raw >> 29 & 1;
-	if (!is_scalar(t) && (is_double(t) || is_unsigned)) {
-		jit_call_handler(t);
-		return;
-	}
-	jit_fp_enter(t);
-	jit_fp_need_kept(t);
-	jit_fp_need_inexact(t);
-	jit_flags_clobber(t);
-	if (is_scalar(t)) {
-		unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
-		truncate(t, n, is_double(t), is_unsigned);
-		x86_v(x, is_double(t) ? V_MOVQ_IN : V_MOVD_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0,
-		      RDX);
-		return;
-	}
-	unsigned n = simd_rn(t);
-	x86_v(x, V_CVTTPS2DQ, T0, 0, n);
-	x86_vm(x, V_PCMPEQD, T1, T0, JIT_CONSTANT(t, sign_s));
-	jit_fp_check_signs(t, false);
-	x86_v(x, V_MOVDQA, simd_to(t), 0, T0);
-}
-
-/* FCVTL from single, FCVTN to single. */
-void jit_simd_convert(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	bool widens = t->op == A64_FCVTL_s;
-	jit_fp_enter(t);
-	if (!widens) {
-		jit_fp_need_inexact(t);
-	}
-	jit_flags_clobber(t);
-	if (widens) {
-		unsigned n = simd_rn(t);
-		if (simd_bytes(t) == 16) {
-			x86_vrr_imm(x, V_PSHUFD, T0, 0, n, 0xee);
-			n = T0;
-		}
-		x86_v(x, V_CVTPS2PD, T0, 0, n);
-		x86_vm(x, V_PAND, T1, T0, JIT_CONSTANT(t, abs_d));
-		x86_vm(x, V_PCMPGTD, T1, T1, JIT_CONSTANT(t, large_d));
-		x86_v(x, V_MOVMSKPD, RDX, 0, T1);
-		x86_rr(x, X_TEST, false, RDX, RDX);
-		jit_slow(t, x86_jcc_later(x, CC_NE));
-		x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), 16), 0, T0);
-		return;
-	}
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	x86_v(x, V_CVTPD2PS, T0, 0, n);
-	x86_v(x, V_PUNPCKLQDQ, T0, T0, T0); /* so that no lane is 0 */
-	jit_fp_check_lanes(t, false, false);
-	simd_to_half(t);
-}
-
-/* FRINT of vectors. */
-void jit_simd_round(struct jit_block *t)
-{
-	/* by U, bit 23, bit 12: N 0/0/0, M 0/0/1, P 0/1/0, Z 0/1/1, A 1/0/0, X 1/0/1, I 1/1/1 */
-	static const uint8_t modes[] = {NEAREST, DOWN, UP, ZERO, 0, CURRENT, 0, CURRENT};
-	unsigned kind = (t->raw >> 29 & 1) << 2 | (t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1);
-	jit_fp_enter(t);
-	jit_fp_need_kept(t);
-	if (kind == 5) {
-		jit_fp_need_inexact(t);
-	}
-	jit_flags_clobber(t);
-	unsigned n = simd_rn(t);
-	x86_vrr_imm(&t->x, is_double(t) ? V_ROUNDPD : V_ROUNDPS, T0, 0, n, modes[kind]);
-	jit_fp_check_lanes(t, is_double(t), true);
-	x86_v(&t->x, V_MOVDQA, simd_to(t), 0, T0);
 }

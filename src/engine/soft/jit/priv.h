@@ -174,6 +174,7 @@ struct jit_block {
 	bool fp_checked;  /* FP is known to be enabled */
 	bool fp_kept;	  /* known: FPCR.FZ is 0 */
 	bool fp_inexact;  /* known: FPSR.IXC is set */
+	bool fp_nearest;  /* known: FPCR.RMode is 0 */
 	bool fp_half;	  /* known: FPCR.FZ16 and AHP are 0 */
 	struct jit_vregs vregs;
 	unsigned vreg_age[JIT_XMM], vreg_clock;
@@ -396,6 +397,8 @@ unsigned jit_vwrite(struct jit_block *t, unsigned n, unsigned bytes);
 void jit_fp_enter(struct jit_block *t);
 /* For instructions whose subnormal operands the host would not tell of: if FPCR.FZ is set, this one goes to its handler. */
 void jit_fp_need_kept(struct jit_block *t);
+/* For instructions that are right only when the host rounds to nearest: otherwise, this one goes to its handler. */
+void jit_fp_need_nearest(struct jit_block *t);
 /* For half precision: if FPCR.FZ16 or AHP is set, this instruction goes to its handler. */
 void jit_fp_need_half(struct jit_block *t);
 /* For instructions that round: unless FPSR.IXC is set, this one goes to its handler. */

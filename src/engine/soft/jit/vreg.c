@@ -181,6 +181,16 @@ void jit_fp_need_kept(struct jit_block *t)
 	}
 }
 
+void jit_fp_need_nearest(struct jit_block *t)
+{
+	if (!t->fp_nearest) {
+		jit_flags_clobber(t);
+		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_RMODE);
+		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE));
+		t->fp_nearest = true;
+	}
+}
+
 void jit_fp_need_half(struct jit_block *t)
 {
 	if (!t->fp_half) {
