@@ -82,6 +82,8 @@ static void fill_lanes(struct jit_constants *c)
 		c->sign_s[n] = 0x80000000;
 		c->large_s[n] = 0x7effffff;
 		c->normal_s[n] = 0x00800000;
+		c->two_three_s[0][n] = 0x40000000;
+		c->two_three_s[1][n] = 0x40400000;
 		c->near_half_s[n] = 0x3effffff;
 		c->float_65536[n] = 0x47800000;
 		c->bias_s[n] = 0x80000000u - (2u << 23);
@@ -95,6 +97,8 @@ static void fill_lanes(struct jit_constants *c)
 		c->bit_30_d[n] = 1 << 30;
 		c->large_d[n] = 0x7fdfffffffffffff;
 		c->normal_d[n] = 0x0010000000000000;
+		c->two_three_d[0][n] = 0x4000000000000000;
+		c->two_three_d[1][n] = 0x4008000000000000;
 		c->near_half_d[n] = 0x3fdfffffffffffff;
 	}
 }

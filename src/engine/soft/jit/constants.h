@@ -31,6 +31,8 @@ struct jit_constants {
 	uint32_t ones_s[8], low_s[4], fifteen_s[4], sixteen_s[4];
 	uint32_t abs_s[4], sign_s[4], large_s[4], bias_s[4], beyond_s[4];
 	uint64_t abs_d[2], sign_d[2], large_d[2], bit_30_d[2];
+	uint32_t two_three_s[2][4]; /* 2 and 3 */
+	uint64_t two_three_d[2][2];
 	uint32_t near_half_s[4], float_65536[4]; /* the largest number below 0.5 */
 	uint64_t near_half_d[2];
 	uint32_t normal_s[4]; /* the smallest normal number */

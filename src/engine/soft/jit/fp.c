@@ -13,15 +13,9 @@
 #include "engine/soft/jit/fp.h"
 #include "engine/soft/jit/mxcsr.h"
 
-/* Is the row of doubles?  ftype of scalar rows. */
-static bool is_double(const struct jit_block *t)
-{
-	return t->raw >> 22 & 1;
-}
-
 static unsigned fp_bytes(const struct jit_block *t)
 {
-	return is_double(t) ? 8 : 4;
+	return fp_is_double(t) ? 8 : 4;
 }
 
 static unsigned read_fp(struct jit_block *t, unsigned n)
@@ -127,11 +121,11 @@ void jit_fp_arithmetic(struct jit_block *t)
 	jit_fp_need_inexact(t);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = root ? n : read_fp(t, A64_Rm(t->raw));
-	x86_v(x, ops[opcode][is_double(t)], T0, n, m);
-	jit_fp_check(t, is_double(t), opcode == 2 || opcode == 3);
+	x86_v(x, ops[opcode][fp_is_double(t)], T0, n, m);
+	jit_fp_check(t, fp_is_double(t), opcode == 2 || opcode == 3);
 	if (negates) {
 		x86_vm(x, V_PXOR, T0, T0,
-		       is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
 	}
 	put(t, fp_bytes(t));
 }
@@ -151,23 +145,8 @@ void jit_fp_fuse(struct jit_block *t)
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw)),
 		 a = read_fp(t, A64_Ra(t->raw));
 	x86_v(x, V_MOVDQA, T0, 0, a);
-	x86_v(x, ops[kind][is_double(t)], T0, n, m);
-	jit_fp_check(t, is_double(t), false);
-	put(t, fp_bytes(t));
-}
-
-/* FMAX, FMIN, FMAXNM, FMINNM: equal numbers may be zeros of different signs. */
-void jit_fp_select_by_value(struct jit_block *t)
-{
-	static const unsigned ops[][2] = {{V_MAXSS, V_MAXSD}, {V_MINSS, V_MINSD}};
-	struct x86 *x = &t->x;
-	jit_fp_enter(t);
-	jit_fp_need_kept(t);
-	jit_flags_clobber(t);
-	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw));
-	x86_v(x, is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
-	jit_slow(t, x86_jcc_later(x, CC_E));
-	x86_v(x, ops[t->raw >> 12 & 1][is_double(t)], T0, n, m);
+	x86_v(x, ops[kind][fp_is_double(t)], T0, n, m);
+	jit_fp_check(t, fp_is_double(t), false);
 	put(t, fp_bytes(t));
 }
 
@@ -182,10 +161,10 @@ void jit_fp_sign(struct jit_block *t)
 		x86_v(x, V_MOVDQA, to, 0, n);
 	} else if (opcode == 1) {
 		x86_vm(x, V_PAND, to, n,
-		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 	} else {
 		x86_vm(x, V_PXOR, to, n,
-		       is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
 	}
 }
 
@@ -197,7 +176,7 @@ void jit_fp_imm(struct jit_block *t)
 			 (high ? UINT64_C(0x3fc0000000000000) : UINT64_C(0x4000000000000000)) |
 			 rest << 48;
 	jit_fp_enter(t);
-	x86_mov_imm(&t->x, RDX, is_double(t) ? twice : single);
+	x86_mov_imm(&t->x, RDX, fp_is_double(t) ? twice : single);
 	x86_v(&t->x, V_MOVQ_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
 }
 
@@ -213,7 +192,7 @@ static void compare(struct jit_block *t, bool with_zero)
 	} else {
 		m = read_fp(t, A64_Rm(t->raw));
 	}
-	x86_v(x, is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
+	x86_v(x, fp_is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
 	jit_slow_next(t, x86_jcc_later(x, CC_P));
 	jit_flags_set(t, JIT_FLAGS_FP);
 }
@@ -255,7 +234,7 @@ void jit_fp_select(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
 	unsigned cond = A64_cc(t->raw);
-	bool wide = is_double(t);
+	bool wide = fp_is_double(t);
 	jit_fp_enter(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw));
 	if (cond >= COND_ALWAYS) {

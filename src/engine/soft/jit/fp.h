@@ -13,6 +13,36 @@ enum { COND_ALWAYS = 14 };
 /* ROUNDSD's immediates: nearest, down, up, to zero, by MXCSR; without the host's "inexact". */
 enum { NEAREST = 8, DOWN, UP, ZERO, CURRENT };
 
+/* Rows of single and double precision. */
+static inline bool fp_is_double(const struct jit_block *t)
+{
+	return t->raw >> 22 & 1;
+}
+
+static inline bool fp_is_scalar(const struct jit_block *t)
+{
+	return t->raw >> 28 & 1;
+}
+
+/* An operation of the host: PS, PD, SS, SD; the one for the instruction. */
+typedef unsigned fp_forms[2][2];
+
+static inline unsigned fp_form(const struct jit_block *t, const fp_forms forms)
+{
+	return forms[fp_is_scalar(t)][fp_is_double(t)];
+}
+
+/* V register @n with no lanes but the instruction's: itself, or @temp. */
+static inline unsigned fp_only_lanes(struct jit_block *t, unsigned n, unsigned temp)
+{
+	unsigned from = jit_vread(t, n, simd_bytes(t));
+	if (fp_is_scalar(t) || simd_bytes(t) == 16) {
+		return from;
+	}
+	x86_v(&t->x, V_MOVQ, temp, 0, from);
+	return temp;
+}
+
 /*
  * T0 holds a result, single or double (@is_wide): what is not a normal number well above the
  * smallest goes to the handler; of a sum only infinities and NaNs.  The host's flags and RDX

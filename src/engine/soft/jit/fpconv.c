@@ -9,14 +9,9 @@
  */
 #include "engine/soft/jit/fp.h"
 
-static bool is_double(const struct jit_block *t)
-{
-	return t->raw >> 22 & 1;
-}
-
 static unsigned fp_bytes(const struct jit_block *t)
 {
-	return is_double(t) ? 8 : 4;
+	return fp_is_double(t) ? 8 : 4;
 }
 
 /* FCVT between single and double. */
@@ -37,25 +32,25 @@ void jit_fp_convert(struct jit_block *t)
 
 void jit_fp_scale(struct jit_block *t, unsigned reg, unsigned temp, int exponent)
 {
-	static const unsigned ops[2][2] = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
+	static const fp_forms ops = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
 	struct x86 *x = &t->x;
-	bool scalar = t->raw >> 28 & 1, wide = is_double(t);
+	bool wide = fp_is_double(t);
 	uint64_t factor =
 		wide ? (uint64_t)(1023 + exponent) << 52 : (uint64_t)(127 + exponent) << 23;
 	x86_mov_imm(x, RDX, factor);
 	x86_v(x, V_MOVQ_IN, temp, 0, RDX);
-	if (!scalar) {
+	if (!fp_is_scalar(t)) {
 		simd_spread(t, temp, temp, wide ? 3 : 2, 0);
 	}
-	x86_v(x, ops[scalar][wide], T0, reg, temp);
+	x86_v(x, fp_form(t, ops), T0, reg, temp);
 }
 
 void jit_fp_from_register(struct jit_block *t, unsigned to, bool wide, bool is_unsigned)
 {
 	struct x86 *x = &t->x;
-	unsigned op = is_double(t) ? V_CVTSI2SD : V_CVTSI2SS;
+	unsigned op = fp_is_double(t) ? V_CVTSI2SD : V_CVTSI2SS;
 	if (is_unsigned && wide && t->jit->host & JIT_HOST_AVX512) {
-		op = is_double(t) ? E_CVTUSI2SD : E_CVTUSI2SS;
+		op = fp_is_double(t) ? E_CVTUSI2SD : E_CVTUSI2SS;
 	} else if (is_unsigned && wide) {
 		x86_rr(x, X_TEST, true, RDX, RDX);
 		jit_slow(t, x86_jcc_later(x, CC_S));
@@ -87,7 +82,7 @@ void jit_fp_from_general(struct jit_block *t)
 	unsigned n = A64_Rn(t->raw) == 31 ? CPU_ZR : A64_Rn(t->raw);
 	int bits = fixed_bits(t);
 	jit_fp_enter(t);
-	if (wide || !is_double(t)) {
+	if (wide || !fp_is_double(t)) {
 		jit_fp_need_inexact(t);
 	}
 	jit_flags_clobber(t);
@@ -102,19 +97,19 @@ void jit_fp_from_general(struct jit_block *t)
 /* T0 = @n rounded by @mode. */
 static void round_to(struct jit_block *t, unsigned n, unsigned mode)
 {
-	x86_vrr_imm(&t->x, is_double(t) ? V_ROUNDSD : V_ROUNDSS, T0, n, n, (uint8_t)mode);
+	x86_vrr_imm(&t->x, fp_is_double(t) ? V_ROUNDSD : V_ROUNDSS, T0, n, n, (uint8_t)mode);
 }
 
 void jit_fp_truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsigned)
 {
 	struct x86 *x = &t->x;
 	if (is_unsigned && wide && t->jit->host & JIT_HOST_AVX512) {
-		x86_vrr(x, is_double(t) ? E_CVTTSD2USI : E_CVTTSS2USI, true, RDX, 0, from);
+		x86_vrr(x, fp_is_double(t) ? E_CVTTSD2USI : E_CVTTSS2USI, true, RDX, 0, from);
 		x86_alu_imm(x, ALU_CMP, true, RDX, -1); /* no such number: it has too many digits */
 		jit_slow(t, x86_jcc_later(x, CC_E));
 		return;
 	}
-	x86_vrr(x, is_double(t) ? V_CVTTSD2SI : V_CVTTSS2SI, wide || is_unsigned, RDX, 0, from);
+	x86_vrr(x, fp_is_double(t) ? V_CVTTSD2SI : V_CVTTSS2SI, wide || is_unsigned, RDX, 0, from);
 	if (is_unsigned && !wide) {
 		x86_mov(x, true, RCX, RDX);
 		x86_shift_imm(x, SH_SHR, true, RCX, 32);
@@ -130,13 +125,13 @@ void jit_fp_truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsi
 
 void jit_fp_add_half(struct jit_block *t, unsigned n)
 {
-	static const unsigned ops[2][2] = {{V_ADDPS, V_ADDPD}, {V_ADDSS, V_ADDSD}};
+	static const fp_forms ops = {{V_ADDPS, V_ADDPD}, {V_ADDSS, V_ADDSD}};
 	struct x86 *x = &t->x;
-	bool scalar = t->raw >> 28 & 1, wide = is_double(t);
+	bool wide = fp_is_double(t);
 	x86_vm(x, V_PAND, T0, n, wide ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
 	x86_vm(x, V_POR, T0, T0,
 	       wide ? JIT_CONSTANT(t, near_half_d) : JIT_CONSTANT(t, near_half_s));
-	x86_v(x, ops[scalar][wide], T0, n, T0);
+	x86_v(x, fp_form(t, ops), T0, n, T0);
 }
 
 /* FCVTNS, FCVTMS, FCVTPS, FCVTZS, FCVTAS and the unsigned ones, to general registers. */
@@ -189,6 +184,6 @@ void jit_fp_round(struct jit_block *t)
 		n = T0;
 	}
 	round_to(t, n, modes[opcode]);
-	jit_fp_check(t, is_double(t), true);
+	jit_fp_check(t, fp_is_double(t), true);
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), fp_bytes(t)), 0, T0);
 }

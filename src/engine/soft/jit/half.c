@@ -8,14 +8,9 @@
  */
 #include "engine/soft/jit/fp.h"
 
-static bool is_scalar(const struct jit_block *t)
-{
-	return t->raw >> 28 & 1;
-}
-
 static unsigned lane_count(const struct jit_block *t)
 {
-	return is_scalar(t) ? 1 : simd_bytes(t) / 2;
+	return fp_is_scalar(t) ? 1 : simd_bytes(t) / 2;
 }
 
 /* @to = the one half at the bottom of @from. */
@@ -56,7 +51,7 @@ static void call(struct jit_block *t, enum jit_half kind, unsigned lanes)
 /* T0 is the result. */
 static void put(struct jit_block *t)
 {
-	if (is_scalar(t)) {
+	if (fp_is_scalar(t)) {
 		only_first(t, T0, T0, T1);
 	}
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), lane_count(t) == 4 ? 8 : 16), 0, T0);
@@ -108,7 +103,7 @@ static void negate(struct jit_block *t, unsigned reg, unsigned temp)
 /* FMADD, FMSUB, FNMADD, FNMSUB; FMLA, FMLS. */
 void jit_half_fuse(struct jit_block *t)
 {
-	bool general = is_scalar(t),
+	bool general = fp_is_scalar(t),
 	     negates_product = general ? (t->raw >> 21 ^ t->raw >> 15) & 1 : t->raw >> 23 & 1,
 	     negates_addend = general && (t->raw >> 21 & 1);
 	begin(t, true);

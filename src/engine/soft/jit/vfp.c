@@ -9,38 +9,9 @@
  */
 #include "engine/soft/jit/fp.h"
 
-static bool is_double(const struct jit_block *t)
-{
-	return t->raw >> 22 & 1;
-}
-
-static bool is_scalar(const struct jit_block *t)
-{
-	return t->raw >> 28 & 1;
-}
-
 static unsigned lane_count(const struct jit_block *t, bool is_wide)
 {
-	return is_scalar(t) ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
-}
-
-/* An operation by lanes and precision. */
-typedef unsigned fp_forms[2][2]; /* PS, PD, SS, SD */
-
-static unsigned form(const struct jit_block *t, const fp_forms forms)
-{
-	return forms[is_scalar(t)][is_double(t)];
-}
-
-/* Register @n of the guest with no lanes but the instruction's: itself, or @temp. */
-static unsigned only_lanes(struct jit_block *t, unsigned n, unsigned temp)
-{
-	unsigned from = jit_vread(t, n, simd_bytes(t));
-	if (is_scalar(t) || simd_bytes(t) == 16) {
-		return from;
-	}
-	x86_v(&t->x, V_MOVQ, temp, 0, from);
-	return temp;
+	return fp_is_scalar(t) ? 1 : simd_bytes(t) / (is_wide ? 8 : 4);
 }
 
 /* A jump that is taken if the top bit of a lane of T1 is set. */
@@ -90,18 +61,18 @@ static void begin(struct jit_block *t, bool rounds)
 
 static void put(struct jit_block *t)
 {
-	bool single = is_scalar(t) && !is_double(t);
+	bool single = fp_is_scalar(t) && !fp_is_double(t);
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), single ? 4 : simd_bytes(t)), 0, T0);
 }
 
-/* FADD, FSUB, FMUL, FDIV, FABD, FSQRT. */
+/* FADD, FSUB, FMUL, FMULX, FDIV, FABD, FSQRT. */
 void jit_simd_fp_arithmetic(struct jit_block *t)
 {
 	enum { ADD, SUB, MUL, DIV, SQRT };
 	static const fp_forms ops[] = {
 		[ADD] = {{V_ADDPS, V_ADDPD}}, /* scalar forms are of the general rows */
 		[SUB] = {{V_SUBPS, V_SUBPD}, {V_SUBSS, V_SUBSD}}, /* FABD */
-		[MUL] = {{V_MULPS, V_MULPD}},
+		[MUL] = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}}, /* FMULX */
 		[DIV] = {{V_DIVPS, V_DIVPD}},
 		[SQRT] = {{V_SQRTPS, V_SQRTPD}}};
 	unsigned kind;
@@ -117,7 +88,9 @@ void jit_simd_fp_arithmetic(struct jit_block *t)
 	case A64_FSUB_v_s:
 	case A64_FSUB_v_d: kind = SUB; break;
 	case A64_FMUL_v_s:
-	case A64_FMUL_v_d: kind = MUL; break;
+	case A64_FMUL_v_d:
+	case A64_FMULX_v_s: /* differs for infinities times 0, which the handler does */
+	case A64_FMULX_v_d: kind = MUL; break;
 	case A64_FDIV_v_s:
 	case A64_FDIV_v_d: kind = DIV; break;
 	default:
@@ -126,13 +99,13 @@ void jit_simd_fp_arithmetic(struct jit_block *t)
 		break;
 	}
 	begin(t, true);
-	unsigned n = only_lanes(t, A64_Rn(t->raw), T0),
-		 m = root ? n : only_lanes(t, A64_Rm(t->raw), T1);
-	x86_v(&t->x, form(t, ops[kind]), T0, root ? 0 : n, m);
-	jit_fp_check_lanes(t, is_double(t), kind <= SUB);
+	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T0),
+		 m = root ? n : fp_only_lanes(t, A64_Rm(t->raw), T1);
+	x86_v(&t->x, fp_form(t, ops[kind]), T0, root ? 0 : n, m);
+	jit_fp_check_lanes(t, fp_is_double(t), kind <= SUB);
 	if (magnitude) {
 		x86_vm(&t->x, V_PAND, T0, T0,
-		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 	}
 	put(t);
 }
@@ -142,37 +115,56 @@ static void fuse(struct jit_block *t, bool subtracts, unsigned n, unsigned m)
 {
 	static const fp_forms ops[] = {{{V_FMADDPS, V_FMADDPD}, {V_FMADDSS, V_FMADDSD}},
 				       {{V_FNMADDPS, V_FNMADDPD}, {V_FNMADDSS, V_FNMADDSD}}};
-	unsigned d = only_lanes(t, A64_Rd(t->raw), T0);
+	unsigned d = fp_only_lanes(t, A64_Rd(t->raw), T0);
 	x86_v(&t->x, V_MOVDQA, T0, 0, d);
-	x86_v(&t->x, form(t, ops[subtracts]), T0, n, m);
+	x86_v(&t->x, fp_form(t, ops[subtracts]), T0, n, m);
 }
 
 /* FMLA, FMLS. */
 void jit_simd_fp_fuse(struct jit_block *t)
 {
 	begin(t, true);
-	unsigned n = only_lanes(t, A64_Rn(t->raw), T1), m = only_lanes(t, A64_Rm(t->raw), T2);
+	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T1), m = fp_only_lanes(t, A64_Rm(t->raw), T2);
 	fuse(t, t->raw >> 23 & 1, n, m);
-	jit_fp_check_lanes(t, is_double(t), false);
+	jit_fp_check_lanes(t, fp_is_double(t), false);
 	put(t);
 }
 
-/* FMUL, FMLA, FMLS by element. */
+/* FMUL, FMULX, FMLA, FMLS by element. */
 void jit_simd_fp_elem(struct jit_block *t)
 {
 	uint32_t w = t->raw;
-	unsigned index = is_double(t) ? A64_ixh(w) : A64_ixh(w) << 1 | A64_ixl(w),
+	unsigned index = fp_is_double(t) ? A64_ixh(w) : A64_ixh(w) << 1 | A64_ixl(w),
 		 opcode = w >> 12 & 15;
 	begin(t, true);
 	static const fp_forms mul = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
-	unsigned n = only_lanes(t, A64_Rn(w), T2), m = jit_vread(t, A64_Rm(w), 16);
-	simd_spread(t, T1, m, is_double(t) ? 3 : 2, index);
+	unsigned n = fp_only_lanes(t, A64_Rn(w), T2), m = jit_vread(t, A64_Rm(w), 16);
+	simd_spread(t, T1, m, fp_is_double(t) ? 3 : 2, index);
 	if (opcode == 9) {
-		x86_v(&t->x, form(t, mul), T0, n, T1);
+		x86_v(&t->x, fp_form(t, mul), T0, n, T1);
 	} else {
 		fuse(t, opcode == 5, n, T1);
 	}
-	jit_fp_check_lanes(t, is_double(t), false);
+	jit_fp_check_lanes(t, fp_is_double(t), false);
+	put(t);
+}
+
+/* FRECPS: 2 - n * m, FRSQRTS: (3 - n * m) / 2.  0 times infinity, which counts as 0, is left to the
+ * handler. */
+void jit_simd_fp_step(struct jit_block *t)
+{
+	static const fp_forms fuses = {{V_FNMADDPS, V_FNMADDPD}, {V_FNMADDSS, V_FNMADDSD}};
+	bool root = t->raw >> 23 & 1;
+	begin(t, true);
+	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T1), m = fp_only_lanes(t, A64_Rm(t->raw), T2);
+	x86_vm(&t->x, V_MOVDQA, T0, 0,
+	       fp_is_double(t) ? JIT_CONSTANT(t, two_three_d[root])
+			       : JIT_CONSTANT(t, two_three_s[root]));
+	x86_v(&t->x, fp_form(t, fuses), T0, n, m);
+	jit_fp_check_lanes(t, fp_is_double(t), false);
+	if (root) { /* exact: it is no small number */
+		jit_fp_scale(t, T0, T1, -1);
+	}
 	put(t);
 }
 
@@ -184,34 +176,11 @@ void jit_simd_fp_sign(struct jit_block *t)
 	unsigned n = simd_rn(t), to = simd_to(t);
 	if (negates) {
 		x86_vm(&t->x, V_PXOR, to, n,
-		       is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));
 	} else {
 		x86_vm(&t->x, V_PAND, to, n,
-		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 	}
-}
-
-/* FMAX, FMIN, FMAXNM, FMINNM, and their pairwise forms. */
-void jit_simd_fp_select(struct jit_block *t)
-{
-	static const unsigned ops[][2] = {{V_MAXPS, V_MAXPD}, {V_MINPS, V_MINPD}};
-	enum { EQUAL_OR_UNORDERED = 8 };
-	struct x86 *x = &t->x;
-	bool is_min = t->raw >> 23 & 1, pairs = t->raw >> 29 & 1;
-	jit_fp_enter(t);
-	jit_fp_need_kept(t);
-	jit_flags_clobber(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
-	if (pairs) {
-		simd_unzip(t, n, m, is_double(t) ? 3 : 2);
-		x86_v(x, V_MOVDQA, T2, 0, T1);
-		n = T0;
-		m = T2;
-	}
-	x86_vrr_imm(x, is_double(t) ? V_CMPPD : V_CMPPS, T1, n, m, EQUAL_OR_UNORDERED);
-	x86_v(x, ops[is_min][is_double(t)], T0, n, m);
-	jit_fp_check_signs(t, is_double(t));
-	put(t);
 }
 
 /* FADDP of vectors. */
@@ -219,9 +188,9 @@ void jit_simd_fp_add_pairs(struct jit_block *t)
 {
 	begin(t, true);
 	unsigned n = simd_rn(t), m = simd_rm(t);
-	simd_unzip(t, n, m, is_double(t) ? 3 : 2); /* lanes of 64-bit vectors are operands too */
-	x86_v(&t->x, is_double(t) ? V_ADDPD : V_ADDPS, T0, T0, T1);
-	jit_fp_check_lanes(t, is_double(t), true);
+	simd_unzip(t, n, m, fp_is_double(t) ? 3 : 2); /* lanes of 64-bit vectors are operands too */
+	x86_v(&t->x, fp_is_double(t) ? V_ADDPD : V_ADDPS, T0, T0, T1);
+	jit_fp_check_lanes(t, fp_is_double(t), true);
 	put(t);
 }
 
@@ -229,10 +198,10 @@ void jit_simd_fp_add_pairs(struct jit_block *t)
 void jit_simd_fp_add_pair(struct jit_block *t)
 {
 	begin(t, true);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), is_double(t) ? 16 : 8);
-	x86_vrr_imm(&t->x, V_PSHUFD, T0, 0, n, is_double(t) ? 0xee : 0xe5);
-	x86_v(&t->x, is_double(t) ? V_ADDSD : V_ADDSS, T0, n, T0);
-	jit_fp_check(t, is_double(t), true);
+	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_is_double(t) ? 16 : 8);
+	x86_vrr_imm(&t->x, V_PSHUFD, T0, 0, n, fp_is_double(t) ? 0xee : 0xe5);
+	x86_v(&t->x, fp_is_double(t) ? V_ADDSD : V_ADDSS, T0, n, T0);
+	jit_fp_check(t, fp_is_double(t), true);
 	put(t);
 }
 
@@ -242,13 +211,13 @@ void jit_simd_fp_compare(struct jit_block *t)
 	enum { EQUAL, LESS, LESS_OR_EQUAL, UNORDERED };
 	struct x86 *x = &t->x;
 	static const fp_forms ops = {{V_CMPPS, V_CMPPD}, {V_CMPSS, V_CMPSD}};
-	const unsigned op = form(t, ops);
+	const unsigned op = fp_form(t, ops);
 	bool u = t->raw >> 29 & 1, a = t->raw >> 23 & 1, with_zero = !(t->raw >> 10 & 1),
 	     swap = true;
 	bool magnitudes = !with_zero && (t->raw >> 11 & 1);
 	unsigned predicate;
 	begin(t, false);
-	unsigned n = only_lanes(t, A64_Rn(t->raw), T0), m = T2;
+	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T0), m = T2;
 	if (with_zero) { /* opcode 12: GT, GE; 13: EQ, LE; 14: LT */
 		unsigned opcode = t->raw >> 12 & 0x1f;
 		simd_zero(t, T2);
@@ -257,19 +226,19 @@ void jit_simd_fp_compare(struct jit_block *t)
 			    : opcode == 13 ? (u ? LESS_OR_EQUAL : EQUAL)
 					   : LESS;
 	} else {
-		m = only_lanes(t, A64_Rm(t->raw), T2);
+		m = fp_only_lanes(t, A64_Rm(t->raw), T2);
 		predicate = !u ? EQUAL : a ? LESS : LESS_OR_EQUAL;
 	}
 	if (magnitudes) {
 		x86_vm(x, V_PAND, T0, n,
-		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 		x86_vm(x, V_PAND, T2, m,
-		       is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
+		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 		n = T0;
 		m = T2;
 	}
 	x86_vrr_imm(x, op, T1, n, m, UNORDERED);
-	jit_fp_check_signs(t, is_double(t));
+	jit_fp_check_signs(t, fp_is_double(t));
 	x86_vrr_imm(x, op, T0, swap ? m : n, swap ? n : m, (uint8_t)predicate);
 	put(t);
 }

@@ -7,16 +7,6 @@
  */
 #include "engine/soft/jit/fp.h"
 
-static bool is_scalar(const struct jit_block *t)
-{
-	return t->raw >> 28 & 1;
-}
-
-static bool is_double(const struct jit_block *t)
-{
-	return t->raw >> 22 & 1;
-}
-
 static bool is_unsigned(const struct jit_block *t)
 {
 	return t->raw >> 29 & 1;
@@ -30,7 +20,7 @@ static bool is_fixed(const struct jit_block *t)
 
 static int fixed_bits(const struct jit_block *t)
 {
-	return is_double(t) ? 64 - (int)A64_sh6(t->raw) : 32 - (int)A64_sh5(t->raw);
+	return fp_is_double(t) ? 64 - (int)A64_sh6(t->raw) : 32 - (int)A64_sh5(t->raw);
 }
 
 static bool has_avx512(const struct jit_block *t)
@@ -40,9 +30,9 @@ static bool has_avx512(const struct jit_block *t)
 
 static void scalar_from_integer(struct jit_block *t)
 {
-	unsigned n = jit_vread(t, A64_Rn(t->raw), is_double(t) ? 8 : 4);
-	x86_v(&t->x, is_double(t) ? V_MOVQ_OUT : V_MOVD_OUT, n, 0, RDX);
-	jit_fp_from_register(t, T0, is_double(t), is_unsigned(t));
+	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_is_double(t) ? 8 : 4);
+	x86_v(&t->x, fp_is_double(t) ? V_MOVQ_OUT : V_MOVD_OUT, n, 0, RDX);
+	jit_fp_from_register(t, T0, fp_is_double(t), is_unsigned(t));
 }
 
 /* Single precision: the upper half of the digits is exact, and so is the lower one; their sum
@@ -73,9 +63,9 @@ static void vector_from_integer(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
 	unsigned n = simd_rn(t);
-	if (is_double(t) && has_avx512(t)) {
+	if (fp_is_double(t) && has_avx512(t)) {
 		x86_v(x, is_unsigned(t) ? E_CVTUQQ2PD : E_CVTQQ2PD, T0, 0, n);
-	} else if (is_double(t)) {
+	} else if (fp_is_double(t)) {
 		from_two(t, n);
 	} else if (!is_unsigned(t)) {
 		x86_v(x, V_CVTDQ2PS, T0, 0, n);
@@ -92,7 +82,7 @@ void jit_simd_from_integer(struct jit_block *t)
 	jit_fp_enter(t);
 	jit_fp_need_inexact(t);
 	jit_flags_clobber(t);
-	if (is_scalar(t)) {
+	if (fp_is_scalar(t)) {
 		scalar_from_integer(t);
 	} else {
 		vector_from_integer(t);
@@ -100,7 +90,7 @@ void jit_simd_from_integer(struct jit_block *t)
 	if (is_fixed(t)) {
 		jit_fp_scale(t, T0, T1, -fixed_bits(t));
 	}
-	bool single = is_scalar(t) && !is_double(t);
+	bool single = fp_is_scalar(t) && !fp_is_double(t);
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), single ? 4 : simd_bytes(t)), 0, T0);
 }
 
@@ -120,10 +110,10 @@ static void truncate_two(struct jit_block *t, unsigned n)
 static void truncate_avx512(struct jit_block *t, unsigned n)
 {
 	struct x86 *x = &t->x;
-	x86_v(x, is_double(t) ? E_CVTTPD2UQQ : E_CVTTPS2UDQ, T0, 0, n);
+	x86_v(x, fp_is_double(t) ? E_CVTTPD2UQQ : E_CVTTPS2UDQ, T0, 0, n);
 	simd_ones(t, T1);
-	x86_v(x, is_double(t) ? V_PCMPEQQ : V_PCMPEQD, T1, T1, T0);
-	jit_fp_check_signs(t, is_double(t));
+	x86_v(x, fp_is_double(t) ? V_PCMPEQQ : V_PCMPEQD, T1, T1, T0);
+	jit_fp_check_signs(t, fp_is_double(t));
 }
 
 static void truncate_vector(struct jit_block *t, unsigned n)
@@ -131,11 +121,11 @@ static void truncate_vector(struct jit_block *t, unsigned n)
 	struct x86 *x = &t->x;
 	if (is_unsigned(t) && has_avx512(t)) {
 		truncate_avx512(t, n);
-	} else if (is_double(t) && has_avx512(t)) {
+	} else if (fp_is_double(t) && has_avx512(t)) {
 		x86_v(x, E_CVTTPD2QQ, T0, 0, n);
 		x86_vm(x, V_PCMPEQQ, T1, T0, JIT_CONSTANT(t, sign_d));
 		jit_fp_check_signs(t, true);
-	} else if (is_double(t)) {
+	} else if (fp_is_double(t)) {
 		truncate_two(t, n);
 	} else {
 		x86_v(x, V_CVTTPS2DQ, T0, 0, n);
@@ -151,7 +141,7 @@ static void truncate_vector(struct jit_block *t, unsigned n)
 /* @n, or T0 if it has to be rounded or scaled before it is truncated. */
 static unsigned prepare(struct jit_block *t, unsigned n)
 {
-	static const unsigned ops[2][2] = {{V_ROUNDPS, V_ROUNDPD}, {V_ROUNDSS, V_ROUNDSD}};
+	static const fp_forms ops = {{V_ROUNDPS, V_ROUNDPD}, {V_ROUNDSS, V_ROUNDSD}};
 	static const uint8_t modes[] = {NEAREST, DOWN, UP, ZERO}; /* by bits 23 and 12 */
 	unsigned mode = modes[(t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1)];
 	if (is_fixed(t)) {
@@ -161,8 +151,7 @@ static unsigned prepare(struct jit_block *t, unsigned n)
 	} else if (mode == ZERO) {
 		return n;
 	} else {
-		x86_vrr_imm(&t->x, ops[is_scalar(t)][is_double(t)], T0, is_scalar(t) ? n : 0, n,
-			    mode);
+		x86_vrr_imm(&t->x, fp_form(t, ops), T0, fp_is_scalar(t) ? n : 0, n, mode);
 	}
 	return T0;
 }
@@ -171,7 +160,7 @@ static unsigned prepare(struct jit_block *t, unsigned n)
 void jit_simd_to_integer(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	bool wide = is_double(t), to_away = !is_fixed(t) && (t->raw >> 14 & 1);
+	bool wide = fp_is_double(t), to_away = !is_fixed(t) && (t->raw >> 14 & 1);
 	jit_fp_enter(t);
 	jit_fp_need_kept(t);
 	jit_fp_need_inexact(t);
@@ -179,7 +168,7 @@ void jit_simd_to_integer(struct jit_block *t)
 		jit_fp_need_nearest(t);
 	}
 	jit_flags_clobber(t);
-	if (is_scalar(t)) {
+	if (fp_is_scalar(t)) {
 		unsigned n = prepare(t, jit_vread(t, A64_Rn(t->raw), wide ? 8 : 4));
 		jit_fp_truncate(t, n, wide, is_unsigned(t));
 		x86_v(x, wide ? V_MOVQ_IN : V_MOVD_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
@@ -241,7 +230,7 @@ void jit_simd_round(struct jit_block *t)
 		jit_fp_add_half(t, n);
 		n = T0;
 	}
-	x86_vrr_imm(&t->x, is_double(t) ? V_ROUNDPD : V_ROUNDPS, T0, 0, n, modes[kind]);
-	jit_fp_check_lanes(t, is_double(t), true);
+	x86_vrr_imm(&t->x, fp_is_double(t) ? V_ROUNDPD : V_ROUNDPS, T0, 0, n, modes[kind]);
+	jit_fp_check_lanes(t, fp_is_double(t), true);
 	x86_v(&t->x, V_MOVDQA, simd_to(t), 0, T0);
 }
