@@ -178,6 +178,9 @@ SOFT_INLINE uint64_t simd_expand_imm(uint32_t w)
 		return (bits | (imm & 0x80) << 49) * 0xff;
 	}
 	uint64_t sign = imm >> 7, high = imm >> 6 & 1, rest = imm & 0x3f;
+	if (w >> 11 & 1) { /* o2: half precision */
+		return (sign << 15 | (high ? 0x3000 : 0x4000) | rest << 6) * 0x0001000100010001;
+	}
 	if (w >> 29 & 1) {
 		return sign << 63 | (high ? 0x3fcull << 52 : 0x400ull << 52) | rest << 48;
 	}

@@ -256,9 +256,7 @@ SIMD_OP(BIC_v_imm)
 SIMD_OP(FMOV_v_imm_h)
 {
 	SIMD_ENTER(cpu, i)
-	uint64_t imm = A64_imm_abc(i->raw) << 5 | A64_imm_defgh(i->raw);
-	uint64_t v = (imm >> 7 << 15 | (imm >> 6 & 1 ? 0x3000 : 0x4000) | (imm & 0x3f) << 6) *
-		     0x0001000100010001;
+	uint64_t v = simd_expand_imm(i->raw);
 	simd_put(cpu, i->raw, (vu_d){v, v});
 	NEXT(cpu, i);
 }

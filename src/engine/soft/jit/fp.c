@@ -13,6 +13,11 @@
 #include "engine/soft/jit/fp.h"
 #include "engine/soft/jit/mxcsr.h"
 
+static bool is_half(const struct jit_block *t)
+{
+	return (t->raw >> 22 & 3) == 3;
+}
+
 static unsigned fp_bytes(const struct jit_block *t)
 {
 	return fp_is_double(t) ? 8 : 4;
@@ -175,24 +180,36 @@ void jit_fp_imm(struct jit_block *t)
 	uint64_t twice = sign << 63 |
 			 (high ? UINT64_C(0x3fc0000000000000) : UINT64_C(0x4000000000000000)) |
 			 rest << 48;
+	uint64_t half = sign << 15 | (high ? 0x3000 : 0x4000) | rest << 6;
 	jit_fp_enter(t);
-	x86_mov_imm(&t->x, RDX, fp_is_double(t) ? twice : single);
+	x86_mov_imm(&t->x, RDX, is_half(t) ? half : fp_is_double(t) ? twice : single);
 	x86_v(&t->x, V_MOVQ_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
 }
 
 /* ----- comparisons ----- */
 
+/* V register @n, or @temp if that is half precision: made single precision there. */
+static unsigned read_number(struct jit_block *t, unsigned n, unsigned temp)
+{
+	if (!is_half(t)) {
+		return read_fp(t, n);
+	}
+	x86_v(&t->x, V_CVTPH2PS, temp, 0, jit_vread(t, n, 4));
+	return temp;
+}
+
 /* The host's flags as JIT_FLAGS_FP; NaNs leave for the handler and go on behind. */
 static void compare(struct jit_block *t, bool with_zero)
 {
 	struct x86 *x = &t->x;
-	unsigned n = read_fp(t, A64_Rn(t->raw)), m = T0;
+	bool half = is_half(t);
+	unsigned n = read_number(t, A64_Rn(t->raw), T1), m = T0;
 	if (with_zero) {
 		simd_zero(t, T0);
 	} else {
-		m = read_fp(t, A64_Rm(t->raw));
+		m = read_number(t, A64_Rm(t->raw), T0);
 	}
-	x86_v(x, fp_is_double(t) ? V_UCOMISD : V_UCOMISS, n, 0, m);
+	x86_v(x, fp_is_double(t) && !half ? V_UCOMISD : V_UCOMISS, n, 0, m);
 	jit_slow_next(t, x86_jcc_later(x, CC_P));
 	jit_flags_set(t, JIT_FLAGS_FP);
 }
@@ -201,6 +218,9 @@ static void compare(struct jit_block *t, bool with_zero)
 void jit_fp_compare(struct jit_block *t)
 {
 	jit_fp_enter(t);
+	if (is_half(t)) {
+		jit_fp_need_half(t);
+	}
 	jit_flags_clobber(t);
 	compare(t, t->raw >> 3 & 1);
 }
@@ -212,6 +232,9 @@ void jit_fp_compare_cond(struct jit_block *t)
 	unsigned cond = A64_cc(t->raw), nzcv = A64_nzcv(t->raw);
 	jit_fp_enter(t);
 	jit_fp_need_kept(t); /* the host compares whatever the condition says */
+	if (is_half(t)) {
+		jit_fp_need_half(t);
+	}
 	jit_flags_save(t);
 	if (cond < COND_ALWAYS) {
 		enum x86_cc cc = jit_flags_test(t, cond);
@@ -237,13 +260,15 @@ void jit_fp_select(struct jit_block *t)
 	bool wide = fp_is_double(t);
 	jit_fp_enter(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw));
-	if (cond >= COND_ALWAYS) {
-		x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), fp_bytes(t)), 0, n);
-		return;
-	}
-	enum x86_cc cc = jit_flags_test(t, cond);
 	x86_v(x, wide ? V_MOVQ_OUT : V_MOVD_OUT, n, 0, RCX);
 	x86_v(x, wide ? V_MOVQ_OUT : V_MOVD_OUT, m, 0, RDX);
-	x86_cmov(x, cc, wide, RDX, RCX);
+	if (cond < COND_ALWAYS) {
+		x86_cmov(x, jit_flags_test(t, cond), wide, RDX, RCX);
+	} else {
+		x86_mov(x, true, RDX, RCX);
+	}
+	if (is_half(t)) {
+		x86_rr(x, X_MOVZX16, false, RDX, RDX);
+	}
 	x86_v(x, wide ? V_MOVQ_IN : V_MOVD_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
 }
