@@ -35,6 +35,8 @@ struct bus {
 	struct bus_map *retired;
 	bus_doorbell_fn doorbell; /* NULL: nobody wants to know */
 	void *doorbell_opaque;
+	bus_memory_fn memory; /* NULL, too */
+	void *memory_opaque;
 };
 
 static struct bus_map *bus_map_alloc(size_t count)
@@ -76,6 +78,25 @@ static void bus_tell_doorbells(struct bus *bus, const struct bus_region *region,
 			break;
 		}
 		bus->doorbell(bus->doorbell_opaque, region->base + offset, fd, on);
+	}
+}
+
+void bus_set_memory(struct bus *bus, bus_memory_fn fn, void *opaque)
+{
+	bus->memory = fn;
+	bus->memory_opaque = opaque;
+}
+
+static void bus_tell_memory(struct bus *bus, const struct bus_region *region, bool on)
+{
+	uint64_t offset, len;
+	void *hva;
+	for (unsigned n = 0; bus->memory && region->ops->memory; n++) {
+		hva = region->ops->memory(region->device, n, &offset, &len);
+		if (!hva) {
+			break;
+		}
+		bus->memory(bus->memory_opaque, region->base + offset, len, hva, on);
 	}
 }
 
@@ -135,6 +156,7 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t len, const struct bus_ops *
 	map->regions[at] = (struct bus_region){base, len, ops, device, name};
 	bus_tell_doorbells(bus, &map->regions[at], true);
 	bus_replace_locked(bus, map);
+	bus_tell_memory(bus, &map->regions[at], true);
 	return 0;
 }
 
@@ -152,6 +174,7 @@ void bus_remove(struct bus *bus, uint64_t base, const void *device)
 		return;
 	}
 	bus_tell_doorbells(bus, &old->regions[at], false);
+	bus_tell_memory(bus, &old->regions[at], false);
 	memcpy(map->regions, old->regions, at * sizeof(map->regions[0]));
 	memcpy(map->regions + at, old->regions + at + 1,
 	       (old->count - at - 1) * sizeof(map->regions[0]));

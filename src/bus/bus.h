@@ -30,6 +30,11 @@ struct bus_ops {
 	 * returned, which lives as long as the device.  -1: there is none.
 	 */
 	int (*doorbell)(void *device, unsigned n, uint64_t *offset);
+	/*
+	 * Optional: part @n (0, 1, ...) of the region, *len bytes at *offset, is what lies here at the address that is returned, as
+	 * long as the region is on the bus; a guest's loads and stores may go there without the handlers.  NULL: there is none.
+	 */
+	void *(*memory)(void *device, unsigned n, uint64_t *offset, uint64_t *len);
 };
 
 struct bus *bus_create(void);
@@ -39,6 +44,9 @@ struct bus *bus_create(void);
  */
 typedef void (*bus_doorbell_fn)(void *opaque, uint64_t gpa, int fd, bool on);
 void bus_set_doorbells(struct bus *bus, bus_doorbell_fn fn, void *opaque);
+/* The same for parts of regions that a guest may reach without their handlers. */
+typedef void (*bus_memory_fn)(void *opaque, uint64_t gpa, uint64_t len, void *hva, bool on);
+void bus_set_memory(struct bus *bus, bus_memory_fn fn, void *opaque);
 /* Accepts NULL.  No access may be in flight. */
 void bus_destroy(struct bus *bus);
 

@@ -197,6 +197,8 @@ struct engine_ops {
 	void (*gic_reset)(struct engine *engine);
 	/* Optional: writes of a guest that only wake someone. */
 	void (*doorbell)(struct engine *engine, uint64_t gpa, int fd, bool on);
+	/* Optional: parts of devices that a guest may reach by itself. */
+	void (*device_memory)(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool on);
 	/* Optional: which pages of RAM the guest writes. */
 	int (*log_writes)(struct engine *engine, uint64_t gpa, bool on, struct error *err);
 	int (*take_writes)(struct engine *engine, uint64_t gpa, unsigned long *pages, struct error *err);
@@ -322,6 +324,18 @@ static inline void engine_doorbell(struct engine *engine, uint64_t gpa, int fd, 
 {
 	if (engine->ops->doorbell) {
 		engine->ops->doorbell(engine, gpa, fd, on);
+	}
+}
+
+/*
+ * @on: let the guest's loads and stores reach @len bytes of a device at @hva (borrowed until off) without leaving the engine,
+ * where it can: never its instructions.  Where not, they go on to mmio_read() and mmio_write(), as do those that find no page
+ * there any more.  After off no vCPU reaches it.  Any thread.
+ */
+static inline void engine_device_memory(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool on)
+{
+	if (engine->ops->device_memory) {
+		engine->ops->device_memory(engine, gpa, len, hva, on);
 	}
 }
 

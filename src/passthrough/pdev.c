@@ -56,6 +56,10 @@ static void on_backend_gone(void *opaque, const char *why)
 {
 	struct pdev *pdev = opaque;
 	if (!atomic_exchange(&pdev->gone, true) && pdev->pci && pdev->parts.on_gone) {
+		if (!pdev->backend->raw) {
+			pdev_gate_close(pdev);
+			pdev_bars_hide(pdev);
+		}
 		pci_device_attach_bell(pdev->pci, PCI_IRQ_INTX, 0, -1, -1); /* lowers it */
 		pdev->parts.on_gone(pdev->parts.opaque, pdev->name, why);
 	}
@@ -343,6 +347,11 @@ void pdev_detach(struct pdev *pdev)
 uint64_t pdev_interrupts_passed(struct pdev *pdev)
 {
 	return atomic_load(&pdev->irqs.passed);
+}
+
+uint64_t pdev_accesses_passed(struct pdev *pdev)
+{
+	return atomic_load(&pdev->accesses);
 }
 
 bool pdev_is_gone(struct pdev *pdev)

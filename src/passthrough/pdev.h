@@ -61,6 +61,8 @@ const char *pdev_reset_used(const struct pdev *pdev);
 bool pdev_is_gone(struct pdev *pdev);
 /* Signals of interrupts that took the way through a thread of ours, since the device was opened. */
 uint64_t pdev_interrupts_passed(struct pdev *pdev);
+/* Accesses to BARs that came to us, instead of being the engine's. */
+uint64_t pdev_accesses_passed(struct pdev *pdev);
 /* Bytes of BARs that need room below 4 GiB, and of those that a 64-bit prefetchable window can
  * hold. */
 void pdev_bar_bytes(const struct pdev *pdev, uint64_t *memory, uint64_t *prefetchable);

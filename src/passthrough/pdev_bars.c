@@ -5,8 +5,11 @@
  * How it works: what the backend lets us map is mapped here, and an access to it is a load or store
  * of the guest's width; the rest goes to the backend, access by access.  The MSI-X table is ours
  * (src/pci keeps it).  A server's memory is mapped only if it can be sealed against shrinking,
- * since a page that vanished would end the VM. Threads: accesses from any vCPU; see pdev_priv.h for
- * the gate.
+ * since a page that vanished would end the VM.  What the kernel's VFIO maps are the device's own
+ * registers, and an engine may show them to the guest itself (bus_ops.memory); while the device can
+ * not be reached, the kernel takes the pages away, and accesses come here.  A server's memory is
+ * not shown so: on Arm, a guest that maps it as a device's would not see what is in caches.
+ * Threads: accesses from any vCPU; see pdev_priv.h for the gate.
  */
 #include "base/os.h"
 #include "passthrough/pdev_priv.h"
@@ -137,6 +140,7 @@ static uint64_t bar_read_inside(struct pdev_bar *bar, uint64_t offset, unsigned 
 static uint64_t bar_read(void *opaque, uint64_t offset, unsigned size)
 {
 	struct pdev_bar *bar = opaque;
+	atomic_fetch_add_explicit(&bar->pdev->accesses, 1, memory_order_relaxed);
 	if (!gate_enter(bar->pdev)) {
 		return UINT64_MAX;
 	}
@@ -179,13 +183,25 @@ static void bar_write_inside(struct pdev_bar *bar, uint64_t offset, unsigned siz
 static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct pdev_bar *bar = opaque;
+	atomic_fetch_add_explicit(&bar->pdev->accesses, 1, memory_order_relaxed);
 	if (gate_enter(bar->pdev)) {
 		bar_write_inside(bar, offset, size, value);
 		gate_leave(bar->pdev);
 	}
 }
 
-static const struct bus_ops bar_ops = {bar_read, bar_write};
+static void *bar_memory(void *opaque, unsigned n, uint64_t *offset, uint64_t *len)
+{
+	const struct pdev_bar *bar = opaque;
+	if (bar->pdev->backend->raw || n >= bar->mapped_count) {
+		return NULL;
+	}
+	*offset = bar->mapped[n].offset;
+	*len = bar->mapped[n].len;
+	return bar->mapped[n].hva;
+}
+
+static const struct bus_ops bar_ops = {.read = bar_read, .write = bar_write, .memory = bar_memory};
 
 static uint64_t rom_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -225,8 +241,7 @@ static bool file_stays(int fd, uint64_t end)
 {
 	struct stat st;
 	int seals = os_seals(fd);
-	bool sealed = seals >= 0 &&
-		      ((seals & OS_SEAL_SHRINK) || os_seal(fd, OS_SEAL_SHRINK) == 0);
+	bool sealed = seals >= 0 && ((seals & OS_SEAL_SHRINK) || os_seal(fd, OS_SEAL_SHRINK) == 0);
 	return sealed && fstat(fd, &st) == 0 && st.st_size >= 0 && end <= (uint64_t)st.st_size;
 }
 
@@ -317,6 +332,18 @@ int pdev_bars_init(struct pdev *pdev, const struct backend_region *regions, unsi
 		}
 	}
 	return 0;
+}
+
+void pdev_bars_hide(struct pdev *pdev)
+{
+	for (unsigned i = 0; i < VCONFIG_BARS; i++) {
+		struct pdev_bar *bar = &pdev->bars[i];
+		for (unsigned n = 0; n < bar->mapped_count; n++) {
+			struct pdev_mapped *m = &bar->mapped[n];
+			(void)!mmap(m->hva, m->len, PROT_NONE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		}
+	}
 }
 
 void pdev_bars_finish(struct pdev *pdev)

@@ -78,6 +78,7 @@ struct pdev {
 	struct pdev_irqs irqs;
 	atomic_bool gone, closed; /* closed: by us, for a reset or for good */
 	atomic_uint inside;	  /* BAR accesses under way */
+	atomic_ulong accesses;	  /* of BARs that came to us */
 };
 
 /* pdev_bars.c: map and add all BARs and the ROM; take the mappings away. */
@@ -86,6 +87,8 @@ int pdev_bars_init(struct pdev *pdev, const struct backend_region *regions, unsi
 int pdev_rom_init(struct pdev *pdev, const struct pdev_options *options,
 		  const struct backend_region *region, struct error *err) MUST_CHECK;
 void pdev_bars_finish(struct pdev *pdev);
+/* The device is gone: what an engine shows of it to the guest has no pages any more.  Nobody is inside the gate, nor comes. */
+void pdev_bars_hide(struct pdev *pdev);
 /* Let no BAR access in and wait until all are out; let them in again. */
 void pdev_gate_close(struct pdev *pdev);
 void pdev_gate_open(struct pdev *pdev);

@@ -127,6 +127,11 @@ static void on_doorbell(void *opaque, uint64_t gpa, int fd, bool on)
 	engine_doorbell(((struct vm *)opaque)->engine, gpa, fd, on);
 }
 
+static void on_device_memory(void *opaque, uint64_t gpa, uint64_t len, void *hva, bool on)
+{
+	engine_device_memory(((struct vm *)opaque)->engine, gpa, len, hva, on);
+}
+
 static int step_board(struct vm *vm, struct error *err)
 {
 	vm->bus = bus_create();
@@ -134,6 +139,7 @@ static int step_board(struct vm *vm, struct error *err)
 		return error_set(err, -ENOMEM, "bus: out of memory");
 	}
 	bus_set_doorbells(vm->bus, on_doorbell, vm);
+	bus_set_memory(vm->bus, on_device_memory, vm);
 	const struct board_config config = {
 		.vcpus = vm->config->cpus,
 		.bus = vm->bus,

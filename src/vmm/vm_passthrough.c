@@ -255,10 +255,12 @@ json_t *vm_slots_status(struct vm *vm)
 		json_array_append_new(
 			slots,
 			slot->device
-				? json_pack("{s:s,s:s,s:b,s:I}", "device", slot->address, "reset",
-					    pdev_reset_used(slot->device), "gone",
+				? json_pack("{s:s,s:s,s:b,s:I,s:I}", "device", slot->address,
+					    "reset", pdev_reset_used(slot->device), "gone",
 					    (int)pdev_is_gone(slot->device), "interrupts_passed",
-					    (json_int_t)pdev_interrupts_passed(slot->device))
+					    (json_int_t)pdev_interrupts_passed(slot->device),
+					    "accesses_passed",
+					    (json_int_t)pdev_accesses_passed(slot->device))
 				: json_null());
 	}
 	return slots;

@@ -179,15 +179,16 @@ def told(phase, pattern):
     return match
 
 
-def passed(phase):
-    """Of the guest's devices: how many signals took the way through a thread."""
+def passed(phase, what="interrupts_passed"):
+    """Of the guest's devices: how many signals took the way through a thread, or accesses through our process."""
     slots = json.loads(told(phase, r"^@status (\{.*\})$").group(1))["slots"]
-    return [slot["interrupts_passed"] for slot in slots]
+    return [slot[what] for slot in slots]
 
 
 def count(phase, pattern):
-    """Interrupts of a line in the guest, on both CPUs."""
-    return sum(int(n) for n in told(phase, rf"^ *\d+:((?: +\d+)+) +{pattern}").group(1).split())
+    """Interrupts of all lines like it in the guest, on both CPUs."""
+    told(phase, pattern)
+    return sum(int(n) for counts in re.findall(rf"^ *\d+:((?: +\d+)+) +{pattern}", boot()[0][phase], re.M) for n in counts.split())
 
 
 def test_devices_get_their_groups_with_their_driver():
@@ -209,7 +210,7 @@ def test_all_kinds_of_interrupts_arrive():
     assert told("messages", r"^@got (\w+)").group(1) == told("messages", r"^@by INTx (\w+)").group(1) == md5(boot()[3])
     assert told("messages", r"^@by MSI (\w+)").group(1) == md5(boot()[1][:MIB])
     told("messages", " 0% packet loss")
-    assert count("messages", r"GICv2m-PCI-MSIX-0000:01:00.0 +1 Edge +nvme0q1") > 3
+    assert count("messages", r"GICv2m-PCI-MSIX-0000:01:00.0 +[12] Edge +nvme0q") > 3
     assert count("messages", r"GICv2m-PCI-MSIX-0000:02:00.0 +0 Edge +eth0-rx-0") > 10
     assert count("messages", r"GICv3 +\d+ Level +eth0") > 20  # each ended and asked for again
     assert count("messages", r"GICv2m-PCI-MSI-0000:03:00.0 +0 Edge +ahci") > 3
@@ -222,6 +223,12 @@ def test_line_may_be_shared_with_devices_of_our_own():
 def test_interrupts_go_to_kvm_without_our_threads():
     assert passed("messages") == [0, 0, 0], f"interrupts_passed {passed('messages')}"
     assert passed("wires") == [0], f"interrupts_passed {passed('wires')}"
+
+
+def test_guest_reaches_registers_without_our_process():
+    # What is left: the pages of MSI-X tables, which the third has not, and which nobody uses without messages.
+    by_messages, by_wires = passed("messages", "accesses_passed"), passed("wires", "accesses_passed")
+    assert by_messages[1] < 100 and by_messages[2] == 0 and by_wires == [0], f"accesses_passed {by_messages} {by_wires}"
 
 
 def test_dma_outside_the_guest_faults_and_changes_nothing():

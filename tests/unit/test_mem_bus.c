@@ -172,6 +172,45 @@ static void bus_tells_of_doorbells_that_come_and_go(void **state)
 	bus_destroy(bus);
 }
 
+struct parts {
+	uint64_t gpa, len;
+	void *hva;
+	unsigned on, off;
+};
+
+static void *two_parts(void *device, unsigned n, uint64_t *offset, uint64_t *len)
+{
+	*offset = n * 0x2000;
+	*len = 0x1000;
+	return n < 2 ? (char *)device + n : NULL;
+}
+
+static void on_part(void *opaque, uint64_t gpa, uint64_t len, void *hva, bool on)
+{
+	struct parts *p = opaque;
+	*p = (struct parts){gpa, len, hva, p->on + on, p->off + !on};
+}
+
+static void bus_tells_of_memory_that_comes_and_goes(void **state)
+{
+	static const struct bus_ops ops = {.read = scratch_read, .write = scratch_write, .memory = two_parts};
+	struct parts p = {0};
+	struct bus *bus = bus_create();
+	bus_set_memory(bus, on_part, &p);
+	assert_int_equal(bus_add(bus, 0x1000, 0x100, &scratch_ops, &p, "none"), 0);
+	assert_int_equal(p.on, 0);
+	assert_int_equal(bus_add(bus, 0x8000, 0x4000, &ops, &p, "two"), 0);
+	assert_int_equal(p.on, 2);
+	assert_int_equal(p.gpa, 0xa000);
+	assert_int_equal(p.len, 0x1000);
+	assert_ptr_equal(p.hva, (char *)&p + 1);
+	assert_int_equal(bus_add(bus, 0x9000, 0x4000, &ops, &p, "overlap"), -EEXIST);
+	assert_int_equal(p.on, 2);
+	bus_remove(bus, 0x8000, &p);
+	assert_int_equal(p.off, 2);
+	bus_destroy(bus);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +220,7 @@ int main(void)
 		cmocka_unit_test(bus_routes_by_offset_and_size),
 		cmocka_unit_test(bus_handler_may_move_itself),
 		cmocka_unit_test(bus_tells_of_doorbells_that_come_and_go),
+		cmocka_unit_test(bus_tells_of_memory_that_comes_and_goes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,7 @@ static void kvm_destroy(struct engine *base)
 	own_close(&engine->vm);
 	own_close(&engine->dev);
 	kvm_window_finish(&engine->window);
+	pthread_mutex_destroy(&engine->parts.lock);
 	shadow_finish(&engine->shadow);
 	pthread_mutex_destroy(&engine->gate_lock);
 	pthread_cond_destroy(&engine->gate);
@@ -191,6 +192,7 @@ static const struct engine_ops kvm_ops = {
 	.gic_create = kvm_gic_create,
 	.gic_reset = kvm_gic_reset,
 	.doorbell = kvm_doorbell,
+	.device_memory = kvm_device_memory,
 	.log_writes = kvm_log_writes,
 	.take_writes = kvm_take_writes,
 };
@@ -213,6 +215,7 @@ struct engine *kvm_engine_create(const struct engine_config *config, struct erro
 	engine->config = *config;
 	engine->dev = engine->vm = engine->gic.fd = engine->gic.stop = engine->gic.ends_poll = -1;
 	pthread_mutex_init(&engine->window.lock, NULL);
+	pthread_mutex_init(&engine->parts.lock, NULL);
 	pthread_mutex_init(&engine->gic.lock, NULL);
 	shadow_init(&engine->shadow, config, kvm_shadow_move, engine);
 	pthread_mutex_init(&engine->gate_lock, NULL);

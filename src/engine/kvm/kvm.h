@@ -21,6 +21,7 @@ enum {
 	KVM_MOST_MSIS = 512,
 	KVM_MOST_WATCHES = 8,
 	KVM_MOST_BOUND = 64,  /* lines that devices raise by eventfd */
+	KVM_MOST_PARTS = 256, /* of devices, that guests reach by themselves */
 	KVM_FIRST_INTID = 32, /* of shared interrupts */
 	KVM_IPA_BITS = 40,    /* what the board's memory map needs */
 };
@@ -58,6 +59,12 @@ struct kvm_vcpu {
 
 struct kvm_range {
 	uint64_t offset, len;
+};
+
+/* Parts of devices, each with a memory slot of its own. */
+struct kvm_parts {
+	pthread_mutex_t lock;		     /* guards the rest */
+	struct kvm_range at[KVM_MOST_PARTS]; /* guest addresses; len 0: the slot is free */
 };
 
 /* The GPU window: one reserved range behind one memory slot; only mapped pages can be accessed. */
@@ -109,6 +116,7 @@ struct kvm_engine {
 	unsigned slots;
 	struct kvm_gic gic;
 	struct kvm_window window;
+	struct kvm_parts parts;
 	struct kvm_vcpu *vcpus[KVM_MOST_VCPUS];
 	unsigned vcpu_count;
 	bool shows_pauth, shows_sve;
@@ -228,6 +236,7 @@ void kvm_window_unmap(struct engine *engine, uint64_t offset, uint64_t len);
 bool kvm_window_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
 		     bool write) MUST_CHECK;
 void kvm_window_finish(struct kvm_window *window);
+void kvm_device_memory(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool on);
 void kvm_doorbell(struct engine *engine, uint64_t gpa, int fd, bool on);
 
 #endif

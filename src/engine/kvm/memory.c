@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory.c - memory slots, the GPU window, doorbells
+ * memory.c - memory slots, the GPU window, parts of devices, doorbells
  *
  * How it works: the window is one slot over one reserved range of addresses, whose pages change
  * under it: the kernel follows by itself.  Parts without pages have no access rights, so touching
@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WINDOW_SLOT = 31 };
+enum { WINDOW_SLOT = 31, FIRST_PART_SLOT };
 
 static int set_slot(struct kvm_engine *engine, unsigned slot, uint64_t gpa, uint64_t len, void *hva,
 		    uint32_t flags)
@@ -279,6 +279,51 @@ void kvm_window_finish(struct kvm_window *window)
 	}
 	free(window->mapped);
 	pthread_mutex_destroy(&window->lock);
+}
+
+/* ----- parts of devices ----- */
+
+static void show_part(struct kvm_engine *engine, uint64_t gpa, uint64_t len, void *hva)
+{
+	struct kvm_parts *parts = &engine->parts;
+	unsigned n = 0;
+	while (n < KVM_MOST_PARTS && parts->at[n].len) {
+		n++;
+	}
+	int rc = n < KVM_MOST_PARTS ? set_slot(engine, FIRST_PART_SLOT + n, gpa, len, hva, 0)
+				    : -ENOSPC;
+	if (rc < 0) {
+		log_limited(LOG_INFO,
+			    "KVM: %#" PRIx64 " bytes of a device at %#" PRIx64
+			    " are reached by exits: %s",
+			    len, gpa, strerror(-rc));
+		return;
+	}
+	parts->at[n] = (struct kvm_range){gpa, len};
+}
+
+static void hide_part(struct kvm_engine *engine, uint64_t gpa)
+{
+	struct kvm_parts *parts = &engine->parts;
+	for (unsigned n = 0; n < KVM_MOST_PARTS; n++) {
+		if (parts->at[n].len && parts->at[n].offset == gpa) {
+			(void)set_slot(engine, FIRST_PART_SLOT + n, gpa, 0, NULL, 0);
+			parts->at[n].len = 0;
+			return;
+		}
+	}
+}
+
+void kvm_device_memory(struct engine *base, uint64_t gpa, uint64_t len, void *hva, bool on)
+{
+	struct kvm_engine *engine = kvm_engine(base);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	LOCKED(&engine->parts.lock);
+	if (!on) {
+		hide_part(engine, gpa);
+	} else if (!((gpa | len | (uintptr_t)hva) & (page - 1))) {
+		show_part(engine, gpa, len, hva);
+	}
 }
 
 /* ----- doorbells ----- */
