@@ -24,7 +24,7 @@ COPY, COPY_BUILD, COPY_ARM64 = (BUILD / "mutants" / name for name in ("source", 
 PROGRAMS = ["oriel", "tests/passthrough/remote-adapter", "tests/passthrough/big-device", "tests/passthrough/dma-probe", "tests/kvm/board.bin"]
 ARM64_PROGRAMS = ["oriel", "tests/kvm/kvm-engine"]
 # Guests that hang for want of what was taken out are ended early.
-LIMITS = {"ORIEL_VM_LIMIT_S": "90", "ORIEL_GUEST_LIMIT_S": "150", "ORIEL_VFIO_CYCLES": "1", "ORIEL_HOTPLUG_CYCLES": "3"}
+LIMITS = {"ORIEL_VM_LIMIT_S": "90", "ORIEL_GUEST_LIMIT_S": "300", "ORIEL_VFIO_CYCLES": "1", "ORIEL_HOTPLUG_CYCLES": "3"}
 
 VFIO, CLIENT, IRQ, BARS = (f"src/passthrough/{name}.c" for name in ("vfio_host", "vfu_client", "pdev_irq", "pdev_bars"))
 KVM_TEST = "test_vfio_kvm.py"

@@ -73,7 +73,7 @@ busybox devmem {VICTIM} 64 0x0123456789abcdef
 busybox devmem {VICTIM + 8} 64 0xfedcba9876543210
 watch() {{ # name command...: a guest, and what its devices' interrupts did when it says "look"
 	name=$1; shift
-	timeout {GUEST_LIMIT_S} "$@" --name $name </dev/null >/tmp/$name 2>&1 &
+	timeout {GUEST_LIMIT_S // 2} "$@" --name $name </dev/null >/tmp/$name 2>&1 &
 	until grep -q "^@look" /tmp/$name 2>/dev/null || ! kill -0 $! 2>/dev/null; do usleep 200000; done
 	grep -q "^@look" /tmp/$name && oriel ctl $name status | sed "s/^/@status /"
 	wait $!; status=$?
@@ -140,7 +140,7 @@ def run_outer(work, port, disk):
                                  "-netdev", "user,id=u0", "-device", "e1000e,netdev=u0,addr=5,romfile=",
                                  "-drive", f"file={work / 'sata.img'},if=none,id=s0,format=raw", "-device", "ich9-ahci,id=sata,addr=8",
                                  "-device", "ide-hd,bus=sata.0,drive=s0"])
-    return machine.run_outer(guests(port), text, files=outer_files(work), limit_s=GUEST_LIMIT_S * 2 + 200, host=host)
+    return machine.run_outer(guests(port), text, files=outer_files(work), limit_s=GUEST_LIMIT_S + 300, host=host)
 
 
 @machine.once
