@@ -2,7 +2,7 @@
 /*
  * loop.h - event loop of one thread: descriptors, timers and work posted from other threads
  *
- * Threads: all calls belong to the loop's thread, except loop_post() and loop_stop(): any thread.
+ * Threads: all calls belong to the loop's thread, except loop_post(), loop_stop() and loop_timer_set(): any thread.
  */
 #ifndef ORIEL_BASE_LOOP_H
 #define ORIEL_BASE_LOOP_H

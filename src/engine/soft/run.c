@@ -10,6 +10,7 @@
  */
 #include "engine/soft/run.h"
 
+#include "base/os.h"
 #include "base/wait.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/decode.h"
@@ -50,21 +51,25 @@ static bool has_reason_to_run(struct soft_vcpu *vcpu)
 	return (atomic_load(&vcpu->cpu.pending) & ~(unsigned)RUN_STEP) || atomic_load(&vcpu->lines);
 }
 
-/* Sleep until a line rises (masked or not) or anything is requested; @limit_ns: WFE, so until that time or an event at most. */
+/* Sleep until a line rises (masked or not), a timer passes or anything is requested; @limit_ns: WFE, so until that time or an event at most. */
 static void sleep_until_event(struct soft_vcpu *vcpu, uint64_t limit_ns)
 {
-	timer_update(&vcpu->cpu);
+	uint64_t until = timer_take(&vcpu->cpu);
+	if (limit_ns && limit_ns < until) {
+		until = limit_ns;
+	}
 	atomic_store(&vcpu->running, false);
 	pthread_mutex_lock(&vcpu->sleep_lock);
 	atomic_store(&vcpu->sleeping, true);
 	int rc = 0;
 	while (!has_reason_to_run(vcpu) && rc == 0 && !(limit_ns && atomic_load(&vcpu->event))) {
-		rc = limit_ns ? wait_until(&vcpu->wake, &vcpu->sleep_lock, limit_ns)
-			      : pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
+		rc = until != TIMER_NEVER ? wait_until(&vcpu->wake, &vcpu->sleep_lock, until)
+					  : pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
 	}
 	atomic_store(&vcpu->sleeping, false);
 	pthread_mutex_unlock(&vcpu->sleep_lock);
 	atomic_store(&vcpu->running, true);
+	timer_update(&vcpu->cpu);
 }
 
 /* Take the interrupt that is due, if any.  Not while the debugger of the host steps: it wants to see what comes next. */
@@ -304,6 +309,7 @@ static void step_one(struct soft_vcpu *vcpu)
 enum engine_exit run_vcpu(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = &vcpu->cpu;
+	os_wake_precisely(); /* from WFI, at a timer */
 	atomic_store(&vcpu->running, true);
 	if (vcpu->debugger.step) {
 		atomic_fetch_or(&cpu->pending, RUN_STEP);

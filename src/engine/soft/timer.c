@@ -3,45 +3,49 @@
 #include "engine/soft/timer.h"
 
 #include "base/loop.h"
-#include "base/os.h"
 #include "base/own.h"
-#include "base/wait.h"
 #include "engine/soft/soft.h"
 
-#include <time.h>
+#include <errno.h>
 
 enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
 
-/* The earliest deadline; requests RUN_TIMER from the vCPUs whose time has come. */
-static uint64_t fire(struct soft_engine *engine, uint64_t now)
+/* Under the lock, as are those below: the thread wakes at @deadline. */
+static void arm(struct timer_thread *thread, uint64_t deadline)
 {
-	uint64_t next = TIMER_NEVER;
+	thread->armed = deadline;
+	loop_timer_set(thread->timer, deadline == TIMER_NEVER ? 0 : deadline);
+}
+
+static uint64_t earliest(const struct soft_engine *engine)
+{
+	uint64_t first = TIMER_NEVER;
+	for (unsigned n = 0; n < engine->vcpu_count; n++) {
+		uint64_t deadline = engine->vcpus[n]->timers.deadline;
+		first = deadline < first ? deadline : first;
+	}
+	return first;
+}
+
+static void on_timer(void *opaque)
+{
+	struct soft_engine *engine = opaque;
+	uint64_t now = loop_now_ns();
+	LOCKED(&engine->timer_thread.lock);
 	for (unsigned n = 0; n < engine->vcpu_count; n++) {
 		struct soft_vcpu *vcpu = engine->vcpus[n];
 		if (vcpu->timers.deadline <= now) {
 			vcpu->timers.deadline = TIMER_NEVER;
 			run_request(&vcpu->cpu, RUN_TIMER);
-		} else if (vcpu->timers.deadline < next) {
-			next = vcpu->timers.deadline;
 		}
 	}
-	return next;
+	arm(&engine->timer_thread, earliest(engine));
 }
 
 static void *timer_main(void *opaque)
 {
-	struct soft_engine *engine = opaque;
-	struct timer_thread *thread = &engine->timer_thread;
-	os_wake_precisely();
-	LOCKED(&thread->lock);
-	while (!thread->stop) {
-		thread->sleeps_until = fire(engine, loop_now_ns());
-		if (thread->sleeps_until == TIMER_NEVER) {
-			pthread_cond_wait(&thread->changed, &thread->lock);
-		} else {
-			(void)wait_until(&thread->changed, &thread->lock, thread->sleeps_until);
-		}
-	}
+	struct timer_thread *thread = opaque;
+	loop_run(thread->loop);
 	return NULL;
 }
 
@@ -49,10 +53,14 @@ int timer_thread_start(struct soft_engine *engine)
 {
 	struct timer_thread *thread = &engine->timer_thread;
 	thread->start = loop_now_ns();
-	thread->sleeps_until = TIMER_NEVER;
+	thread->armed = TIMER_NEVER;
 	pthread_mutex_init(&thread->lock, NULL);
-	pthread_cond_init(&thread->changed, NULL);
-	int rc = pthread_create(&thread->thread, NULL, timer_main, engine);
+	thread->loop = loop_create(NULL);
+	thread->timer = thread->loop ? loop_add_timer(thread->loop, on_timer, engine) : NULL;
+	if (!thread->timer) {
+		return -ENOMEM;
+	}
+	int rc = pthread_create(&thread->thread, NULL, timer_main, thread);
 	thread->started = rc == 0;
 	return -rc;
 }
@@ -61,12 +69,10 @@ void timer_thread_stop(struct soft_engine *engine)
 {
 	struct timer_thread *thread = &engine->timer_thread;
 	if (thread->started) {
-		pthread_mutex_lock(&thread->lock);
-		thread->stop = true;
-		pthread_cond_signal(&thread->changed);
-		pthread_mutex_unlock(&thread->lock);
+		loop_stop(thread->loop);
 		pthread_join(thread->thread, NULL);
 	}
+	loop_destroy(thread->loop);
 }
 
 void timer_reset(struct cpu *cpu)
@@ -127,17 +133,22 @@ static uint64_t first_deadline(struct soft_vcpu *vcpu, uint64_t count)
 	return first;
 }
 
+/* When the thread is to wake the vCPU. */
 static void set_deadline(struct soft_vcpu *vcpu, uint64_t deadline)
 {
 	struct timer_thread *thread = &vcpu->engine->timer_thread;
 	LOCKED(&thread->lock);
+	uint64_t before = vcpu->timers.deadline;
 	vcpu->timers.deadline = deadline;
-	if (deadline < thread->sleeps_until) {
-		pthread_cond_signal(&thread->changed);
+	if (deadline < thread->armed) {
+		arm(thread, deadline);
+	} else if (before != deadline && before == thread->armed) {
+		arm(thread, earliest(vcpu->engine));
 	}
 }
 
-void timer_update(struct cpu *cpu)
+/* Work out lines; the next deadline. */
+static uint64_t update_lines(struct cpu *cpu)
 {
 	static const enum engine_ppi ppis[TIMER_KINDS] = {ENGINE_PPI_VTIMER, ENGINE_PPI_PTIMER};
 	struct soft_vcpu *vcpu = cpu->vcpu;
@@ -152,5 +163,17 @@ void timer_update(struct cpu *cpu)
 		}
 	}
 	/* With the same count: a timer that passes just now must be seen here or there, else nobody raises its line. */
-	set_deadline(vcpu, first_deadline(vcpu, count));
+	return first_deadline(vcpu, count);
+}
+
+void timer_update(struct cpu *cpu)
+{
+	set_deadline(cpu->vcpu, update_lines(cpu));
+}
+
+uint64_t timer_take(struct cpu *cpu)
+{
+	uint64_t deadline = update_lines(cpu);
+	set_deadline(cpu->vcpu, TIMER_NEVER);
+	return deadline;
 }

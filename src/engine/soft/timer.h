@@ -3,8 +3,9 @@
  * timer.h - the generic timer: CNTVCT, the virtual and the physical EL1 timer
  *
  * How it works: the counter is CLOCK_MONOTONIC at 62.5 MHz, from 0 at the engine's creation.  No clock is read
- * while instructions run: one thread of the engine sleeps until the earliest deadline of all vCPUs and
- * requests RUN_TIMER; the vCPU then works out the levels of its lines and tells the host of changes.
+ * while instructions run: one thread of the engine sleeps until the earliest deadline of the vCPUs that run and
+ * requests RUN_TIMER; the vCPU then works out the levels of its lines and tells the host of changes.  A vCPU in WFI wakes itself.
+ * Setting a deadline wakes nobody: it sets the host's timer that the thread waits for.
  * Threads: the vCPU thread, but for the fields under the lock.
  */
 #ifndef ORIEL_ENGINE_SOFT_TIMER_H
@@ -15,6 +16,8 @@
 #include <stdint.h>
 
 struct cpu;
+struct loop;
+struct loop_source;
 struct soft_engine;
 
 enum { TIMER_HZ = 62500000, TIMER_NS = 16 };
@@ -31,17 +34,17 @@ struct timer {
 
 struct timers {
 	struct timer timer[TIMER_KINDS];
-	uint64_t deadline; /* host time, ns; under timer_thread.lock */
+	uint64_t deadline; /* when the thread wakes the vCPU: host time, ns; under timer_thread.lock */
 };
 
 struct timer_thread {
 	pthread_t thread;
 	bool started;
 	uint64_t start; /* host time of counter 0, ns */
+	struct loop *loop; /* the thread's */
+	struct loop_source *timer;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stop;	/* under lock, as is: */
-	uint64_t sleeps_until;
+	uint64_t armed; /* what timer is set to; under lock */
 };
 
 int timer_thread_start(struct soft_engine *engine);
@@ -55,5 +58,7 @@ void timer_write_ctl(struct cpu *cpu, enum timer_kind kind, uint64_t value);
 void timer_write_cval(struct cpu *cpu, enum timer_kind kind, uint64_t value);
 /* Work out lines and the next deadline. */
 void timer_update(struct cpu *cpu);
+/* The same before sleep: the caller wakes by itself at the host time returned (ns, or TIMER_NEVER), then calls timer_update(). */
+uint64_t timer_take(struct cpu *cpu);
 
 #endif
