@@ -602,7 +602,18 @@ uint64_t random_integer(struct random *random)
 	}
 }
 
-/* 64 bits of lanes that floating point finds difficult. */
+/* 64 bits of integers of one size, each the most negative one, or the most positive one. */
+static uint64_t random_limits(struct random *random)
+{
+	unsigned bits = 8u << random_below(random, 4);
+	uint64_t v = (UINT64_C(1) << (bits - 1)) - (random_below(random, 4) == 0);
+	for (; bits < 64; bits *= 2) {
+		v |= v << bits;
+	}
+	return v;
+}
+
+/* 64 bits of lanes that floating point, or saturation, finds difficult. */
 uint64_t random_lanes(struct random *random)
 {
 	static const uint16_t half[] = {0,	0x8000, 0x3c00, 0xbc00, 0x7c00, 0xfc00, 0x7e00,
@@ -630,7 +641,8 @@ uint64_t random_lanes(struct random *random)
 					 0x3810000000000000,
 					 0x36a0000000000000};
 	uint64_t v = random_next(random);
-	switch (random_below(random, 8)) {
+	switch (random_below(random, 9)) {
+	case 8: return random_limits(random);
 	case 4: /* ordinary doubles, or singles, of similar size */
 		return (v & 0x803fffffffffffff) | 0x3fc0000000000000;
 	case 5: return (v & 0x83ffffff83ffffff) | 0x3c0000003c000000;

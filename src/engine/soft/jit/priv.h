@@ -449,7 +449,7 @@ JIT_EMITTER(simd_shift_reg) JIT_EMITTER(simd_shift_long) JIT_EMITTER(simd_shift_
 JIT_EMITTER(simd_shift_narrow) JIT_EMITTER(simd_saturate_narrow) JIT_EMITTER(simd_saturate)
 JIT_EMITTER(simd_saturate_unary) JIT_EMITTER(simd_double_high) JIT_EMITTER(simd_double_high_elem)
 JIT_EMITTER(simd_double_long) JIT_EMITTER(simd_double_long_elem) JIT_EMITTER(simd_saturate_shift_narrow)
-JIT_EMITTER(simd_saturate_shift_left)
+JIT_EMITTER(simd_saturate_shift_left) JIT_EMITTER(simd_saturate_shift_reg) JIT_EMITTER(simd_saturate_mixed)
 JIT_EMITTER(simd_add_long) JIT_EMITTER(simd_add_high_narrow) JIT_EMITTER(simd_difference_long)
 JIT_EMITTER(simd_multiply_long) JIT_EMITTER(simd_multiply_long_elem)
 JIT_EMITTER(fp_arithmetic) JIT_EMITTER(fp_fuse) JIT_EMITTER(fp_select_by_value) JIT_EMITTER(fp_sign)

@@ -94,6 +94,14 @@ void simd_widen(struct jit_block *t, unsigned to, unsigned from, unsigned log2, 
 void simd_narrow(struct jit_block *t, unsigned log2);
 /* The destination's half that Q selects becomes the low half of T0. */
 void simd_to_half(struct jit_block *t);
+/* Elements of 2^@log2 bytes with the top bit alone. */
+struct x86_mem simd_sign(struct jit_block *t, unsigned log2);
+/* FPSR.QC if the low @bytes of two registers differ.  T1 and the host's flags change:
+ * jit_flags_clobber() must come first. */
+void simd_note_difference(struct jit_block *t, unsigned result, unsigned exact, unsigned bytes);
+/* FPSR.QC unless all of the low @bytes of @mask are ones.  @temp and the host's flags change:
+ * jit_flags_clobber() must come first. */
+void simd_note_unless(struct jit_block *t, unsigned mask, unsigned temp, unsigned bytes);
 /* The low @bytes of T0 (1 to 16) become the destination, with zeros above. */
 void simd_put_low(struct jit_block *t, unsigned bytes);
 /* @to = |@n|, the most negative number being its own. */

@@ -19,8 +19,7 @@ static bool is_unsigned(const struct jit_block *t)
 	return t->raw >> 29 & 1;
 }
 
-/* Elements with the top bit alone. */
-static struct x86_mem sign_of(struct jit_block *t, unsigned log2)
+struct x86_mem simd_sign(struct jit_block *t, unsigned log2)
 {
 	const struct x86_mem signs[] = {JIT_CONSTANT(t, right_signs[0]), JIT_CONSTANT(t, sign_h),
 					JIT_CONSTANT(t, sign_s), JIT_CONSTANT(t, sign_d)};
@@ -30,13 +29,13 @@ static struct x86_mem sign_of(struct jit_block *t, unsigned log2)
 /* ----- FPSR.QC ----- */
 
 /* QC if @test (V_PTEST: any bit; V_TESTPS, V_TESTPD: any sign) finds something in the low @bytes of
- * @mask.  T1 changes. */
-static void note(struct jit_block *t, unsigned test, unsigned mask, unsigned bytes)
+ * @mask.  @temp changes. */
+static void note(struct jit_block *t, unsigned test, unsigned mask, unsigned temp, unsigned bytes)
 {
 	struct x86 *x = &t->x;
 	if (bytes < 16) {
-		x86_vshift(x, V_PSLLDQ, T1, mask, 16 - bytes);
-		mask = T1;
+		x86_vshift(x, V_PSLLDQ, temp, mask, 16 - bytes);
+		mask = temp;
 	}
 	x86_v(x, test, mask, 0, mask);
 	uint8_t *none = x86_jcc_later(x, CC_E);
@@ -44,18 +43,16 @@ static void note(struct jit_block *t, unsigned test, unsigned mask, unsigned byt
 	x86_land(x, none);
 }
 
-/* QC if the low @bytes of two registers differ.  T1 changes. */
-static void note_difference(struct jit_block *t, unsigned result, unsigned exact, unsigned bytes)
+void simd_note_difference(struct jit_block *t, unsigned result, unsigned exact, unsigned bytes)
 {
 	x86_v(&t->x, V_PXOR, T1, result, exact);
-	note(t, V_PTEST, T1, bytes);
+	note(t, V_PTEST, T1, T1, bytes);
 }
 
-/* QC unless all of the low @bytes are ones.  T1 changes. */
-static void note_unless(struct jit_block *t, unsigned mask, unsigned bytes)
+void simd_note_unless(struct jit_block *t, unsigned mask, unsigned temp, unsigned bytes)
 {
-	simd_invert(t, T1, mask);
-	note(t, V_PTEST, T1, bytes);
+	simd_invert(t, temp, mask);
+	note(t, V_PTEST, temp, temp, bytes);
 }
 
 /* Before anything else: the host's flags change. */
@@ -74,7 +71,7 @@ static void add_small(struct jit_block *t, unsigned log2, bool is_signed, bool s
 					      {{V_PSUBUSB, V_PSUBUSW}, {V_PSUBSB, V_PSUBSW}}};
 	x86_v(&t->x, ops[sub][is_signed][log2], T0, n, m);
 	x86_v(&t->x, (sub ? subs : adds)[log2], T1, n, m);
-	note_difference(t, T0, T1, bytes);
+	simd_note_difference(t, T0, T1, bytes);
 }
 
 /* Words and doublewords: the limit on n's side, where the result's sign can not be. */
@@ -88,9 +85,9 @@ static void add_signed(struct jit_block *t, unsigned log2, bool sub, unsigned n,
 	x86_v(x, sub ? V_PAND : V_PANDN, T2, T2, T0);
 	simd_ones(t, T0);
 	x86_v(x, greaters[log2], T0, n, T0);
-	x86_vm(x, V_PXOR, T0, T0, sign_of(t, log2));
+	x86_vm(x, V_PXOR, T0, T0, simd_sign(t, log2));
 	x86_vrr_imm(x, log2 == 2 ? V_BLENDVPS : V_BLENDVPD, T0, T1, T0, T2 << 4);
-	note(t, log2 == 2 ? V_TESTPS : V_TESTPD, T2, bytes);
+	note(t, log2 == 2 ? V_TESTPS : V_TESTPD, T2, T1, bytes);
 }
 
 /* n + min(m, ~n), max(n, m) - m. */
@@ -108,7 +105,7 @@ static void add_unsigned(struct jit_block *t, unsigned log2, bool sub, unsigned 
 		x86_v(x, V_PXOR, T1, T0, m);
 		x86_v(x, adds[log2], T0, T0, n);
 	}
-	note(t, V_PTEST, T1, bytes);
+	note(t, V_PTEST, T1, T1, bytes);
 }
 
 /* Doublewords where the host has no such minimum: m > ~n, or m > n, as signed numbers. */
@@ -120,7 +117,7 @@ static void add_unsigned_d(struct jit_block *t, bool sub, unsigned n, unsigned m
 	x86_v(x, V_PCMPGTQ, T1, T1, T0);
 	x86_v(x, sub ? V_PSUBQ : V_PADDQ, T0, n, m);
 	x86_v(x, sub ? V_PANDN : V_POR, T0, T1, T0);
-	note(t, V_PTEST, T1, bytes);
+	note(t, V_PTEST, T1, T1, bytes);
 }
 
 /* T0 = n + m or n - m; n is not T0 to T2, m is none but T0 if words or more are added with sign. */
@@ -148,14 +145,44 @@ void jit_simd_saturate(struct jit_block *t)
 	simd_put_low(t, bytes);
 }
 
+/* SUQADD, USQADD of bytes and halfwords: signed and unsigned numbers, 128 apart; or the positive
+ * and the negative numbers one after the other. */
+void jit_simd_saturate_mixed(struct jit_block *t)
+{
+	static const unsigned max[] = {V_PMAXSB, V_PMAXSW};
+	static const unsigned up[] = {V_PADDUSB, V_PADDUSW}, down[] = {V_PSUBUSB, V_PSUBUSW};
+	struct x86 *x = &t->x;
+	unsigned log2 = simd_log2(t), bytes = simd_live(t, log2);
+	if (log2 > 1) {
+		jit_call_handler(t); /* seldom */
+		return;
+	}
+	enter(t);
+	unsigned n = simd_rn(t), d = simd_rd(t);
+	if (is_unsigned(t)) {
+		simd_zero(t, T1);
+		x86_v(x, max[log2], T1, T1, n);
+		x86_v(x, up[log2], T0, d, T1);
+		x86_v(x, subs[log2], T1, T1, n);
+		x86_v(x, down[log2], T0, T0, T1);
+	} else {
+		x86_vm(x, V_PXOR, T0, d, simd_sign(t, log2));
+		x86_v(x, up[log2], T0, T0, n);
+		x86_vm(x, V_PXOR, T0, T0, simd_sign(t, log2));
+	}
+	x86_v(x, adds[log2], T2, d, n);
+	simd_note_difference(t, T0, T2, bytes);
+	simd_put_low(t, bytes);
+}
+
 /* ----- where only the most negative number is too much ----- */
 
 /* Elements of T0 that are the most negative number become the most positive one, with QC. */
 static void limit_most_negative(struct jit_block *t, unsigned log2, unsigned bytes)
 {
-	x86_vm(&t->x, equals[log2], T1, T0, sign_of(t, log2));
+	x86_vm(&t->x, equals[log2], T1, T0, simd_sign(t, log2));
 	x86_v(&t->x, V_PXOR, T0, T0, T1);
-	note(t, V_PTEST, T1, bytes);
+	note(t, V_PTEST, T1, T1, bytes);
 }
 
 /* SQABS, SQNEG. */
@@ -266,126 +293,31 @@ void jit_simd_double_long_elem(struct jit_block *t)
 	double_long(t, log2, opcode != 11, opcode == 7);
 }
 
-/* ----- narrowing ----- */
-
-/* How elements narrow: signed to signed, signed to unsigned, unsigned to unsigned. */
-enum narrowing { SIGNED, TO_UNSIGNED, UNSIGNED };
-
-/* Doublewords by the halves, each twice in T0 and T1: exact if the upper is the lower's sign. */
-static void narrow_d(struct jit_block *t, enum narrowing how, unsigned n)
-{
-	struct x86 *x = &t->x;
-	x86_vrr_imm(x, V_SHUFPS, T0, n, n, 0x88);
-	x86_vrr_imm(x, V_SHUFPS, T1, n, n, 0xdd);
-	if (how == SIGNED) {
-		x86_vshift(x, V_PSRAD, T2, T0, 31);
-	} else {
-		simd_zero(t, T2);
-	}
-	x86_v(x, V_PCMPEQD, T2, T2, T1);
-	if (how == SIGNED) { /* the limit on the upper half's side */
-		x86_vshift(x, V_PSRAD, T1, T1, 31);
-		x86_vm(x, V_PXOR, T1, T1, JIT_CONSTANT(t, abs_s));
-	} else if (how == TO_UNSIGNED) {
-		x86_vshift(x, V_PSRAD, T1, T1, 31);
-		simd_invert(t, T1, T1);
-	} else {
-		simd_ones(t, T1);
-	}
-	x86_vrr_imm(x, V_BLENDVPS, T0, T1, T0, T2 << 4);
-	note_unless(t, T2, t->raw >> 28 & 1 ? 4 : 16);
-}
-
-static void narrow_d_avx512(struct jit_block *t, enum narrowing how, unsigned n)
-{
-	struct x86 *x = &t->x;
-	unsigned from = n;
-	if (how == TO_UNSIGNED) {
-		simd_zero(t, T0);
-		x86_v(x, E_PMAXSQ, T0, n, T0);
-		from = T0;
-	}
-	x86_v(x, how == SIGNED ? E_PMOVSQD : E_PMOVUSQD, from, 0, T0);
-	x86_v(x, how == SIGNED ? V_PMOVSXDQ : V_PMOVZXDQ, T1, 0, T0);
-	note_difference(t, T1, n, t->raw >> 28 & 1 ? 8 : 16);
-}
-
-/* The host's saturating packs. */
-static void narrow_packed(struct jit_block *t, unsigned log2, enum narrowing how, unsigned n)
-{
-	static const unsigned packs[][2] = {{V_PACKSSWB, V_PACKSSDW}, {V_PACKUSWB, V_PACKUSDW}};
-	static const unsigned extends[][2] = {{V_PMOVSXBW, V_PMOVSXWD}, {V_PMOVZXBW, V_PMOVZXWD}};
-	struct x86 *x = &t->x;
-	if (how == UNSIGNED) { /* large ones look negative to the host */
-		x86_vm(x, log2 ? V_PMINUD : V_PMINUW, T0, n,
-		       log2 ? JIT_CONSTANT(t, low_s) : JIT_CONSTANT(t, low_h));
-		x86_v(x, packs[1][log2], T0, T0, T0);
-	} else {
-		x86_v(x, packs[how][log2], T0, n, n);
-	}
-	x86_v(x, extends[how != SIGNED][log2], T1, 0, T0);
-	note_difference(t, T1, n, t->raw >> 28 & 1 ? 2u << log2 : 16);
-}
-
-/* The elements of @n (not T0, T1) to the destination, or the half of it that Q selects. */
-static void narrow(struct jit_block *t, unsigned log2, enum narrowing how, unsigned n)
-{
-	if (log2 < 2) {
-		narrow_packed(t, log2, how, n);
-	} else if (t->jit->host & JIT_HOST_AVX512) {
-		narrow_d_avx512(t, how, n);
-	} else {
-		narrow_d(t, how, n);
-	}
-	if (t->raw >> 28 & 1) {
-		simd_put_low(t, 1u << log2);
-	} else {
-		simd_to_half(t);
-	}
-}
-
-/* SQXTN, SQXTUN, UQXTN. */
-void jit_simd_saturate_narrow(struct jit_block *t)
-{
-	bool same_kind = (t->raw >> 12 & 0x1f) == 0x14;
-	enter(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	narrow(t, simd_log2(t), !is_unsigned(t) ? SIGNED : same_kind ? UNSIGNED : TO_UNSIGNED, n);
-}
-
-/* SQSHRN, SQRSHRN, UQSHRN, UQRSHRN, SQSHRUN, SQRSHRUN. */
-void jit_simd_saturate_shift_narrow(struct jit_block *t)
-{
-	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2);
-	bool same_kind = t->raw >> 12 & 1, rounds = t->raw >> 11 & 1;
-	enum narrowing how = !is_unsigned(t) ? SIGNED : same_kind ? UNSIGNED : TO_UNSIGNED;
-	enter(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	simd_shift_right(t, log2 + 1, how != UNSIGNED, rounds, n, s);
-	x86_v(&t->x, V_MOVDQA, T2, 0, T0);
-	narrow(t, log2, how, T2);
-}
-
 /* ----- shifts ----- */
 
-/* SQSHL and UQSHL by an immediate: exact if the shift back gives the operand. */
+/* SQSHL, UQSHL, SQSHLU by an immediate: exact if the shift back gives the operand. */
 void jit_simd_saturate_shift_left(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
 	unsigned log2 = simd_imm_log2(t->raw), bytes = simd_live(t, log2);
 	unsigned s = simd_imm_left(t->raw, 8u << log2);
+	bool to_unsigned = !(t->raw >> 12 & 1);
 	enter(t);
 	unsigned n = simd_rn(t);
 	simd_shift_left(t, T2, log2, n, s);
 	simd_shift_right(t, log2, !is_unsigned(t), false, T2, s);
 	x86_v(x, equals[log2], T0, T0, n);
-	simd_ones(t, T1);
-	if (!is_unsigned(t)) {
+	simd_ones(t, T1); /* the limit: all ones, or by n's sign */
+	if (to_unsigned || !is_unsigned(t)) {
 		x86_v(x, greaters[log2], T1, n, T1);
-		x86_vm(x, V_PXOR, T1, T1, sign_of(t, log2));
+	}
+	if (to_unsigned) {
+		x86_v(x, V_PAND, T0, T0, T1);
+	} else if (!is_unsigned(t)) {
+		x86_vm(x, V_PXOR, T1, T1, simd_sign(t, log2));
 	}
 	x86_vrr_imm(x, V_PBLENDVB, T2, T1, T2, T0 << 4);
-	note_unless(t, T0, bytes);
+	simd_note_unless(t, T0, T1, bytes);
 	x86_v(x, V_MOVDQA, T0, 0, T2);
 	simd_put_low(t, bytes);
 }

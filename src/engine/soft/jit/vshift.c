@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vshift.c - translate Advanced SIMD shifts, and narrowing and widening
+ * vshift.c - translate Advanced SIMD shifts by immediates, and widening
  *
  * How it works: the host shifts elements of 16 bits and more; bytes are shifted as 16-bit elements
  * and what came in from the neighbour is masked.  A signed shift that the host lacks is an unsigned
@@ -224,62 +224,4 @@ void jit_simd_shift_long_whole(struct jit_block *t)
 	unsigned n = simd_rn(t), to = jit_vwrite(t, A64_Rd(t->raw), 16);
 	simd_widen(t, to, n, log2, false);
 	x86_vshift(&t->x, lefts[log2 + 1], to, to, 8u << log2);
-}
-
-void simd_to_half(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	if (simd_bytes(t) == 16) {
-		unsigned d = jit_vread(t, A64_Rd(t->raw), 8);
-		x86_v(x, V_PUNPCKLQDQ, jit_vwrite(t, A64_Rd(t->raw), 16), d, T0);
-	} else {
-		x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), 8), 0, T0);
-	}
-}
-
-/* T0: the low halves of its elements to its low half. */
-static void narrow_lanes(struct jit_block *t, unsigned log2)
-{
-	struct x86 *x = &t->x;
-	switch (log2) {
-	case 0: x86_vm(x, V_PSHUFB, T0, T0, JIT_CONSTANT(t, unzip_b)); break;
-	case 1: x86_vm(x, V_PSHUFB, T0, T0, JIT_CONSTANT(t, unzip_h)); break;
-	default: x86_vrr_imm(x, V_PSHUFD, T0, 0, T0, 0x08); break;
-	}
-}
-
-void simd_narrow(struct jit_block *t, unsigned log2)
-{
-	narrow_lanes(t, log2);
-	simd_to_half(t);
-}
-
-void jit_simd_narrow(struct jit_block *t)
-{
-	jit_fp_enter(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	x86_v(&t->x, V_MOVDQA, T0, 0, n);
-	simd_narrow(t, simd_log2(t));
-}
-
-/* SHRN, RSHRN. */
-void jit_simd_shift_narrow(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2),
-		 wide = 16u << log2;
-	bool rounds = t->raw >> 11 & 1;
-	jit_fp_enter(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	if (rounds) { /* half of the last place that stays */
-		simd_ones(t, T0);
-		x86_vshift(x, rights[log2 + 1], T0, T0, wide - 1);
-		if (s > 1) {
-			x86_vshift(x, lefts[log2 + 1], T0, T0, s - 1);
-		}
-		x86_v(x, adds[log2 + 1], T0, T0, n);
-		n = T0;
-	}
-	x86_vshift(x, rights[log2 + 1], T0, n, s);
-	simd_narrow(t, log2);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vshiftreg.c - translate Advanced SIMD shifts by registers: SSHL, USHL, SRSHL, URSHL
+ * vshiftreg.c - translate Advanced SIMD shifts by registers: SSHL, USHL, SRSHL, URSHL, and those
+ * that saturate
  *
  * How it works: an amount is the low byte of its element, a negative one shifts right.  The host's
  * variable shifts give 0 (or the sign) for amounts of the width and more, so both directions are
@@ -14,6 +15,7 @@ static const unsigned rights[2][4] = {{0, E_PSRLVW, V_PSRLVD, V_PSRLVQ},
 				      {0, E_PSRAVW, V_PSRAVD, E_PSRAVQ}};
 static const unsigned by_imm[2][4] = {{0, V_PSRLW, V_PSRLD, V_PSRLQ},
 				      {0, V_PSRAW, V_PSRAD, E_PSRAQ}};
+static const unsigned blends[] = {0, V_PBLENDVB, V_BLENDVPS, V_BLENDVPD};
 static const unsigned subs[] = {V_PSUBB, V_PSUBW, V_PSUBD, V_PSUBQ};
 
 static bool is_signed(const struct jit_block *t)
@@ -50,11 +52,10 @@ static void halve(struct jit_block *t, unsigned log2, unsigned value, unsigned t
 	x86_v(&t->x, subs[log2], value, value, temp);
 }
 
-/* Elements that the host shifts by elements. */
-static void shift_elements(struct jit_block *t, unsigned log2, unsigned n, unsigned m)
+/* T2 = n to the right, by T0 where that is negative; @temp (may be T0) changes if it rounds. */
+static void shift_right_elements(struct jit_block *t, unsigned log2, unsigned n, unsigned temp)
 {
 	struct x86 *x = &t->x;
-	take_amounts(t, log2, m);
 	if (rounds(t)) {
 		simd_invert(t, T2, T0);
 	} else {
@@ -63,11 +64,18 @@ static void shift_elements(struct jit_block *t, unsigned log2, unsigned n, unsig
 	}
 	x86_v(x, rights[is_signed(t)][log2], T2, n, T2);
 	if (rounds(t)) {
-		halve(t, log2, T2, T1);
+		halve(t, log2, T2, temp);
 	}
+}
+
+/* Elements that the host shifts by elements. */
+static void shift_elements(struct jit_block *t, unsigned log2, unsigned n, unsigned m)
+{
+	struct x86 *x = &t->x;
+	take_amounts(t, log2, m);
+	shift_right_elements(t, log2, n, T1);
 	x86_v(x, lefts[log2], T1, n, T0);
 	if (is_signed(t)) {
-		static const unsigned blends[] = {0, V_PBLENDVB, V_BLENDVPS, V_BLENDVPD};
 		x86_vrr_imm(x, blends[log2], simd_to(t), T1, T2, T0 << 4);
 	} else {
 		x86_v(x, V_POR, simd_to(t), T1, T2);
@@ -183,4 +191,49 @@ void jit_simd_shift_reg(struct jit_block *t)
 	} else {
 		shift_elements(t, log2, n, m);
 	}
+}
+
+/* ----- SQSHL, UQSHL, SQRSHL, UQRSHL ----- */
+
+/* T1 = n to the left, or the limit, with FPSR.QC; T0 and T2 change. */
+static void shift_left_saturated(struct jit_block *t, unsigned log2, unsigned n, unsigned m,
+				 unsigned bytes)
+{
+	static const unsigned equals[] = {0, V_PCMPEQW, V_PCMPEQD, V_PCMPEQQ};
+	static const unsigned greaters[] = {0, V_PCMPGTW, V_PCMPGTD, V_PCMPGTQ};
+	struct x86 *x = &t->x;
+	take_amounts(t, log2, m);
+	x86_v(x, lefts[log2], T1, n, T0);
+	x86_v(x, rights[is_signed(t)][log2], T2, T1, T0);
+	x86_v(x, equals[log2], T2, T2, n); /* exact */
+	simd_ones(t, T0);
+	if (is_signed(t)) {
+		x86_v(x, greaters[log2], T0, n, T0);
+		x86_vm(x, V_PXOR, T0, T0, simd_sign(t, log2));
+	}
+	x86_vrr_imm(x, V_PBLENDVB, T1, T0, T1, T2 << 4);
+	take_amounts(t, log2, m);
+	x86_v(x, rights[1][log2], T0, T0, T0); /* ones where it goes right: k < 1 << k */
+	x86_v(x, V_POR, T2, T2, T0);
+	simd_note_unless(t, T2, T0, bytes);
+}
+
+void jit_simd_saturate_shift_reg(struct jit_block *t)
+{
+	unsigned log2 = simd_log2(t), bytes = simd_live(t, log2);
+	if (log2 == 0 || (log2 != 2 && !(t->jit->host & JIT_HOST_AVX512))) {
+		jit_call_handler(t); /* seldom */
+		return;
+	}
+	jit_flags_clobber(t);
+	jit_fp_enter(t);
+	unsigned n = simd_rn(t), m = simd_rm(t);
+	shift_left_saturated(t, log2, n, m, bytes);
+	take_amounts(t, log2, m);
+	shift_right_elements(t, log2, n, T0);
+	if (rounds(t)) {
+		take_amounts(t, log2, m);
+	}
+	x86_vrr_imm(&t->x, blends[log2], T0, T1, T2, T0 << 4);
+	simd_put_low(t, bytes);
 }
