@@ -6,6 +6,7 @@
  */
 #include "bench.h"
 
+#include <fenv.h>
 #include <math.h>
 
 struct body {
@@ -52,6 +53,37 @@ static uint64_t run_flushing(unsigned work)
 	__asm__ volatile("msr fpcr, %0" : : "r"(fpcr | 1 << 24));
 #endif
 	return run_nbody(work);
+}
+
+/* The compiler must not move what computes @x over what changes the rounding mode. */
+static void settle(double *x)
+{
+	__asm__ volatile("" : "+m"(*x) : : "memory");
+}
+
+static void step(double *x, int direction)
+{
+	fesetround(direction);
+	settle(x);
+	double v = *x;
+	for (unsigned i = 0; i < 8; i++) {
+		v = v * 0.999 + 0.3;
+		v = v / 1.0625 - v * 0.1;
+	}
+	*x = v;
+	settle(x);
+}
+
+/* Bounds of a value: each step is rounded down for one and up for the other. */
+static uint64_t run_interval(unsigned work)
+{
+	double low = 1, high = 1;
+	for (unsigned i = 0; i < work; i++) {
+		step(&low, FE_DOWNWARD);
+		step(&high, FE_UPWARD);
+	}
+	fesetround(FE_TONEAREST);
+	return mix_double(mix_double(0, low), high);
 }
 
 static uint64_t run_mandelbrot(unsigned work)
@@ -155,6 +187,7 @@ static const struct line lines[] = {
 	{"fp-mandelbrot", run_mandelbrot, 600}, {"fp-div-sqrt", run_div_sqrt, 12000000},
 	{"fp-fma", run_fma, 12000000},		{"fp-libm", run_libm, 180000},
 	{"fp-convert", run_convert, 6000000},	{"fp-lu", run_lu, 700},
+	{"fp-interval", run_interval, 400000},
 };
 
 const struct group fp_group = GROUP("fp", lines);

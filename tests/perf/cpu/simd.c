@@ -27,6 +27,31 @@ static uint64_t run_f32(unsigned work)
 	return mix_double(mix_double(mix_double(mix_double(0, a[0]), a[1]), a[2]), a[3]);
 }
 
+/* Half precision, of which a part of Arm's hardware computes eight at once. */
+#ifdef __aarch64__
+__attribute__((target("arch=armv8.2-a+fp16")))
+#endif
+static uint64_t
+run_f16(unsigned work)
+{
+	typedef _Float16 f16x8 __attribute__((vector_size(16)));
+	typedef int16_t i16x8 __attribute__((vector_size(16)));
+	f16x8 a = {1, 2, 3, 4, 5, 6, 7, 8}, b = {0.5, 0.25, 0.75, 1, 1.25, 1.5, 1.75, 2},
+	      k = {0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92};
+	for (unsigned i = 0; i < work; i++) {
+		f16x8 product = a * k, other = b * k;
+		a = product + b;
+		b = other - a * (_Float16)0.0625;
+		i16x8 big = (i16x8)(a > (_Float16)100);
+		a = (f16x8)((i16x8)a & ~big);
+	}
+	uint64_t result = 0;
+	for (unsigned n = 0; n < 8; n++) {
+		result = mix_double(result, (double)(a[n] + b[n]));
+	}
+	return result;
+}
+
 static uint64_t f64_steps(unsigned work, double drive)
 {
 	f64x2 a = {1, 2}, b = {0.5, 0.25}, k = {0.99, 0.98};
@@ -172,15 +197,11 @@ static uint64_t run_shuffle(unsigned work)
 }
 
 static const struct line lines[] = {
-	{"simd-f32", run_f32, 4000000},
-	{"simd-f64", run_f64, 2000000},
-	{"simd-subnormal", run_f64_subnormal, 2000000},
-	{"simd-stream", run_stream, 300},
-	{"simd-matmul", run_matmul, 180},
-	{"simd-i32", run_i32, 24000},
-	{"simd-blend", run_blend, 10000},
-	{"simd-sad", run_sad, 16000},
-	{"simd-shuffle", run_shuffle, 12000000},
+	{"simd-f32", run_f32, 4000000},	  {"simd-f64", run_f64, 2000000},
+	{"simd-f16", run_f16, 400000},	  {"simd-subnormal", run_f64_subnormal, 2000000},
+	{"simd-stream", run_stream, 300}, {"simd-matmul", run_matmul, 180},
+	{"simd-i32", run_i32, 24000},	  {"simd-blend", run_blend, 10000},
+	{"simd-sad", run_sad, 16000},	  {"simd-shuffle", run_shuffle, 12000000},
 };
 
 const struct group simd_group = GROUP("simd", lines);
