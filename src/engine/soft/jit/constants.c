@@ -70,6 +70,8 @@ static void fill_lanes(struct jit_constants *c)
 		/* Twice a single, as unsigned: the smallest normal half and the largest one. */
 		c->half_bias[n] = 0x80000000u - 2 * 0x38800000u;
 		c->half_beyond[n] = 0x80000000u + 2 * (0x477fe000u - 0x38800000u);
+		c->half_large[n] = 0x80000000u + 2 * 0x477fe000u;
+		c->signs[n] = 0x80000000u;
 	}
 	for (unsigned n = 0; n < 4; n++) {
 		c->sha1_k[0][n] = 0x5a827999; /* FIPS 180-4, 4.2.1 */

@@ -39,7 +39,7 @@ struct jit_constants {
 	uint64_t normal_d[2];
 	uint32_t bias_d[4], beyond_d[4];
 	uint32_t sha1_k[3][4];
-	uint32_t half_bias[8], half_beyond[8], zeros[8]; /* half_stubs.c */
+	uint32_t half_bias[8], half_beyond[8], half_large[8], zeros[8], signs[8]; /* half_stubs.c */
 	uint32_t mxcsr_default;
 };
 

@@ -5,9 +5,10 @@
  * How it works: eight lanes at once, as single precision.  That is exact: each operation rounds to
  * 24 bits first and to 11 then, which gives what one rounding would if the first has at least
  * 2 * 11 + 2 bits (S. A. Figueroa, "When is double rounding innocuous?", 1995), or if both round
- * in the same direction.  A fused multiply-add is neither; it is rounded to odd first.  Numbers
- * that are not normal as half precision, and results that are not 0 or such, are left to the
- * handler; all others are normal as single precision, so MXCSR notices nothing (mxcsr.h).
+ * in the same direction.  A fused multiply-add is neither; it is rounded to odd first.  What is
+ * subnormal as half precision is normal as single precision, so MXCSR notices nothing (mxcsr.h)
+ * until the result is converted; an underflow is found by converting it back.  NaNs, infinities and
+ * what overflows are left to the handler.
  * Threads: set-up; what is emitted runs on the vCPU thread.
  */
 #ifndef ORIEL_ENGINE_SOFT_JIT_HALF_H

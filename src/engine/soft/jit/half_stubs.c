@@ -25,6 +25,37 @@ static void test_range(struct x86 *x)
 }
 
 /*
+ * NE if a lane of T0 is too large, or FPSR.UFC has to be set: subnormal halves come out right too,
+ * but those that are inexact are an underflow.  With FPCR.FZ, the conversion to half would have
+ * MXCSR note the exact ones as well.
+ */
+static const uint8_t *emit_second_look(struct x86 *x)
+{
+	enum { NOT_EQUAL = 4 };
+	const uint8_t *here = x86_here(x);
+	x86_y(x, V_PADDD, T1, T0, T0);
+	x86_ym(x, V_PADDD, T1, T1, JIT_CPU(jit_constants.signs));
+	x86_ym(x, V_PCMPGTD, T1, T1, JIT_CPU(jit_constants.half_large));
+	test_lanes(x);
+	uint8_t *large = x86_jcc_later(x, CC_NE);
+	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
+	uint8_t *known = x86_jcc_later(x, CC_NE);
+	x86_test_imm_mem(x, JIT_CPU(fpcr), FPCR_FZ);
+	uint8_t *noted = x86_jcc_later(x, CC_NE);
+	x86_y_imm(x, V_CVTPS2PH, T0, 0, T1, FROM_MXCSR);
+	x86_y(x, V_CVTPH2PS, T1, 0, T1);
+	x86_y_imm(x, V_CMPPS, T1, T1, T0, NOT_EQUAL);
+	test_lanes(x);
+	x86_land(x, large);
+	x86_land(x, noted);
+	x86_ret(x);
+	x86_land(x, known);
+	x86_rr(x, X_CMP, false, RDX, RDX);
+	x86_ret(x);
+	return here;
+}
+
+/*
  * T0 = T0 * T1 + T2, rounded to odd: the product is exact, and of the sum the error is known (a
  * two-sum).  If there is one and the sum is even, its neighbour on the error's side is odd.
  */
@@ -115,7 +146,7 @@ static uint8_t *emit_by_order(struct x86 *x, enum jit_half kind)
 	return unordered;
 }
 
-static const uint8_t *emit_stub(struct x86 *x, enum jit_half kind)
+static const uint8_t *emit_stub(struct x86 *x, enum jit_half kind, const uint8_t *second_look)
 {
 	const uint8_t *here = x86_here(x);
 	unsigned operands = kind == HALF_NARROW				      ? 0
@@ -131,7 +162,10 @@ static const uint8_t *emit_stub(struct x86 *x, enum jit_half kind)
 	} else {
 		emit_operation(x, kind);
 		test_range(x);
+		uint8_t *fine = x86_jcc_later(x, CC_E);
+		x86_call(x, second_look);
 		other = x86_jcc_later(x, CC_NE);
+		x86_land(x, fine);
 		x86_y_imm(x, V_CVTPS2PH, T0, 0, T0, FROM_MXCSR);
 	}
 	x86_land(x, other);
@@ -142,7 +176,8 @@ static const uint8_t *emit_stub(struct x86 *x, enum jit_half kind)
 
 void jit_emit_half_stubs(struct x86 *x, struct jit_stubs *stubs)
 {
+	const uint8_t *second_look = emit_second_look(x);
 	for (unsigned kind = 0; kind < HALF_STUBS; kind++) {
-		stubs->half[kind] = emit_stub(x, (enum jit_half)kind);
+		stubs->half[kind] = emit_stub(x, (enum jit_half)kind, second_look);
 	}
 }
