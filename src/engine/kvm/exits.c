@@ -139,7 +139,6 @@ bool kvm_handle_failure(struct kvm_vcpu *vcpu, int error)
 	switch (error) {
 	case EAGAIN: return true;
 	case EFAULT: return touch_missing(vcpu);
-	case ENOEXEC: return touch_missing(vcpu); /* instructions from a device: an abort */
 	case ENOSYS:
 		log_error("vcpu%u: the guest accessed a device by an instruction that KVM of this "
 			  "kernel can not describe; "
