@@ -6,7 +6,9 @@
  */
 #include "base/os.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-buf.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -81,6 +83,31 @@ bool os_is_memory(int fd)
 {
 	struct statfs filesystem;
 	return fstatfs(fd, &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC;
+}
+
+bool os_is_dma_buf(int fd)
+{
+	struct statfs filesystem;
+	return fstatfs(fd, &filesystem) == 0 && filesystem.f_type == DMA_BUF_MAGIC;
+}
+
+/* A driver that has nothing to do says so by an error or success; the bytes are there in any case.
+ */
+static void os_dma_buf_sync(int fd, uint64_t flags)
+{
+	struct dma_buf_sync sync = {.flags = flags};
+	while (ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) < 0 && (errno == EINTR || errno == EAGAIN)) {
+	}
+}
+
+void os_dma_buf_begin_read(int fd)
+{
+	os_dma_buf_sync(fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
+}
+
+void os_dma_buf_end_read(int fd)
+{
+	os_dma_buf_sync(fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
 }
 
 void os_prefer_huge(void *at, size_t len)

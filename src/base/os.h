@@ -47,6 +47,11 @@ int os_seal(int fd, unsigned seals) MUST_CHECK;
 int os_seals(int fd);
 /* Is the file kept in memory alone, so that reading it waits for nothing? */
 bool os_is_memory(int fd);
+/* Is it a buffer of a device's driver (a dma-buf)?  Its size is fixed when it is made. */
+bool os_is_dma_buf(int fd);
+/* Before and after the CPU reads such a buffer: waits for the device and for its caches. */
+void os_dma_buf_begin_read(int fd);
+void os_dma_buf_end_read(int fd);
 /* Huge pages are welcome in the range.  A hint. */
 void os_prefer_huge(void *at, size_t len);
 

@@ -30,6 +30,7 @@ enum {
 	CONTEXT_MAX_RESOURCES = 256 * 1024,
 	CONTEXT_MONITOR_MIN_US = 10 * 1000, /* a guest cannot make the monitor run more often */
 	CONTEXT_MAP_CACHED = 1,		    /* VIRTIO_GPU_MAP_CACHE_CACHED */
+	CONTEXT_MAP_COMBINED = 3,	    /* VIRTIO_GPU_MAP_CACHE_WC */
 	CONTEXT_BLOB_MAPPABLE = 1,
 };
 
@@ -195,9 +196,10 @@ int context_create_blob(struct context *context, uint32_t id, uint32_t blob_flag
 	if (status) {
 		return status;
 	}
+	uint32_t map_info = pages->combined ? CONTEXT_MAP_COMBINED : CONTEXT_MAP_CACHED;
 	*blob = (struct context_blob){
 		.fd = pages->fd,
-		.map_info = blob_flags & CONTEXT_BLOB_MAPPABLE ? CONTEXT_MAP_CACHED : 0,
+		.map_info = blob_flags & CONTEXT_BLOB_MAPPABLE ? map_info : 0,
 		.bytes = pages->bytes,
 	};
 	return resource_add(&context->resources, id, blob_id ? RESOURCE_MEMORY : RESOURCE_SHMEM,

@@ -59,7 +59,8 @@ static VkResult device_pick_extensions(struct venus_call *call, const struct phy
 	}
 	if (physical->probe->backing == WIRE_BACKING_HOST_POINTER) {
 		device_add_name(&names, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
-	} else {
+	}
+	if (probe_has_dma_bufs(physical->probe)) {
 		device_add_name(&names, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME);
 		device_add_name(&names, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME);
 	}
@@ -111,8 +112,9 @@ static bool device_load(struct venus_call *call, struct device *device,
 		.submit = DEVICE_FN(call, object, vkQueueSubmit),
 	};
 	device->wait_idle = DEVICE_FN(call, object, vkDeviceWaitIdle);
-	if (device->physical->probe->backing == WIRE_BACKING_DMA_BUF) {
+	if (probe_has_dma_bufs(device->physical->probe)) {
 		device->get_memory_fd = DEVICE_FN(call, object, vkGetMemoryFdKHR);
+		device->get_fd_properties = DEVICE_FN(call, object, vkGetMemoryFdPropertiesKHR);
 	}
 	return device->driver.create_fence && device->driver.destroy_fence &&
 	       device->driver.wait_for_fences && device->driver.reset_fences &&

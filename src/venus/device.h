@@ -22,7 +22,8 @@ struct device {
 	VkDevice handle;
 	struct queue_driver driver; /* for the queues */
 	PFN_vkDeviceWaitIdle wait_idle;
-	PFN_vkGetMemoryFdKHR get_memory_fd; /* NULL unless memory is backed by dma-bufs */
+	PFN_vkGetMemoryFdKHR get_memory_fd; /* this and the next: NULL unless memory may be dma-bufs */
+	PFN_vkGetMemoryFdPropertiesKHR get_fd_properties;
 	struct queue **queues;
 	uint32_t queue_count;
 	atomic_uint imported; /* semaphores with a signalled payload that we keep, see sync.c */

@@ -2,25 +2,28 @@
 /*
  * external.c - memory and images that leave a context
  *
- * How it works: what the guest takes for a dma-buf is a resource of its own GPU, made of our pages,
- * so any driver that imports host pointers can share it.  An image that leaves has the one layout
- * everybody knows: the linear modifier stands for linear tiling, and an import whose offset or
- * pitch is not what the driver would use is refused, since it would show wrong pixels. Structs of
- * modifiers never reach the driver; the decoder keeps them aside (venus_call_hidden()). Where
- * memory is the driver's own dma-bufs all of this is left to the driver. Threads: the lane's.
+ * How it works: what the guest takes for a dma-buf is a resource of its own GPU.  Emulated, that is
+ * made of our pages, so any driver that imports host pointers can share it: an image that leaves
+ * has the one layout everybody knows, the linear modifier stands for linear tiling, and structs of
+ * modifiers never reach the driver; the decoder keeps them aside (venus_call_hidden()).  Where the
+ * driver has dma-bufs and modifiers of its own (probe.h), it is asked instead.  Either way what is
+ * shared lies in memory that we can map, and an import whose layout is not what the driver uses is
+ * refused, since it would show wrong pixels. Threads: the lane's.
  */
 #include "venus/external.h"
 
 #include "venus/chain.h"
 #include "venus/context.h"
 #include "venus/device.h"
-#include "venus/feedback.h"
 #include "venus/physical.h"
 #include "venus_args.h"
 
 #include <errno.h>
 
-enum { EXTERNAL_LINEAR = 0 }; /* DRM_FORMAT_MOD_LINEAR */
+enum {
+	EXTERNAL_LINEAR = 0, /* DRM_FORMAT_MOD_LINEAR */
+	EXTERNAL_MAX_PLANES = 4,
+};
 
 /* Data of images and buffers that may be bound to shared memory. */
 static char external_mark;
@@ -40,11 +43,10 @@ const char *const external_emulated[] = {
 
 bool external_is_emulated(const struct physical *physical)
 {
-	return physical->probe->backing == WIRE_BACKING_HOST_POINTER;
+	return !physical->probe->shared_types;
 }
 
-/* Of a command on a physical device, or on an object of a device; NULL for neither. */
-static const struct physical *external_physical(const struct venus_call *call)
+const struct physical *external_physical(const struct venus_call *call)
 {
 	const struct venus_object *object = call->object;
 	while (object && object->type != VK_OBJECT_TYPE_DEVICE &&
@@ -186,7 +188,8 @@ int external_get_buffer_properties(struct venus_call *call)
 /* What the guest said of an image beyond what the driver is told. */
 struct external_image {
 	bool shared;			     /* bound to memory that leaves or came in */
-	const VkSubresourceLayout *expected; /* layout of an import, or NULL */
+	const VkSubresourceLayout *expected; /* layouts of an import, or NULL */
+	uint32_t planes;		     /* how many layouts; 0: one, of the colour aspect */
 };
 
 /* Turns the guest's request into the driver's. */
@@ -217,14 +220,15 @@ static VkResult external_adapt_image(struct venus_call *call, VkImageCreateInfo 
 	return VK_SUCCESS;
 }
 
-/* True if the driver lays the image out as its importer said.  Where there is one row or layer its
- * pitch says nothing. */
-static bool external_layout_fits(struct venus_call *call, VkImage handle,
-				 const VkImageCreateInfo *info, const VkSubresourceLayout *expected)
+/* True if the driver lays plane @aspect out as its importer said.  Where there is one row or layer
+ * its pitch says nothing. */
+static bool external_plane_fits(struct venus_call *call, VkImage handle,
+				const VkImageCreateInfo *info, VkImageAspectFlags aspect,
+				const VkSubresourceLayout *expected)
 {
 	PFN_vkGetImageSubresourceLayout ask = (PFN_vkGetImageSubresourceLayout)venus_driver_fn(
 		call->dispatch, call->object, VENUS_vkGetImageSubresourceLayout);
-	const VkImageSubresource first = {.aspectMask = VK_IMAGE_ASPECT_COLOR_BIT};
+	const VkImageSubresource first = {.aspectMask = aspect};
 	VkSubresourceLayout layout = {0};
 	ask((VkDevice)(uintptr_t)call->object->handle, handle, &first, &layout);
 	return layout.offset == expected->offset &&
@@ -232,20 +236,55 @@ static bool external_layout_fits(struct venus_call *call, VkImage handle,
 	       (layout.arrayPitch == expected->arrayPitch || info->arrayLayers == 1);
 }
 
+static bool external_layout_fits(struct venus_call *call, VkImage handle,
+				 const VkImageCreateInfo *info, const struct external_image *image)
+{
+	if (image->expected && !image->planes) {
+		return external_plane_fits(call, handle, info, VK_IMAGE_ASPECT_COLOR_BIT,
+					   image->expected);
+	}
+	for (uint32_t i = 0; image->expected && i < image->planes; i++) {
+		if (!external_plane_fits(call, handle, info,
+					 VK_IMAGE_ASPECT_MEMORY_PLANE_0_BIT_EXT << i,
+					 &image->expected[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What the driver is told as it is.  Drivers need not compare layouts: we do. */
+static VkResult external_see_image(const VkImageCreateInfo *info, struct external_image *image)
+{
+	const VkExternalMemoryImageCreateInfo *external =
+		chain_find(info, VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO);
+	const VkImageDrmFormatModifierExplicitCreateInfoEXT *import = chain_find(
+		info, VK_STRUCTURE_TYPE_IMAGE_DRM_FORMAT_MODIFIER_EXPLICIT_CREATE_INFO_EXT);
+	*image = (struct external_image){.shared = external && external->handleTypes};
+	if (import && import->pPlaneLayouts) {
+		image->planes = import->drmFormatModifierPlaneCount;
+		image->expected = import->pPlaneLayouts;
+	}
+	return image->planes <= EXTERNAL_MAX_PLANES
+		       ? VK_SUCCESS
+		       : VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
+}
+
 int external_create_image(struct venus_call *call)
 {
 	struct vkCreateImage_args *args = call->args;
 	VkImageCreateInfo *info = (VkImageCreateInfo *)args->pCreateInfo;
 	struct external_image image;
-	if (!info || !external_is_ours(call)) {
+	if (!info || !external_physical(call)) {
 		return venus_call_driver(call);
 	}
-	args->ret = external_adapt_image(call, info, &image);
+	args->ret = external_is_ours(call) ? external_adapt_image(call, info, &image)
+					   : external_see_image(info, &image);
 	int status = args->ret == VK_SUCCESS ? venus_call_driver(call) : 0;
 	if (status || args->ret != VK_SUCCESS) {
 		return status;
 	}
-	if (image.expected && !external_layout_fits(call, *args->pImage, info, image.expected)) {
+	if (!external_layout_fits(call, *args->pImage, info, &image)) {
 		((PFN_vkDestroyImage)venus_driver_fn(call->dispatch, call->object,
 						     VENUS_vkDestroyImage))(
 			(VkDevice)(uintptr_t)call->object->handle, *args->pImage, NULL);
@@ -262,12 +301,20 @@ int external_create_image(struct venus_call *call)
 	return 0;
 }
 
+/* True if the buffer is shared; a driver whose sharing is emulated does not hear of it. */
+static bool external_adapt_buffer(const struct venus_call *call, const VkBufferCreateInfo *info)
+{
+	const VkStructureType type = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
+	const VkExternalMemoryBufferCreateInfo *external =
+		external_is_ours(call) ? chain_unlink((void *)info, type) : chain_find(info, type);
+	return external && external->handleTypes;
+}
+
 int external_create_buffer(struct venus_call *call)
 {
 	struct vkCreateBuffer_args *args = call->args;
-	VkBufferCreateInfo *info = (VkBufferCreateInfo *)args->pCreateInfo;
-	bool shared = info && external_is_ours(call) &&
-		      chain_unlink(info, VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
+	const VkBufferCreateInfo *info = args->pCreateInfo;
+	bool shared = info && external_adapt_buffer(call, info);
 	int status = venus_call_driver(call);
 	if (!status && shared && args->ret == VK_SUCCESS) {
 		struct venus_object *object = venus_call_register(call, 0);
@@ -295,7 +342,8 @@ int external_get_image_modifier(struct venus_call *call)
 /* What is shared lies in memory that we can map. */
 static void external_limit_types(const struct venus_call *call, VkMemoryRequirements2 *requirements)
 {
-	uint32_t mappable = external_physical(call)->probe->backed_types;
+	const struct probe_device *probe = external_physical(call)->probe;
+	uint32_t mappable = probe->shared_types ? probe->shared_types : probe->backed_types;
 	if (requirements && requirements->memoryRequirements.memoryTypeBits & mappable) {
 		requirements->memoryRequirements.memoryTypeBits &= mappable;
 	}
@@ -329,8 +377,10 @@ int external_get_device_image_requirements(struct venus_call *call)
 {
 	struct vkGetDeviceImageMemoryRequirements_args *args = call->args;
 	struct external_image image = {0};
-	bool ours = args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call);
-	if (ours) {
+	const VkImageCreateInfo *wanted = args->pInfo ? args->pInfo->pCreateInfo : NULL;
+	if (wanted && !external_is_ours(call)) {
+		(void)external_see_image(wanted, &image);
+	} else if (wanted) {
 		/* An image that cannot be made needs what a linear one would need: its creation
 		 * fails. */
 		VkImageCreateInfo *info = (VkImageCreateInfo *)args->pInfo->pCreateInfo;
@@ -349,9 +399,8 @@ int external_get_device_image_requirements(struct venus_call *call)
 int external_get_device_buffer_requirements(struct venus_call *call)
 {
 	struct vkGetDeviceBufferMemoryRequirements_args *args = call->args;
-	bool shared = args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call) &&
-		      chain_unlink((void *)args->pInfo->pCreateInfo,
-				   VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
+	bool shared = args->pInfo && args->pInfo->pCreateInfo &&
+		      external_adapt_buffer(call, args->pInfo->pCreateInfo);
 	int status = venus_call_driver(call);
 	if (!status && shared) {
 		external_limit_types(call, args->pMemoryRequirements);
@@ -421,84 +470,3 @@ int external_get_device_subresource_layout(struct venus_call *call)
 	return venus_call_driver(call);
 }
 #endif
-
-/* --- ownership --- */
-
-/* Drivers without VK_EXT_queue_family_foreign know one outside, not two. */
-static bool external_is_one_outside(const struct venus_call *call)
-{
-	const struct physical *physical = external_physical(call);
-	return physical && !instance_has_extension(&physical->extensions,
-						   VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME);
-}
-
-#define EXTERNAL_ADAPT(barriers, count)                                                            \
-	for (uint32_t i = 0; (barriers) && i < (count); i++) {                                     \
-		external_adapt_family((uint32_t *)&(barriers)[i].srcQueueFamilyIndex);             \
-		external_adapt_family((uint32_t *)&(barriers)[i].dstQueueFamilyIndex);             \
-	}
-
-static void external_adapt_family(uint32_t *family)
-{
-	if (*family == VK_QUEUE_FAMILY_FOREIGN_EXT) {
-		*family = VK_QUEUE_FAMILY_EXTERNAL;
-	}
-}
-
-static void external_adapt_dependency(const VkDependencyInfo *info)
-{
-	if (info) {
-		EXTERNAL_ADAPT(info->pBufferMemoryBarriers, info->bufferMemoryBarrierCount);
-		EXTERNAL_ADAPT(info->pImageMemoryBarriers, info->imageMemoryBarrierCount);
-	}
-}
-
-int external_pipeline_barrier(struct venus_call *call)
-{
-	struct vkCmdPipelineBarrier_args *args = call->args;
-	feedback_barrier(call);
-	if (external_is_one_outside(call)) {
-		EXTERNAL_ADAPT(args->pBufferMemoryBarriers, args->bufferMemoryBarrierCount);
-		EXTERNAL_ADAPT(args->pImageMemoryBarriers, args->imageMemoryBarrierCount);
-	}
-	return venus_call_driver(call);
-}
-
-int external_pipeline_barrier2(struct venus_call *call)
-{
-	struct vkCmdPipelineBarrier2_args *args = call->args;
-	feedback_barrier(call);
-	if (external_is_one_outside(call)) {
-		external_adapt_dependency(args->pDependencyInfo);
-	}
-	return venus_call_driver(call);
-}
-
-int external_wait_events(struct venus_call *call)
-{
-	struct vkCmdWaitEvents_args *args = call->args;
-	if (external_is_one_outside(call)) {
-		EXTERNAL_ADAPT(args->pBufferMemoryBarriers, args->bufferMemoryBarrierCount);
-		EXTERNAL_ADAPT(args->pImageMemoryBarriers, args->imageMemoryBarrierCount);
-	}
-	return venus_call_driver(call);
-}
-
-int external_wait_events2(struct venus_call *call)
-{
-	struct vkCmdWaitEvents2_args *args = call->args;
-	for (uint32_t i = 0;
-	     external_is_one_outside(call) && args->pDependencyInfos && i < args->eventCount; i++) {
-		external_adapt_dependency(&args->pDependencyInfos[i]);
-	}
-	return venus_call_driver(call);
-}
-
-int external_set_event2(struct venus_call *call)
-{
-	struct vkCmdSetEvent2_args *args = call->args;
-	if (external_is_one_outside(call)) {
-		external_adapt_dependency(args->pDependencyInfo);
-	}
-	return venus_call_driver(call);
-}

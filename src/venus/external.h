@@ -12,11 +12,13 @@ struct physical;
 struct venus_call;
 struct venus_object;
 
-/* Extensions that we do ourselves where memory is made of host pointers, ends with NULL. */
+/* Extensions that we do ourselves where the driver does not have them all, ends with NULL. */
 extern const char *const external_emulated[];
 
-/* True if guests may share memory of @physical. */
+/* True if what guests share is not made of the driver's own dma-bufs and modifiers. */
 bool external_is_emulated(const struct physical *physical);
+/* Of a command on a physical device, or on an object of a device; NULL for neither. */
+const struct physical *external_physical(const struct venus_call *call);
 
 /* True if the image or buffer is one that guests may share. */
 bool external_is_marked(const struct venus_object *object);
@@ -35,10 +37,5 @@ int external_get_device_sparse_requirements(struct venus_call *call);
 int external_get_subresource_layout(struct venus_call *call);
 int external_get_subresource_layout2(struct venus_call *call);
 int external_get_device_subresource_layout(struct venus_call *call);
-int external_pipeline_barrier(struct venus_call *call);
-int external_pipeline_barrier2(struct venus_call *call);
-int external_wait_events(struct venus_call *call);
-int external_wait_events2(struct venus_call *call);
-int external_set_event2(struct venus_call *call);
 
 #endif

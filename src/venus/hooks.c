@@ -10,6 +10,7 @@
 #include "venus/external.h"
 #include "venus/feedback.h"
 #include "venus/fence.h"
+#include "venus/foreign.h"
 #include "venus/memory.h"
 #include "venus/physical.h"
 #include "venus/sync.h"
@@ -68,11 +69,11 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkBeginCommandBuffer, feedback_begin},
 	{VENUS_vkCmdFillBuffer, feedback_fill},
 	{VENUS_vkEndCommandBuffer, feedback_end},
-	{VENUS_vkCmdPipelineBarrier, external_pipeline_barrier},
-	{VENUS_vkCmdPipelineBarrier2, external_pipeline_barrier2},
-	{VENUS_vkCmdWaitEvents, external_wait_events},
-	{VENUS_vkCmdWaitEvents2, external_wait_events2},
-	{VENUS_vkCmdSetEvent2, external_set_event2},
+	{VENUS_vkCmdPipelineBarrier, foreign_pipeline_barrier},
+	{VENUS_vkCmdPipelineBarrier2, foreign_pipeline_barrier2},
+	{VENUS_vkCmdWaitEvents, foreign_wait_events},
+	{VENUS_vkCmdWaitEvents2, foreign_wait_events2},
+	{VENUS_vkCmdSetEvent2, foreign_set_event2},
 
 	{VENUS_vkCreateSemaphore, sync_create_semaphore},
 	{VENUS_vkCreateFence, fence_create},

@@ -3,8 +3,9 @@
  * memory.c - VkDeviceMemory that guests can map
  *
  * How it works: memory of a mappable type is made of a memfd of its own, which the driver imports as a host pointer; where the
- * driver cannot do that it allocates, and exports a dma-buf when the guest maps.  Other types are left to the driver.
- * Sizes are rounded up to what guest, host and driver need; the guest sees only what it asked for.
+ * driver cannot do that it allocates, and exports a dma-buf at once.  So it does for memory that the guest wants to share,
+ * if that is not emulated.  Other types are left to the driver.  Sizes are rounded up to what guest, host and driver need; the
+ * guest sees only what it asked for.
  *
  * Invariants: pages are freed when both the VkDeviceMemory and the resource made of it are gone, never while the driver
  * knows them.
@@ -20,6 +21,7 @@
 #include "venus_args.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -32,25 +34,11 @@ enum {
 	MEMORY_MAX_ALLOCATIONS = 32 * 1024, /* each is a mapping too: half of what Linux allows by default */
 };
 
-/* Data of a VkDeviceMemory object. */
-struct memory {
-	struct pages *pages; /* NULL: not mappable, or a dma-buf not exported yet */
-	struct device *device;
-	VkDeviceMemory handle;
-	uint64_t bytes; /* as allocated */
-	bool exportable; /* as a dma-buf */
-};
-
-static void memory_destroy(struct memory *memory)
-{
-	pages_put(memory->pages);
-	free(memory);
-}
-
+/* Data of a VkDeviceMemory object are its pages; NULL: it cannot leave the driver. */
 void memory_free(struct venus_object *object)
 {
 	/* The table has let go of it under its lock: nobody can be exporting it on another lane any more. */
-	memory_destroy(object->data);
+	pages_put(object->data);
 }
 
 uint32_t memory_max_allocations(void)
@@ -83,10 +71,6 @@ static VkResult memory_find_import(struct venus_call *call, uint32_t resource_id
 	if (!resource_find(context_resources(context_of(call)), resource_id, &view)) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
-	if (!view.pages->map) {
-		pages_put(view.pages);
-		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
-	}
 	*pages = view.pages;
 	return VK_SUCCESS;
 }
@@ -111,72 +95,174 @@ static VkResult memory_chain_pages(struct venus_call *call, VkMemoryAllocateInfo
 	return VK_SUCCESS;
 }
 
+/* Points the allocation at a dma-buf; *fd is the driver's once that has succeeded. */
+static VkResult memory_chain_dma_buf(struct venus_call *call, const struct device *device,
+				     VkMemoryAllocateInfo *info, const struct pages *pages, int *fd)
+{
+	VkImportMemoryFdInfoKHR *import = arena_alloc(call->arena, sizeof(*import));
+	if (!device->get_memory_fd) {
+		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	}
+	*fd = fcntl(pages->fd, F_DUPFD_CLOEXEC, 0);
+	if (!import || *fd < 0) {
+		return import ? VK_ERROR_TOO_MANY_OBJECTS : VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
+	*import = (VkImportMemoryFdInfoKHR){
+		.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
+		.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+		.fd = *fd,
+	};
+	chain_push(info, import);
+	return VK_SUCCESS;
+}
+
 /*
  * What the guest has freed is not all given back yet: the resource made of it goes by the virtqueue, which this ring may be ahead of.
  * So a full context waits a little; the virtqueue's own thread, which would wait for itself, does not.
  */
-static int memory_create_pages(struct venus_call *call, struct device *device, uint64_t bytes, struct pages **pages)
+static void memory_await_room(struct venus_call *call, const struct device *device, uint64_t bytes)
 {
 	struct budget *budget = context_budget(device->context);
-	int status = pages_create(pages, budget, bytes);
-	for (int i = 0; status == -EDQUOT && lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS; i++) {
+	for (int i = 0; lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS &&
+			atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->limit - bytes;
+	     i++) {
 		nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
-		status = pages_create(pages, budget, bytes);
 	}
-	return status;
 }
 
-/* Prepares mappable memory: fresh pages, or an export if that is how this driver does it. */
-static VkResult memory_prepare_mappable(struct venus_call *call, struct device *device,
-					VkMemoryAllocateInfo *info, struct memory *memory)
+static VkResult memory_result(int status)
+{
+	return status == -EMFILE || status == -ENFILE ? VK_ERROR_TOO_MANY_OBJECTS
+						      : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+/* One request, while it is turned into the driver's. */
+struct memory_request {
+	struct pages *pages; /* what the memory is made of, or NULL so far */
+	bool exported;	 /* as a dma-buf, once allocated */
+	bool combined;	 /* see struct pages */
+	int fd;		 /* given to a driver that imports, or -1 */
+};
+
+/* The driver's own memory, to leave it as a dma-buf. */
+static VkResult memory_prepare_export(struct venus_call *call, const struct device *device,
+				      VkMemoryAllocateInfo *info, struct memory_request *request)
+{
+	VkExportMemoryAllocateInfo *export = arena_alloc(call->arena, sizeof(*export));
+	uint64_t bytes = memory_round(device, info->allocationSize);
+	if (!export || !bytes) {
+		return export ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
+	*export = (VkExportMemoryAllocateInfo){
+		.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
+		.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+	};
+	/* A dedicated allocation must have exactly the required size. */
+	if (!chain_find(info, VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO)) {
+		info->allocationSize = bytes;
+	}
+	chain_push(info, export);
+	request->exported = true;
+	memory_await_room(call, device, bytes);
+	return VK_SUCCESS;
+}
+
+/* Fresh pages, which the driver imports. */
+static VkResult memory_prepare_pages(struct venus_call *call, const struct device *device,
+				     VkMemoryAllocateInfo *info, struct memory_request *request)
 {
 	uint64_t bytes = memory_round(device, info->allocationSize);
 	if (!bytes) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
-	if (device->physical->probe->backing == WIRE_BACKING_DMA_BUF) {
-		VkExportMemoryAllocateInfo *export = arena_alloc(call->arena, sizeof(*export));
-		if (!export) {
-			return VK_ERROR_OUT_OF_HOST_MEMORY;
-		}
-		*export = (VkExportMemoryAllocateInfo){
-			.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-			.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
-		};
-		chain_push(info, export);
-		memory->exportable = true;
-		return VK_SUCCESS;
+	memory_await_room(call, device, bytes);
+	int status = pages_create(&request->pages, context_budget(device->context), bytes);
+	return status ? memory_result(status) : memory_chain_pages(call, info, request->pages);
+}
+
+static VkResult memory_prepare_import(struct venus_call *call, const struct device *device,
+				      VkMemoryAllocateInfo *info, uint32_t resource_id,
+				      struct memory_request *request)
+{
+	VkResult result = memory_find_import(call, resource_id, &request->pages);
+	if (result != VK_SUCCESS) {
+		return result;
 	}
-	int status = memory_create_pages(call, device, bytes, &memory->pages);
-	if (status) {
-		return status == -EMFILE || status == -ENFILE ? VK_ERROR_TOO_MANY_OBJECTS
-							      : VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	const struct pages *pages = request->pages;
+	if (info->allocationSize > pages->bytes) {
+		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
-	return memory_chain_pages(call, info, memory->pages);
+	return pages->map ? memory_chain_pages(call, info, pages)
+			  : memory_chain_dma_buf(call, device, info, pages, &request->fd);
 }
 
 /* Turns the guest's request into the driver's. */
-static VkResult memory_prepare(struct venus_call *call, struct device *device,
-			       VkMemoryAllocateInfo *info, struct memory *memory)
+static VkResult memory_prepare(struct venus_call *call, const struct device *device,
+			       VkMemoryAllocateInfo *info, struct memory_request *request)
 {
 	const struct physical *physical = device->physical;
-	if (info->memoryTypeIndex >= physical->memory.memoryTypeCount || !info->allocationSize) {
+	uint32_t type = info->memoryTypeIndex;
+	if (type >= physical->memory.memoryTypeCount || !info->allocationSize) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
-	chain_unlink(info, VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO);
+	const VkExportMemoryAllocateInfo *export =
+		chain_unlink(info, VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO);
+	bool shared = export && export->handleTypes && physical->probe->shared_types & (1u << type);
 	const VkImportMemoryResourceInfoMESA *import =
 		chain_unlink(info, VK_STRUCTURE_TYPE_IMPORT_MEMORY_RESOURCE_INFO_MESA);
 	if (import) {
-		VkResult result = memory_find_import(call, import->resourceId, &memory->pages);
-		if (result == VK_SUCCESS && info->allocationSize > memory->pages->bytes) {
-			return VK_ERROR_INVALID_EXTERNAL_HANDLE;
-		}
-		return result == VK_SUCCESS ? memory_chain_pages(call, info, memory->pages) : result;
+		return memory_prepare_import(call, device, info, import->resourceId, request);
 	}
-	if (physical_type_is_visible(physical, info->memoryTypeIndex)) {
-		return memory_prepare_mappable(call, device, info, memory);
+	bool visible = physical_type_is_visible(physical, type);
+	if (shared || (visible && physical->probe->backing == WIRE_BACKING_DMA_BUF)) {
+		request->combined = !(physical->memory.memoryTypes[type].propertyFlags &
+				      VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
+		return memory_prepare_export(call, device, info, request);
 	}
+	return visible ? memory_prepare_pages(call, device, info, request) : VK_SUCCESS;
+}
+
+/* The allocated memory as pages.  VK_SUCCESS, or why it cannot be kept. */
+static VkResult memory_export_handle(const struct device *device, VkDeviceMemory handle,
+				     uint64_t bytes, struct memory_request *request)
+{
+	const VkMemoryGetFdInfoKHR info = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_GET_FD_INFO_KHR,
+		.memory = handle,
+		.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+	};
+	int fd;
+	VkResult result = device->get_memory_fd(device->handle, &info, &fd);
+	if (result != VK_SUCCESS) {
+		return result;
+	}
+	int status = pages_wrap(&request->pages, context_budget(device->context), fd, bytes);
+	if (status) {
+		return memory_result(status);
+	}
+	request->pages->combined = request->combined;
 	return VK_SUCCESS;
+}
+
+/* The driver's call, with what goes before and after it.  0 or -EPROTO; the guest's answer is in args->ret. */
+static int memory_allocate(struct venus_call *call, const struct device *device,
+			   VkMemoryAllocateInfo *info, struct memory_request *request)
+{
+	struct vkAllocateMemory_args *args = call->args;
+	args->ret = memory_prepare(call, device, info, request);
+	int status = args->ret == VK_SUCCESS ? venus_call_driver(call) : 0;
+	if (request->fd >= 0 && (status || args->ret != VK_SUCCESS)) {
+		close(request->fd);
+	}
+	if (status || args->ret != VK_SUCCESS || !request->exported) {
+		return status;
+	}
+	args->ret = memory_export_handle(device, *args->pMemory, info->allocationSize, request);
+	if (args->ret != VK_SUCCESS) {
+		((PFN_vkFreeMemory)venus_driver_fn(call->dispatch, call->object, VENUS_vkFreeMemory))(
+			device->handle, *args->pMemory, NULL);
+	}
+	return 0;
 }
 
 int memory_allocate_hook(struct venus_call *call)
@@ -187,74 +273,63 @@ int memory_allocate_hook(struct venus_call *call)
 	if (!device || !info || !args->pMemory) {
 		return venus_decoder_fail(call->decoder, "allocation without a size");
 	}
-	struct memory *memory = calloc(1, sizeof(*memory));
-	if (!memory) {
-		args->ret = VK_ERROR_OUT_OF_HOST_MEMORY;
-		return 0;
-	}
-	memory->device = device;
-	args->ret = memory_prepare(call, device, info, memory);
-	memory->bytes = info->allocationSize;
-	int status = args->ret == VK_SUCCESS ? venus_call_driver(call) : 0;
+	struct memory_request request = {.fd = -1};
+	int status = memory_allocate(call, device, info, &request);
 	if (status || args->ret != VK_SUCCESS) {
-		memory_destroy(memory);
+		pages_put(request.pages);
 		return status;
 	}
-	memory->handle = *args->pMemory;
 	struct venus_object *object = venus_call_register(call, 0);
 	if (!object) {
 		return -EPROTO; /* the driver knows the pages: they stay until the process ends */
 	}
-	__atomic_store_n(&object->data, memory, __ATOMIC_RELEASE);
+	__atomic_store_n(&object->data, request.pages, __ATOMIC_RELEASE);
 	return 0;
 }
 
 /* Locked by the table: the memory cannot go meanwhile. */
-struct memory_request {
+struct memory_look {
 	uint64_t bytes;
 	struct pages *pages;
 };
 
 static int memory_export_locked(struct venus_object *object, void *opaque)
 {
-	struct memory_request *request = opaque;
-	struct memory *memory = __atomic_load_n(&object->data, __ATOMIC_ACQUIRE);
+	struct memory_look *look = opaque;
+	struct pages *pages = __atomic_load_n(&object->data, __ATOMIC_ACQUIRE);
 	if (object->failed) {
 		return -ENOMEM; /* the guest has not heard of it yet */
 	}
-	if (!memory || request->bytes > memory->bytes) {
+	if (!pages || look->bytes > pages->bytes) {
 		return -EINVAL;
 	}
-	if (!memory->pages && memory->exportable) {
-		VkMemoryGetFdInfoKHR info = {
-			.sType = VK_STRUCTURE_TYPE_MEMORY_GET_FD_INFO_KHR,
-			.memory = memory->handle,
-			.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
-		};
-		int fd;
-		if (memory->device->get_memory_fd(memory->device->handle, &info, &fd) != VK_SUCCESS) {
-			return -EIO;
-		}
-		int status = pages_wrap(&memory->pages, context_budget(memory->device->context), fd,
-					memory->bytes);
-		if (status) {
-			return status;
-		}
-	}
-	if (!memory->pages) {
-		return -EINVAL;
-	}
-	request->pages = pages_get(memory->pages);
+	look->pages = pages_get(pages);
 	return 0;
 }
 
 int memory_export(struct context *context, uint64_t id, uint64_t bytes, struct pages **pages)
 {
-	struct memory_request request = {.bytes = bytes};
+	struct memory_look look = {.bytes = bytes};
 	int status = venus_objects_with(&context_dispatch(context)->objects, id,
-					VK_OBJECT_TYPE_DEVICE_MEMORY, memory_export_locked, &request);
-	*pages = request.pages;
+					VK_OBJECT_TYPE_DEVICE_MEMORY, memory_export_locked, &look);
+	*pages = look.pages;
 	return status;
+}
+
+/* Memory types that can be made of @pages. */
+static uint32_t memory_types_of(const struct device *device, const struct pages *pages)
+{
+	VkMemoryFdPropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR};
+	const struct probe_device *probe = device->physical->probe;
+	if (pages->map) {
+		return probe->backing == WIRE_BACKING_HOST_POINTER ? probe->backed_types : 0;
+	}
+	if (!device->get_fd_properties ||
+	    device->get_fd_properties(device->handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+				      pages->fd, &properties) != VK_SUCCESS) {
+		return 0;
+	}
+	return properties.memoryTypeBits;
 }
 
 int memory_get_resource_properties(struct venus_call *call)
@@ -275,10 +350,7 @@ int memory_get_resource_properties(struct venus_call *call)
 	if (size) {
 		size->allocationSize = pages->bytes;
 	}
-	args->pMemoryResourceProperties->memoryTypeBits =
-		device->physical->probe->backing == WIRE_BACKING_HOST_POINTER
-			? device->physical->probe->backed_types
-			: 0;
+	args->pMemoryResourceProperties->memoryTypeBits = memory_types_of(device, pages);
 	pages_put(pages);
 	return 0;
 }

@@ -102,19 +102,24 @@ int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes)
 
 int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes)
 {
-	if (!budget_charge(budget, bytes)) {
+	off_t size = lseek(fd, 0, SEEK_END);
+	bool fits = size > 0 && (uint64_t)size >= bytes;
+	if (!fits || (budget && !budget_charge(budget, (uint64_t)size))) {
 		close(fd);
-		return -EDQUOT;
+		return fits ? -EDQUOT : -EINVAL;
 	}
-	int status = pages_new(pages, budget, fd, NULL, bytes);
-	if (status) {
-		budget_release(budget, bytes);
+	int status = pages_new(pages, budget, fd, NULL, (uint64_t)size);
+	if (status && budget) {
+		budget_release(budget, (uint64_t)size);
 	}
 	return status;
 }
 
 int pages_adopt(struct pages **pages, int fd, uint64_t bytes)
 {
+	if (bytes && os_is_dma_buf(fd)) {
+		return pages_wrap(pages, NULL, fd, bytes);
+	}
 	struct stat stat;
 	int seals = os_seals(fd);
 	if (!bytes || seals < 0 || !(seals & OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pages.h - counted host memory that guest and server share: a sealed memfd and its mapping
+ * pages.h - counted host memory that guest and server share: a sealed memfd and its mapping, or a dma-buf of a driver
  *
  * A VkDeviceMemory and the resource made of it hold one reference each; the pages go when both are gone.
- * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.
+ * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.  Dma-bufs are of one size by
+ * definition; the server never touches their bytes itself.
  * Threads: any; references and the budget are atomic.
  */
 #ifndef ORIEL_VENUS_PAGES_H
@@ -27,8 +28,9 @@ void budget_release(struct budget *budget, uint64_t bytes);
 
 struct pages {
 	atomic_uint references;
-	int fd;		/* memfd, or a dma-buf of the driver; data starts at offset 0 */
-	void *map;	/* read-write mapping of all bytes, or NULL (dma-buf) */
+	int fd;		/* memfd, or a dma-buf of a driver; data starts at offset 0 */
+	void *map;	/* read-write mapping of all bytes, or NULL: a dma-buf */
+	bool combined;	/* the driver maps it for writing in bursts, without caches */
 	uint64_t bytes; /* multiple of the page size */
 	struct budget *budget; /* charged with @bytes, or NULL */
 };
@@ -41,11 +43,13 @@ uint64_t pages_round(uint64_t bytes, uint64_t granule);
  * *pages gets one reference.  -EDQUOT beyond the budget, -ENOMEM, -EMFILE, ...
  */
 int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
-/* Wraps a driver's dma-buf of @bytes, unmapped.  Takes @fd, also on failure. */
+/*
+ * Wraps a driver's dma-buf, unmapped and as large as it is, which must be @bytes at least.  Takes @fd, also on failure.
+ */
 int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes) MUST_CHECK;
 /*
- * Maps a memfd made by another process, which must carry F_SEAL_SHRINK and hold @bytes.  Takes @fd, also on
- * failure.  Not charged: its maker pays.
+ * A resource made by another process, which must hold @bytes: a memfd that carries F_SEAL_SHRINK, which is mapped, or a dma-buf.
+ * Takes @fd, also on failure.  Not charged: its maker pays.
  */
 int pages_adopt(struct pages **pages, int fd, uint64_t bytes) MUST_CHECK;
 

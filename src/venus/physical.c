@@ -343,16 +343,14 @@ static bool physical_name_is_in(const char *name, const char *const *list)
 bool physical_offers_extension(const struct physical *physical, const char *name, bool *pass)
 {
 	uint32_t spec;
-	bool external = physical_name_is_in(name, external_emulated);
+	bool has = instance_has_extension(&physical->extensions, name);
 	*pass = !physical_name_is_in(name, physical_emulated) &&
-		(!external || !external_is_emulated(physical));
+		(!physical_name_is_in(name, external_emulated) ||
+		 (has && !external_is_emulated(physical)));
 	if (!*pass) {
 		return true;
 	}
-	return venus_extension_known(name, &spec) &&
-	       !physical_name_is_in(name, physical_hidden) &&
-	       !external &&
-	       instance_has_extension(&physical->extensions, name);
+	return has && venus_extension_known(name, &spec) && !physical_name_is_in(name, physical_hidden);
 }
 
 /* Appends to the guest's array while there is room; counts in any case. */
@@ -389,9 +387,11 @@ int physical_enumerate_extensions(struct venus_call *call)
 	for (size_t i = 0; physical_emulated[i]; i++) {
 		physical_add_extension(args, room, &count, physical_emulated[i], 1);
 	}
-	for (size_t i = 0; external_is_emulated(physical) && external_emulated[i]; i++) {
+	for (size_t i = 0; external_emulated[i]; i++) {
 		uint32_t spec = 0;
-		if (venus_extension_known(external_emulated[i], &spec)) {
+		bool pass;
+		(void)physical_offers_extension(physical, external_emulated[i], &pass);
+		if (!pass && venus_extension_known(external_emulated[i], &spec)) {
 			physical_add_extension(args, room, &count, external_emulated[i], spec);
 		}
 	}

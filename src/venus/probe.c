@@ -28,7 +28,7 @@ struct probe_work {
 	PFN_vkGetDeviceProcAddr get_device_proc;
 	PFN_vkAllocateMemory allocate;
 	PFN_vkFreeMemory free;
-	bool has_host_pointer, has_dma_buf;
+	bool has_host_pointer, has_dma_buf, has_modifiers;
 };
 
 #define PROBE_FN(work, name) ((PFN_##name)(work)->get_proc((work)->instance, #name))
@@ -97,6 +97,7 @@ static uint32_t probe_pick_extensions(struct probe_work *work, const char *names
 		instance_has_extension(&extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
 	work->has_dma_buf = fd && instance_has_extension(&extensions,
 							 VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME);
+	work->has_modifiers = instance_has_extension(&extensions, VK_EXT_IMAGE_DRM_FORMAT_MODIFIER_EXTENSION_NAME);
 	work->device->has_external_semaphores =
 		instance_has_extension(&extensions, VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME);
 	work->device->has_portability_subset =
@@ -228,7 +229,8 @@ static bool probe_export_type(struct probe_work *work, uint32_t type)
 	return map != MAP_FAILED;
 }
 
-static bool probe_dma_buf_is_exportable(struct probe_work *work)
+/* What can be done with dma-bufs, VkExternalMemoryFeatureFlags. */
+static uint32_t probe_dma_buf_features(struct probe_work *work)
 {
 	VkPhysicalDeviceExternalBufferInfo info = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
@@ -239,16 +241,13 @@ static bool probe_dma_buf_is_exportable(struct probe_work *work)
 		.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES};
 	PROBE_FN(work, vkGetPhysicalDeviceExternalBufferProperties)(work->physical, &info,
 								     &properties);
-	return properties.externalMemoryProperties.externalMemoryFeatures &
-	       VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT;
+	return properties.externalMemoryProperties.externalMemoryFeatures;
 }
 
+/* The visible types that can be exported. */
 static uint32_t probe_dma_buf(struct probe_work *work)
 {
 	uint32_t types = 0;
-	if (!probe_dma_buf_is_exportable(work)) {
-		return 0;
-	}
 	for (uint32_t i = 0; i < VK_MAX_MEMORY_TYPES; i++) {
 		if ((work->device->visible_types & (1u << i)) && probe_export_type(work, i)) {
 			types |= 1u << i;
@@ -268,10 +267,14 @@ static void probe_find_backing(struct probe_work *work)
 		device->backing = device->backed_types ? WIRE_BACKING_HOST_POINTER
 						       : WIRE_BACKING_NONE;
 	}
-	if (!device->backed_types && work->has_dma_buf) {
-		device->backed_types = probe_dma_buf(work);
-		device->backing =
-			device->backed_types ? WIRE_BACKING_DMA_BUF : WIRE_BACKING_NONE;
+	uint32_t features = work->has_dma_buf ? probe_dma_buf_features(work) : 0;
+	uint32_t exported = features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT ? probe_dma_buf(work) : 0;
+	if (!device->backed_types) {
+		device->backed_types = exported;
+		device->backing = exported ? WIRE_BACKING_DMA_BUF : WIRE_BACKING_NONE;
+	}
+	if (work->has_modifiers && features & VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT) {
+		device->shared_types = exported;
 	}
 	if (device->backing != WIRE_BACKING_HOST_POINTER) {
 		device->alignment = 4096;
@@ -354,6 +357,11 @@ int probe_run(struct probe *probe, PFN_vkGetInstanceProcAddr get_proc,
 	return status;
 }
 
+bool probe_has_dma_bufs(const struct probe_device *device)
+{
+	return device->backing == WIRE_BACKING_DMA_BUF || device->shared_types;
+}
+
 const struct probe_device *probe_first(const struct probe *probe)
 {
 	for (size_t i = 0; i < probe->count; i++) {
@@ -375,14 +383,15 @@ void probe_print_json(const struct probe *probe)
 			 VK_API_VERSION_MINOR(device->api_version),
 			 VK_API_VERSION_PATCH(device->api_version));
 		json_array_append_new(
-			list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:s}",
+			list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:i, s:s}",
 					"index", (int)device->index, "name", device->name, "driver",
 					device->driver, "driver_info", device->driver_info,
 					"api_version", version, "type", (int)device->type, "backing",
 					probe_backing_name(device->backing), "alignment",
 					(json_int_t)device->alignment, "visible_types",
 					(int)device->visible_types, "backed_types",
-					(int)device->backed_types, "problem", device->problem));
+					(int)device->backed_types, "shared_types",
+					(int)device->shared_types, "problem", device->problem));
 	}
 	json_t *root = json_pack("{s:i, s:o}", "page_size", (int)sysconf(_SC_PAGESIZE), "devices",
 				 list);

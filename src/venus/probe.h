@@ -3,7 +3,8 @@
  * probe.h - what the host's Vulkan devices can do for a guest, found out before the guest says a word
  *
  * How it works: each physical device gets a throw-away VkDevice, on which the ladder of backings is tried with one
- * scratch page: host pointer (VK_EXT_external_memory_host on a memfd), then dma-buf export.  Loading and trying the drivers
+ * scratch page: host pointer (VK_EXT_external_memory_host on a memfd), then dma-buf export.  Whatever the backing, a driver
+ * whose dma-bufs can be mapped and that knows modifiers shares memory by its own dma-bufs.  Loading and trying the drivers
  * here also means that they need no more files later.
  * Threads: one at a time; a finished probe is read-only.
  */
@@ -38,6 +39,7 @@ struct probe_device {
 	uint64_t alignment;	/* of imported host pointers; 4096 for other backings */
 	uint32_t visible_types; /* HOST_VISIBLE memory types of the host, as bits */
 	uint32_t backed_types;	/* those of them that can be mapped into a guest */
+	uint32_t shared_types;	/* those that are shared as dma-bufs of the driver; 0: sharing is emulated (external.c) */
 	bool has_external_semaphores, has_portability_subset;
 	char problem[128]; /* why it cannot be used, or empty */
 };
@@ -59,6 +61,8 @@ void probe_physical_device(struct probe_device *device, PFN_vkGetInstanceProcAdd
 			   VkInstance instance, VkPhysicalDevice physical);
 /* True if @choice allows @device. */
 bool probe_choice_allows(const struct probe_choice *choice, const struct probe_device *device);
+/* True if memory of @device may be dma-bufs of its driver. */
+bool probe_has_dma_bufs(const struct probe_device *device);
 /* The first device guests can use, or NULL. */
 const struct probe_device *probe_first(const struct probe *probe);
 /* "host pointer", "dma-buf", "none". */

@@ -13,6 +13,7 @@
 #include "venus/physical.h"
 #include "venus/probe.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -48,7 +49,7 @@ struct fake_submit {
 static struct fake {
 	pthread_mutex_t lock;
 	/* What it is like: */
-	bool has_host_pointer, has_dma_buf;
+	bool has_host_pointer, has_dma_buf, has_modifiers;
 	uint32_t refused_types; /* imports and exports of these fail */
 	bool held[2];		/* queues whose fences do not signal */
 	VkResult answer;	/* of allocations */
@@ -58,6 +59,7 @@ static struct fake {
 	VkDeviceSize size;
 	void *pointer;
 	bool saw_export, saw_dedicated, saw_flags, saw_semaphore_export;
+	int imported; /* descriptor, -1: none */
 	struct fake_submit submits[MAX_SUBMITS];
 	unsigned submit_count, resets;
 	struct fake_fence *last[2];
@@ -136,13 +138,16 @@ static void fake_vkGetPhysicalDeviceQueueFamilyProperties(VkPhysicalDevice physi
 static VkResult fake_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *layer, uint32_t *count,
 							  VkExtensionProperties *out)
 {
-	const char *names[5] = {"VK_EXT_robustness2", "VK_KHR_ray_query", "VK_KHR_external_memory_fd"};
+	const char *names[6] = {"VK_EXT_robustness2", "VK_KHR_ray_query", "VK_KHR_external_memory_fd"};
 	uint32_t total = 3;
 	if (fake.has_host_pointer) {
 		names[total++] = "VK_EXT_external_memory_host";
 	}
 	if (fake.has_dma_buf) {
 		names[total++] = "VK_EXT_external_memory_dma_buf";
+	}
+	if (fake.has_modifiers) {
+		names[total++] = "VK_EXT_image_drm_format_modifier";
 	}
 	for (uint32_t i = 0; out && i < total && i < *count; i++) {
 		out[i] = (VkExtensionProperties){.specVersion = 9};
@@ -156,7 +161,8 @@ static void fake_vkGetPhysicalDeviceExternalBufferProperties(VkPhysicalDevice ph
 							     const VkPhysicalDeviceExternalBufferInfo *info,
 							     VkExternalBufferProperties *out)
 {
-	out->externalMemoryProperties.externalMemoryFeatures = VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT;
+	out->externalMemoryProperties.externalMemoryFeatures =
+		VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT | VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT;
 }
 
 static VkResult fake_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
@@ -181,6 +187,7 @@ static VkResult fake_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInf
 {
 	fake.saw_export = fake.saw_dedicated = fake.saw_flags = false;
 	fake.pointer = NULL;
+	fake.imported = -1;
 	fake.size = info->allocationSize;
 	fake.allocations++;
 	for (const VkBaseInStructure *s = info->pNext; s; s = s->pNext) {
@@ -189,6 +196,9 @@ static VkResult fake_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInf
 			fake.pointer = ((const VkImportMemoryHostPointerInfoEXT *)(const void *)s)->pHostPointer;
 			break;
 		case VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO: fake.saw_export = true; break;
+		case VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR:
+			fake.imported = ((const VkImportMemoryFdInfoKHR *)(const void *)s)->fd;
+			break;
 		case VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO: fake.saw_dedicated = true; break;
 		case VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO: fake.saw_flags = true; break;
 		default: return VK_ERROR_UNKNOWN;
@@ -198,6 +208,7 @@ static VkResult fake_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInf
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
 	if (fake.answer == VK_SUCCESS) {
+		close(fake.imported); /* the driver's own now */
 		fake.memories++;
 		*out = (VkDeviceMemory)(uintptr_t)(0x6000 + fake.allocations);
 	}
@@ -219,7 +230,7 @@ static VkResult fake_vkGetMemoryHostPointerPropertiesEXT(VkDevice device, VkExte
 static VkResult fake_vkGetMemoryFdKHR(VkDevice device, const VkMemoryGetFdInfoKHR *info, int *fd)
 {
 	*fd = memfd_create("dma-buf", MFD_CLOEXEC);
-	return ftruncate(*fd, LIMIT) < 0 ? VK_ERROR_UNKNOWN : VK_SUCCESS;
+	return ftruncate(*fd, (off_t)pages_round(fake.size, PAGE)) < 0 ? VK_ERROR_UNKNOWN : VK_SUCCESS;
 }
 
 static VkResult fake_vkCreateFence(VkDevice device, const VkFenceCreateInfo *info, const VkAllocationCallbacks *a,
@@ -765,7 +776,7 @@ static void test_resources_are_imported_by_their_pages(void **state)
 	assert_int_equal(context_budget(server.context)->used, 8 * PAGE);
 }
 
-static void test_dma_buf_is_exported_when_mapped(void **state)
+static void test_dma_bufs_are_exported_and_charged_at_once(void **state)
 {
 	struct context_blob blob;
 	fake.has_host_pointer = false;
@@ -775,8 +786,48 @@ static void test_dma_buf_is_exported_when_mapped(void **state)
 	assert_string_equal(fake.extensions, "VK_EXT_robustness2 VK_KHR_external_memory_fd VK_EXT_external_memory_dma_buf ");
 	allocate(ID_MEMORY, 5000, 1);
 	assert_true(fake.saw_export && !fake.pointer);
+	assert_int_equal(fake.size, 5000); /* a dedicated one has the size that it needs */
+	assert_int_equal(context_budget(server.context)->used, 2 * PAGE);
+	assert_int_equal(context_create_blob(server.context, 1, 1, ID_MEMORY, 2 * PAGE, &blob), 0);
+	assert_true(blob.fd >= 0 && blob.bytes == 2 * PAGE);
+	assert_int_equal(blob.map_info, 3); /* of this type the host has no caches */
+	allocate(ID_MEMORY + 1, LIMIT, 2);
+	assert_true(object_of(ID_MEMORY + 1, VK_OBJECT_TYPE_DEVICE_MEMORY)->failed);
+	assert_int_equal(fake.memories, 1);
+	free_memory(ID_MEMORY);
+	assert_int_equal(context_unref(server.context, 1), 0);
+	assert_int_equal(context_budget(server.context)->used, 0);
+}
+
+/* A driver with modifiers makes what is shared itself; the rest stays imported pages. */
+static void test_shared_memory_is_the_drivers_own_dma_buf(void **state)
+{
+	struct context_blob blob;
+	struct wire wire = {.len = 0};
+	fake.has_dma_buf = fake.has_modifiers = true;
+	probe_fake();
+	assert_int_equal(server.probe.devices[0].backing, WIRE_BACKING_HOST_POINTER);
+	assert_int_equal(server.probe.devices[0].shared_types, 6);
+	make_device();
+	allocate(ID_MEMORY, 5000, 2);
+	assert_true(fake.saw_export && fake.saw_dedicated && !fake.pointer);
 	assert_int_equal(context_create_blob(server.context, 1, 1, ID_MEMORY, 5000, &blob), 0);
-	assert_true(blob.fd >= 0);
+	assert_int_equal(blob.map_info, 1);
+	put_allocation(&wire, ID_MEMORY + 1, 5000, 2, 1);
+	assert_int_equal(run(&wire), 0);
+	assert_true(fake.imported >= 0 && fake.imported != blob.fd && !fake.saw_export && !fake.pointer);
+	wire.len = 0;
+	fake.answer = VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	put_allocation(&wire, ID_MEMORY + 2, 5000, 2, 1);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(fcntl(fake.imported, F_GETFD), -1); /* not kept by anybody */
+	fake.answer = VK_SUCCESS;
+	wire.len = 0;
+	put_allocation(&wire, ID_MEMORY + 3, 3 * PAGE, 2, 1);
+	assert_int_equal(run(&wire), 0);
+	assert_true(object_of(ID_MEMORY + 3, VK_OBJECT_TYPE_DEVICE_MEMORY)->failed);
+	free_memory(ID_MEMORY);
+	free_memory(ID_MEMORY + 1);
 }
 
 /* --- synchronization --- */
@@ -1134,7 +1185,8 @@ int main(void)
 		SERVER_TEST(test_other_memory_is_the_drivers),
 		SERVER_TEST(test_failed_allocations_cost_nothing),
 		SERVER_TEST(test_resources_are_imported_by_their_pages),
-		SERVER_TEST(test_dma_buf_is_exported_when_mapped),
+		SERVER_TEST(test_dma_bufs_are_exported_and_charged_at_once),
+		SERVER_TEST(test_shared_memory_is_the_drivers_own_dma_buf),
 		SERVER_TEST(test_imported_payloads_are_consumed_once),
 		SERVER_TEST(test_exported_signals_are_consumed_where_they_come_from),
 		SERVER_TEST(test_exported_fences_are_reset_before_their_next_use),

@@ -4,7 +4,8 @@
  * asked
  *
  * How it works: RECORDER_DIR names a folder; each process writes its calls to a file called by its
- * number there.  The extension that RECORDER_WITHOUT names is not offered.  Outputs are filled with
+ * number there.  The extension that RECORDER_WITHOUT names is not offered.  With RECORDER_DMA_BUFS
+ * memory can be exported, by descriptors of other memory.  Outputs are filled with
  * noise that a reader can compute.  Only what the loader and the server need to go on is written by
  * hand here.
  * Threads: any; a mutex is held from rec_begin() to rec_finish().
@@ -15,8 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <vulkan/vk_icd.h>
+
+enum { REC_FD_BYTES = 64 * 1024 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -259,6 +263,35 @@ static VKAPI_ATTR VkResult VKAPI_CALL rec_vkGetMemoryHostPointerPropertiesEXT(
 	return VK_SUCCESS;
 }
 
+static VKAPI_ATTR void VKAPI_CALL rec_vkGetPhysicalDeviceExternalBufferProperties(
+	VkPhysicalDevice physical, const VkPhysicalDeviceExternalBufferInfo *info,
+	VkExternalBufferProperties *properties)
+{
+	properties->externalMemoryProperties = (VkExternalMemoryProperties){0};
+	if (getenv("RECORDER_DMA_BUFS")) {
+		properties->externalMemoryProperties = (VkExternalMemoryProperties){
+			VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT |
+				VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT,
+			info->handleType, info->handleType};
+	}
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL rec_vkGetMemoryFdKHR(VkDevice device,
+							   const VkMemoryGetFdInfoKHR *info,
+							   int *fd)
+{
+	*fd = memfd_create("recorder", MFD_CLOEXEC);
+	return *fd < 0 || ftruncate(*fd, REC_FD_BYTES) < 0 ? VK_ERROR_UNKNOWN : VK_SUCCESS;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+rec_vkGetMemoryFdPropertiesKHR(VkDevice device, VkExternalMemoryHandleTypeFlagBits type, int fd,
+			       VkMemoryFdPropertiesKHR *properties)
+{
+	properties->memoryTypeBits = 3;
+	return VK_SUCCESS;
+}
+
 static VKAPI_ATTR void VKAPI_CALL rec_vkGetDeviceQueue(VkDevice device, uint32_t family,
 						       uint32_t index, VkQueue *queue)
 {
@@ -300,6 +333,9 @@ static const struct rec_entry rec_own[] = {
 	REC_OWN(vkGetPhysicalDeviceMemoryProperties),
 	REC_OWN(vkGetPhysicalDeviceFeatures),
 	REC_OWN(vkGetMemoryHostPointerPropertiesEXT),
+	REC_OWN(vkGetPhysicalDeviceExternalBufferProperties),
+	REC_OWN(vkGetMemoryFdKHR),
+	REC_OWN(vkGetMemoryFdPropertiesKHR),
 	REC_OWN(vkGetDeviceQueue),
 	REC_OWN(vkDeviceWaitIdle),
 	REC_OWN(vkGetInstanceProcAddr),

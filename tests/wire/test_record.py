@@ -55,6 +55,8 @@ KEPT = {
 # What the server does itself; the driver never hears of it.  See sync.c, external.c.
 EMULATED = {"VK_KHR_external_semaphore_fd", "VK_KHR_external_fence_fd", "VK_KHR_external_memory_fd", "VK_EXT_external_memory_dma_buf",
             "VK_EXT_image_drm_format_modifier", "VK_EXT_queue_family_foreign"}
+SHARING = {n for n in EMULATED if "memory" in n or "EXT" in n}
+OTHERS_KEPT = ("vkCreateSemaphore", "vkCreateFence", "vkCreateDevice")
 # Commands that the server answers itself: the reply is what counts, and tests of their own say which it is.
 ANSWERED = {"vkEnumeratePhysicalDevices", "vkEnumeratePhysicalDeviceGroups", "vkEnumerateDeviceExtensionProperties", "vkGetDeviceQueue2",
             "vkGetPhysicalDeviceExternalSemaphoreProperties", "vkGetPhysicalDeviceExternalFenceProperties", "vkEnumerateInstanceVersion",
@@ -90,7 +92,10 @@ def stypes():
 class World:
     """A server with the recording driver, a client with a ring, and the objects made so far."""
 
-    def __init__(self, seed, sparse=False, without=""):
+    def __init__(self, seed, sparse=False, without="", dma_bufs=False):
+        """@dma_bufs: what is shared is the driver's own."""
+        self.dma_bufs, self.emulated = dma_bufs, EMULATED - SHARING if dma_bufs else EMULATED
+        self.kept = {k: v & {"VkImportMemoryResourceInfoMESA", "VkExportMemoryAllocateInfo"} if dma_bufs and k not in OTHERS_KEPT else v for k, v in KEPT.items()}
         self.random, self.sparse = random.Random(seed), sparse
         self.wire, self.text = Wire(schema(), stypes()), Text(schema())
         self.objects, self.creating, self.next_id = {}, set(), 10
@@ -100,12 +105,15 @@ class World:
         self.logs.mkdir()
         icd = Path(self.dir.name, "icd.json")
         icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.239", "library_path": str(LIBRARY)}}))
-        self.env = {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs), "RECORDER_WITHOUT": without}
+        self.env = {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs), "RECORDER_WITHOUT": without,
+                    **({"RECORDER_DMA_BUFS": "1"} if dma_bufs else {})}
 
     def __enter__(self):
         old = dict(os.environ)
         os.environ.update(self.env)
         try:
+            probe = subprocess.run([str(venus.SERVER), "--probe"], capture_output=True, text=True, check=True).stdout
+            self.shared_types = json.loads(probe)["devices"][0]["shared_types" if self.dma_bufs else "backed_types"]
             self.server = venus.Server()
             self.server.__enter__()
         finally:
@@ -278,10 +286,11 @@ class World:
         if isinstance(value, list) and value and isinstance(value[0], Node):
             value = copy.deepcopy(value)
             for each in value:
-                self.cut(each, KEPT.get(self.now, set()))
+                self.cut(each, self.kept.get(self.now, set()))
         text = self.text.value(var, value)
         if self.now == "vkAllocateMemory":
-            text = re.sub(r"VkMemoryAllocateInfo\{(<(.*?)>)?(2000 1\})", r"VkMemoryAllocateInfo{<host pointer\2>\3", text, count=1)
+            made_of = "VkExportMemoryAllocateInfo{200}" if self.dma_bufs and not self.sparse else "host pointer"
+            text = re.sub(r"VkMemoryAllocateInfo\{(<(.*?)>)?(2000 1\})", rf"VkMemoryAllocateInfo{{<{made_of}\2>\3", text, count=1)
         return text
 
     def cut(self, node, kept):
@@ -295,7 +304,7 @@ class World:
     def is_enabled(self, name):
         """True if the driver may see the struct: part of Vulkan 1.3, or of an extension that is on."""
         core, extensions = schema().known(name)
-        names = [n for n, number in schema().registry.extensions.items() if number in extensions and n not in EMULATED]
+        names = [n for n, number in schema().registry.extensions.items() if number in extensions and n not in self.emulated]
         physical = schema().commands[self.now][1].params[0].type == "VkPhysicalDevice"
         return core is not None or any(physical or n.encode() + b"\0" in self.offered for n in names)
 
@@ -311,7 +320,7 @@ class World:
                 hidden = {c.name for c in value[0].chain if not self.is_enabled(c.name)}
                 for each in value:
                     noise.struct(each, hidden)
-                    OUTPUT.get(name, lambda *_: None)(each)
+                    OUTPUT.get(name, lambda *_: None)(self, each)
             elif isinstance(value, int):
                 size = 1 if p.type == "void" else schema().size(p)[0]
                 value = bytes(noise.bits(1) for _ in range(value)) if size == 1 else [noise.bits(size) for _ in range(value)]
@@ -324,6 +333,8 @@ class World:
         row, command = schema().commands[name]
         self.now = name
         self.left_out = {"VkImportMemoryResourceInfoMESA"} if name == "vkAllocateMemory" else set()
+        if self.dma_bufs and name == "vkCreateImage":
+            self.left_out = {"VkImageDrmFormatModifierExplicitCreateInfoEXT"}  # its layouts are compared: a test of its own
         args = self.arguments(name, command)
         SPECIAL.get(name, lambda *_: None)(self, args)
         if change:
@@ -415,8 +426,10 @@ def make_queue(world, args):
             chained.values["ringIdx"] = world.queues
 
 
-def only_linear(node):
+def only_linear(world, node):
     """Formats have one modifier: linear, with the features of linear tiling."""
+    if world.dma_bufs:
+        return
     features = node.values["formatProperties"].values["linearTilingFeatures"]
     for each in node.chain:
         if each.name.startswith("VkDrmFormatModifierPropertiesList"):
@@ -425,19 +438,21 @@ def only_linear(node):
             array[:] = [Node(array[0].name, {"drmFormatModifier": 0, "drmFormatModifierPlaneCount": 1, "drmFormatModifierTilingFeatures": features})]
 
 
-def shareable(node):
+def shareable(world, node):
     """Both ways, as dma-buf."""
+    if world.dma_bufs:
+        return
     for each in node.chain:
         if each.name == "VkExternalImageFormatProperties":
             each.values["externalMemoryProperties"].values = {
                 "externalMemoryFeatures": 6, "exportFromImportedHandleTypes": DMA_BUF, "compatibleHandleTypes": DMA_BUF}
 
 
-def mappable(node):
-    """What is shared can only be bound to what we can map: types 0 and 1 here.  Objects without a chain are not shared."""
+def mappable(world, node):
+    """What is shared can only be bound to what we can map.  Objects without a chain are not shared."""
     values = node.values["memoryRequirements"].values
     if node.chain:
-        values["memoryTypeBits"] = values["memoryTypeBits"] & 3 or values["memoryTypeBits"]
+        values["memoryTypeBits"] = values["memoryTypeBits"] & world.shared_types or values["memoryTypeBits"]
 
 
 OUTPUT = {"vkGetPhysicalDeviceFormatProperties2": only_linear, "vkGetPhysicalDeviceImageFormatProperties2": shareable,
@@ -496,9 +511,9 @@ def use_all(world, command, args):
 REACHED = {}
 
 
-def everything(seed, sparse=False):
+def everything(seed, sparse=False, dma_bufs=False):
     """All commands once, in one world."""
-    with World(seed, sparse) as world:
+    with World(seed, sparse, dma_bufs=dma_bufs) as world:
         start(world)
         for name in ordinary():
             world.send(name)
@@ -521,6 +536,12 @@ def test_every_command_and_struct_arrives_and_returns_as_sent():
 
 def test_what_is_optional_may_be_missing():
     everything(4, sparse=True)
+
+
+def test_the_same_where_the_driver_has_dma_bufs():
+    for seed in (11, 12):
+        everything(seed, dma_bufs=True)
+    everything(13, sparse=True, dma_bufs=True)
 
 
 def test_what_the_server_answers_itself():
@@ -610,17 +631,18 @@ def test_memory_is_imported_through_its_resource():
             REACHED.setdefault(name, set()).add("memory import")
 
 
-def image_by_modifier(layout=None):
-    """Changes vkCreateImage: modifier tiling, chosen from a list or as somebody else laid it out."""
+def image_by_modifier(*layouts):
+    """Changes vkCreateImage: modifier tiling, chosen from a list or as somebody else laid its planes out."""
     def change(args):
         info = args["pCreateInfo"][0]
         info.values["tiling"], info.values["format"] = MODIFIER_TILING, 37
         info.chain = [Node("VkExternalMemoryImageCreateInfo", {"handleTypes": DMA_BUF})]
-        if layout is None:
+        if not layouts:
             info.chain.append(Node("VkImageDrmFormatModifierListCreateInfoEXT", {"drmFormatModifierCount": 2, "pDrmFormatModifiers": [77, 0]}))
         else:
             info.chain.append(Node("VkImageDrmFormatModifierExplicitCreateInfoEXT", {
-                "drmFormatModifier": 0, "drmFormatModifierPlaneCount": 1, "pPlaneLayouts": [Node("VkSubresourceLayout", layout)]}))
+                "drmFormatModifier": 0, "drmFormatModifierPlaneCount": len(layouts),
+                "pPlaneLayouts": [Node("VkSubresourceLayout", layout) for layout in layouts]}))
     return change
 
 
@@ -656,6 +678,22 @@ def test_images_have_the_linear_modifier():
         device, image = world.object(T + "DEVICE"), world.object(T + "IMAGE")
         set_and_ask(world, 56, u64(device.guest) + u64(image.guest) + u64(1) + u32(MEMORY_PLANE_0) + u32(0) + u32(0) + u64(1))
         assert "VkImageSubresource{1 0 0}" in world.new_lines()[-1]
+
+
+def test_imports_into_a_driver_with_dma_bufs_have_its_own_layout():
+    with World(14, sparse=True, dma_bufs=True) as world:
+        start(world)
+        noise = Noise(schema(), 56 << 16)
+        layout = {m: noise.bits(8) for m in ("offset", "size", "rowPitch", "arrayPitch", "depthPitch")}
+        result, lines = create(world, "vkCreateImage", image_by_modifier(layout, layout))
+        assert result == 0 and [l.split()[0] for l in lines] == ["vkCreateImage"] + 2 * ["vkGetImageSubresourceLayout"], (result, lines)
+        planes = f"VkSubresourceLayout{{{' '.join(f'{v:x}' for v in layout.values())}}}"
+        assert f"VkImageDrmFormatModifierExplicitCreateInfoEXT{{0 2 [{planes} {planes}]}}" in lines[0], lines[0]
+        assert [re.search(r"VkImageSubresource\{(\w+)", l).group(1) for l in lines[1:]] == ["80", "100"], lines
+        result, lines = create(world, "vkCreateImage", image_by_modifier(layout, {**layout, "rowPitch": layout["rowPitch"] + 64}))
+        assert result == -1000158000 and lines[-1].startswith("vkDestroyImage "), (result, lines)
+        result, lines = create(world, "vkCreateImage", image_by_modifier(*5 * [layout]))
+        assert result == -1000158000 and not lines, (result, lines)
 
 
 def test_drivers_without_foreign_queues_see_external_ones():
