@@ -3,19 +3,25 @@
  * pages.c - frame buffer bytes: host memory, or a mapped descriptor
  *
  * How it works: both kinds are one mmap, private or of the descriptor; the last reference unmaps
- * it. Threads: any; the count is atomic, the rest never changes.
+ * it.  A dma-buf's descriptor is kept too, for its driver to hear of reads. Threads: any; the count
+ * is atomic, the rest never changes.
  */
 #include "display/pages.h"
 
+#include "base/os.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct mapped_pages {
 	struct display_pages pages;
 	uint8_t *bytes;
+	int dma_buf; /* what is mapped, or -1 if that is no dma-buf */
 };
 
 void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops,
@@ -40,6 +46,20 @@ void display_pages_put(struct display_pages *pages)
 	}
 }
 
+void display_pages_begin(struct display_pages *pages)
+{
+	if (pages->ops->begin) {
+		pages->ops->begin(pages);
+	}
+}
+
+void display_pages_end(struct display_pages *pages)
+{
+	if (pages->ops->end) {
+		pages->ops->end(pages);
+	}
+}
+
 int display_pages_read(struct display_pages *pages, uint64_t offset, void *to, size_t len)
 {
 	if (offset > pages->size || len > pages->size - offset) {
@@ -58,10 +78,34 @@ static void mapped_destroy(struct display_pages *pages)
 {
 	struct mapped_pages *mapped = (struct mapped_pages *)pages;
 	munmap(mapped->bytes, pages->size);
+	if (mapped->dma_buf >= 0) {
+		close(mapped->dma_buf);
+	}
 	free(mapped);
 }
 
-static const struct display_pages_ops mapped_ops = {.read = mapped_read, .destroy = mapped_destroy};
+static void mapped_begin(struct display_pages *pages)
+{
+	const struct mapped_pages *mapped = (struct mapped_pages *)pages;
+	if (mapped->dma_buf >= 0) {
+		os_dma_buf_begin_read(mapped->dma_buf);
+	}
+}
+
+static void mapped_end(struct display_pages *pages)
+{
+	const struct mapped_pages *mapped = (struct mapped_pages *)pages;
+	if (mapped->dma_buf >= 0) {
+		os_dma_buf_end_read(mapped->dma_buf);
+	}
+}
+
+static const struct display_pages_ops mapped_ops = {
+	.begin = mapped_begin,
+	.end = mapped_end,
+	.read = mapped_read,
+	.destroy = mapped_destroy,
+};
 
 static struct mapped_pages *mapped_create(int fd, int protection, int flags, uint64_t size)
 {
@@ -75,6 +119,7 @@ static struct mapped_pages *mapped_create(int fd, int protection, int flags, uin
 		return NULL;
 	}
 	mapped->bytes = bytes;
+	mapped->dma_buf = -1;
 	display_pages_init(&mapped->pages, &mapped_ops, size);
 	return mapped;
 }
@@ -93,5 +138,11 @@ struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes)
 struct display_pages *display_pages_map(int fd, uint64_t size)
 {
 	struct mapped_pages *mapped = mapped_create(fd, PROT_READ, MAP_SHARED, size);
-	return mapped ? &mapped->pages : NULL;
+	if (!mapped) {
+		return NULL;
+	}
+	if (os_is_dma_buf(fd)) {
+		mapped->dma_buf = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
+	return &mapped->pages;
 }

@@ -19,6 +19,10 @@
 struct display_pages;
 
 struct display_pages_ops {
+	/* Before the first and after the last read of a frame; may wait for a device.  May be NULL,
+	 * both.  Any thread; frames of several readers may overlap. */
+	void (*begin)(struct display_pages *pages);
+	void (*end)(struct display_pages *pages);
 	/* Copy [offset, offset+len), already checked to lie inside the size.  Any thread.  0 or
 	 * -errno. */
 	int (*read)(struct display_pages *pages, uint64_t offset, void *to, size_t len);
@@ -39,6 +43,9 @@ void display_pages_init(struct display_pages *pages, const struct display_pages_
 struct display_pages *display_pages_get(struct display_pages *pages);
 /* Accepts NULL. */
 void display_pages_put(struct display_pages *pages);
+/* Around the reads of one frame, see the ops. */
+void display_pages_begin(struct display_pages *pages);
+void display_pages_end(struct display_pages *pages);
 /* -EFAULT if the range is not inside, else what the buffer says. */
 int display_pages_read(struct display_pages *pages, uint64_t offset, void *to,
 		       size_t len) MUST_CHECK;
@@ -46,8 +53,8 @@ int display_pages_read(struct display_pages *pages, uint64_t offset, void *to,
 /* Zeroed host memory; *bytes is for its maker to write while it holds a reference.  NULL if out of
  * memory. */
 struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes) MUST_CHECK;
-/* The first @size bytes of @fd (borrowed), which must be sealed against shrinking.  NULL if it can
- * not be mapped. */
+/* The first @size bytes of @fd (borrowed), which must not be able to shrink: sealed, or a dma-buf.
+ * NULL if it can not be mapped. */
 struct display_pages *display_pages_map(int fd, uint64_t size) MUST_CHECK;
 
 #endif

@@ -130,7 +130,9 @@ static int screenshot_write_temporary(struct screenshot *shot, struct error *err
 	if (!file) {
 		return error_errno(err, "can not write screenshot %s", shot->path);
 	}
+	display_pages_begin(shot->last.pages);
 	int status = screenshot_encode(file, &shot->last, rgba, raw);
+	display_pages_end(shot->last.pages);
 	if (fflush(file) != 0 && status == 0) {
 		status = -errno;
 	}

@@ -6,8 +6,8 @@
  * The state page is a memfd made here too, sealed, so that reading it can never fault. Threads: the
  * device's loop.
  */
-#include "base/os.h"
 #include "gpu/server.h"
+#include "base/os.h"
 #include "base/own.h"
 #include "base/sock.h"
 
@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { SERVER_BATCH = 64, SERVER_MAX_STRAY_FDS = SOCK_MAX_FDS };
 
@@ -63,9 +64,14 @@ static void server_clean_text(char *text, size_t size)
 	}
 }
 
-int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **why)
+/* A sealed memfd, or a dma-buf, which neither shrinks nor grows by definition: 0, else -EINVAL and
+ * *why. */
+static int server_check_kind(int fd, const char **why)
 {
 	struct stat status;
+	if (os_is_dma_buf(fd)) {
+		return 0;
+	}
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
 		*why = "not a memory file";
 		return -EINVAL;
@@ -81,19 +87,31 @@ int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **wh
 		*why = "not sealed against shrinking and growing";
 		return -EINVAL;
 	}
+	if (seals & (OS_SEAL_WRITE | OS_SEAL_FUTURE_WRITE)) {
+		*why = "not writable";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **why)
+{
+	int status = server_check_kind(fd, why);
+	if (status < 0) {
+		return status;
+	}
 	int mode = fcntl(fd, F_GETFL);
-	if (mode < 0 || (mode & O_ACCMODE) != O_RDWR ||
-	    (seals & (OS_SEAL_WRITE | OS_SEAL_FUTURE_WRITE))) {
+	if (mode < 0 || (mode & O_ACCMODE) != O_RDWR) {
 		*why = "not writable";
 		return -EINVAL;
 	}
 	/* The size can not change from here on: read it after the seals. */
-	if (fstat(fd, &status) < 0 || status.st_size <= 0 || (uint64_t)status.st_size < size ||
-	    status.st_size % 4096) {
+	off_t bytes = lseek(fd, 0, SEEK_END);
+	if (bytes <= 0 || (uint64_t)bytes < size || bytes % 4096) {
 		*why = "of the wrong size";
 		return -EINVAL;
 	}
-	*actual = (uint64_t)status.st_size;
+	*actual = (uint64_t)bytes;
 	return 0;
 }
 

@@ -79,9 +79,11 @@ void gpu_server_read_counters(const struct gpu_server *server,
 pid_t gpu_server_pid(const struct gpu_server *server);
 
 /*
- * 0 if @fd is memory that can be mapped and can not change its size: a memfd of at least @size
- * bytes and whole pages, sealed against shrinking and growing and not against writing.  *actual
- * becomes its size.  Else -EINVAL and a reason in *why.
+ * 0 if @fd is memory that can be mapped and can not change its size: a memfd sealed against
+ * shrinking and growing and not against writing, or a dma-buf, both of at least @size bytes and
+ * whole pages and open for writing.  *actual becomes its size.  Else -EINVAL and a reason in *why.
+ * A driver may not let its dma-buf be mapped, and its pages may go with the device: mapping says
+ * so, and an access is then as one to a memfd without pages (gpu_blob_lost()).
  */
 int gpu_server_check_fd(int fd, uint64_t size, uint64_t *actual, const char **why) MUST_CHECK;
 

@@ -11,7 +11,8 @@
  * that follow HELLO may be in the socket before WELCOME was sent.  FENCE for a fenced stream may come before or after
  * its SUBMITTED, and comes whatever the status; FENCEs of one timeline come in order.
  *
- * Blob descriptors: memfds of page-multiple size, sealed F_SEAL_SHRINK | F_SEAL_GROW, read-write, data at offset 0.
+ * Blob descriptors: memfds of page-multiple size, sealed F_SEAL_SHRINK | F_SEAL_GROW, or dma-buf of the host driver;
+ * read-write, data at offset 0.
  *
  * Memory that outlives a server: blobs (oriel keeps their descriptors) and struct wire_state, a memfd made by
  * oriel and handed over in HELLO, in which the server keeps what a stand-in would need to answer the guest after a crash.
