@@ -86,6 +86,7 @@ static void context_count(struct gpu_context *context)
 	context->stats.draws = counters.draws;
 	context->stats.dispatches = counters.dispatches;
 	context->stats.submits = counters.submits;
+	context->stats.record_bytes = counters.record_bytes;
 	pid_t pid = gpu_server_pid(context->server);
 	context->stats.pid = pid ? pid : context->stats.pid;
 }
@@ -141,6 +142,7 @@ static void context_free(struct gpu_context *context)
 	context_refuse_list(gpu, &context->sent);
 	context_refuse_list(gpu, &context->waiting);
 	context->stats.live = false;
+	context->stats.record_bytes = 0;
 	if (!context->plain) {
 		context_remember(gpu, context);
 	}

@@ -445,6 +445,7 @@ void gpu_server_read_counters(const struct gpu_server *server, struct gpu_server
 	counters->draws = __atomic_load_n(&state->draws, __ATOMIC_RELAXED);
 	counters->dispatches = __atomic_load_n(&state->dispatches, __ATOMIC_RELAXED);
 	counters->submits = __atomic_load_n(&state->submits, __ATOMIC_RELAXED);
+	counters->record_bytes = __atomic_load_n(&state->record_bytes, __ATOMIC_RELAXED);
 }
 
 pid_t gpu_server_pid(const struct gpu_server *server)

@@ -54,6 +54,7 @@ struct gpu_server_config {
  * promise. */
 struct gpu_server_counters {
 	uint64_t commands, draws, dispatches, submits;
+	uint64_t record_bytes; /* now */
 };
 
 /* Ask for a server and say hello.  Requests may follow at once.  NULL with @err on failure. */

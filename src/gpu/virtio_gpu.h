@@ -66,7 +66,8 @@ struct virtio_gpu_context_stats {
 	char name[64]; /* what the guest calls it; printable ASCII */
 	uint64_t commands, draws, dispatches, submits; /* as the server counted them */
 	uint64_t blob_bytes,
-		mapped_bytes; /* of live ones: host memory, and how much of it is in the window */
+		mapped_bytes;  /* of live ones: host memory, and how much of it is in the window */
+	uint64_t record_bytes; /* of live ones: what the server keeps to make objects again */
 };
 
 struct virtio_gpu_stats {

@@ -114,6 +114,7 @@ struct context *context_create(const struct context_config *config, struct error
 		return NULL;
 	}
 	context->dispatch.data_free = hooks_free_data;
+	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
 	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES);
 	pthread_mutex_init(&context->lock, NULL);
 	pthread_cond_init(&context->changed, NULL);

@@ -54,12 +54,28 @@ int venus_objects_init(struct venus_objects *objects)
 	return 0;
 }
 
+/* Locked. */
+static void objects_count_record(struct venus_objects *objects, size_t bytes)
+{
+	objects->record_bytes += bytes;
+	if (objects->record_report) {
+		__atomic_store_n(objects->record_report, objects->record_bytes, __ATOMIC_RELAXED);
+	}
+}
+
+void venus_objects_report(struct venus_objects *objects, uint64_t *report)
+{
+	LOCKED(&objects->lock);
+	objects->record_report = report;
+	objects_count_record(objects, 0);
+}
+
 static void objects_drop_record(struct venus_objects *objects, struct venus_object *object)
 {
 	struct venus_record *record = object->record;
 	object->record = NULL;
 	if (record && --record->refs == 0) {
-		objects->record_bytes -= record->len;
+		objects_count_record(objects, 0 - (sizeof(*record) + record->len));
 		free(record);
 	}
 }
@@ -244,7 +260,8 @@ struct venus_object *venus_objects_add(struct venus_objects *objects, uint64_t i
 	object->pool = pool;
 	object->data = NULL;
 	object->first_child = NULL;
-	__atomic_store_n(&object->id, id, __ATOMIC_RELEASE); /* decoders may know the object already */
+	__atomic_store_n(&object->id, id,
+			 __ATOMIC_RELEASE); /* decoders may know the object already */
 	struct venus_buckets *buckets =
 		atomic_load_explicit(&objects->buckets, memory_order_relaxed);
 	if (objects->count > buckets->mask) {
@@ -316,7 +333,7 @@ void venus_objects_record(struct venus_objects *objects, struct venus_object *ob
 			record->refs = 0;
 			record->len = (uint32_t)len;
 			memcpy(record->bytes, bytes, len);
-			objects->record_bytes += len;
+			objects_count_record(objects, sizeof(*record) + len);
 		}
 	}
 	if (!record) {

@@ -69,6 +69,7 @@ struct venus_objects {
 	struct venus_object *roots; /* objects without parent, newest first */
 	size_t count, max;
 	size_t record_bytes, unrecorded;
+	uint64_t *record_report; /* record_bytes for others to read, or NULL */
 };
 
 int venus_objects_init(struct venus_objects *objects) MUST_CHECK;
@@ -108,6 +109,10 @@ struct venus_object *venus_objects_newest(struct venus_objects *objects,
  * for few and rare ones. */
 uint64_t venus_objects_id_of(struct venus_objects *objects, struct venus_object *parent,
 			     VkObjectType type, uint64_t handle);
+
+/* Tell how many bytes the records take in *@report (borrowed, read with relaxed atomics) from now
+ * on. */
+void venus_objects_report(struct venus_objects *objects, uint64_t *report);
 
 /* Keep a copy of the creation command with the object, if limits allow; @shared: the record of a
  * sibling or NULL. */

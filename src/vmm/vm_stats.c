@@ -41,11 +41,11 @@ static json_t *stats_of_hypercalls(struct vm *vm)
 
 static json_t *stats_of_context(const struct virtio_gpu_context_stats *c)
 {
-	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid",
+	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid",
 			 (int)c->pid, "live", c->live, "name", c->name, "commands", (json_int_t)c->commands, "draws",
 			 (json_int_t)c->draws, "dispatches", (json_int_t)c->dispatches, "submits",
 			 (json_int_t)c->submits, "blob_bytes", (json_int_t)c->blob_bytes, "mapped_bytes",
-			 (json_int_t)c->mapped_bytes);
+			 (json_int_t)c->mapped_bytes, "record_bytes", (json_int_t)c->record_bytes);
 }
 
 json_t *vm_stats_of_gpu(const struct virtio_gpu_stats *s)

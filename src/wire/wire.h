@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 enum {
-	WIRE_VERSION = 1,
+	WIRE_VERSION = 2,
 	WIRE_SOCKET_FD = 3,
 	WIRE_CAPSET_BYTES = 160,
 	WIRE_MAX_INLINE = 64 * 1024, /* longer streams travel in a sealed memfd */
@@ -144,6 +144,7 @@ struct wire_ring_state {
 struct wire_state {
 	uint32_t version, pid;
 	uint64_t commands, draws, dispatches, submits, replies; /* counters */
+	uint64_t record_bytes; /* now kept to make the context's objects again */
 	struct wire_ring_state rings[WIRE_MAX_RINGS];
 };
 

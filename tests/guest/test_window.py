@@ -60,6 +60,7 @@ def test_guest_the_windows_users_are_reported():
     users = [c for c in gpu["contexts"] if c["live"]]
     assert len(users) == 1 and users[0]["name"] == "vkscene" and users[0]["pid"] > 0, gpu
     assert 8 << 20 < users[0]["mapped_bytes"] <= users[0]["blob_bytes"], gpu  # the command streams alone have 8 MiB
+    assert 4096 < users[0]["record_bytes"] < 1 << 20, gpu
     assert users[0]["mapped_bytes"] == gpu["mapped_bytes"] <= gpu["window_bytes"] == 2 << 30, gpu
 
 

@@ -84,7 +84,10 @@ static void test_growth_and_limit(void **state)
 static void test_records_are_shared_and_bounded(void **state)
 {
 	struct venus_objects table;
+	uint64_t report = 1;
 	assert_int_equal(venus_objects_init(&table), 0);
+	venus_objects_report(&table, &report);
+	assert_int_equal(report, 0);
 	struct venus_object *one =
 		venus_objects_add(&table, 1, VK_OBJECT_TYPE_BUFFER, 1, NULL, NULL);
 	struct venus_object *two =
@@ -93,11 +96,13 @@ static void test_records_are_shared_and_bounded(void **state)
 	venus_objects_record(&table, two, "abcd", 4, one, 1);
 	assert_ptr_equal(one->record, two->record);
 	assert_int_equal(two->record_index, 1);
-	assert_int_equal(table.record_bytes, 4);
+	assert_int_equal(table.record_bytes, sizeof(struct venus_record) + 4);
+	assert_int_equal(report, table.record_bytes);
 	drop(&table, one);
 	assert_memory_equal(two->record->bytes, "abcd", 4);
 	drop(&table, two);
 	assert_int_equal(table.record_bytes, 0);
+	assert_int_equal(report, 0);
 	struct venus_object *big =
 		venus_objects_add(&table, 3, VK_OBJECT_TYPE_BUFFER, 3, NULL, NULL);
 	static uint8_t bytes[VENUS_RECORD_MAX + 4];

@@ -19,7 +19,7 @@ import venus  # noqa: E402
 HELLO, CREATE, UNREF, ATTACH, SUBMIT, GRANT = 1, 2, 3, 4, 5, 6
 WELCOME, BLOB, SUBMITTED, FENCE, FATAL = 0x100, 0x101, 0x102, 0x103, 0x104
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-STATE_RINGS, RING_BYTES, STATE_BYTES = 48, 120, 48 + 64 * 120
+STATE_RECORDS, STATE_RINGS, RING_BYTES, STATE_BYTES, SPOKEN = 48, 56, 120, 56 + 64 * 120, 2
 
 
 def memfd(size, seals=SEALS, data=b""):
@@ -81,14 +81,14 @@ class Wire:
         assert len(fds) <= 1
         return data[16:], fds[0] if fds else None
 
-    def hello(self, limit=64 << 20, version=1, query=0, granule=4096):
+    def hello(self, limit=64 << 20, version=SPOKEN, query=0, granule=4096):
         """The greeting and its answer."""
         seq = self.send(HELLO, struct.pack("<IIQII64s", version, 7, limit, granule, query, b"test"), self.state_fd)
-        if version != 1:
+        if version != SPOKEN:
             return
         data, _ = self.receive(WELCOME, seq)
         status, spoken, self.backing, self.api = struct.unpack_from("<iIII", data)
-        assert (status, spoken) == (0, 1), data
+        assert (status, spoken) == (0, SPOKEN), data
         self.capset = data[16:176]
         self.driver = data[176:304].split(b"\0")[0].decode()
 
@@ -142,7 +142,7 @@ def test_welcome_names_the_driver_and_its_backing():
         words = struct.unpack("<40I", wire.capset)
         assert words[0] == 1 and words[2:5] == (1, 2, 1) or words[2:5] == (1, 1, 1)
         assert words[5] & 1 and words[37:39] == (1, 1)
-        assert struct.unpack_from("<II", wire.state) == (1, wire.process.pid)
+        assert struct.unpack_from("<II", wire.state) == (SPOKEN, wire.process.pid)
 
 
 def test_a_query_is_answered_and_ends():
@@ -153,13 +153,13 @@ def test_a_query_is_answered_and_ends():
 
 def test_wrong_greetings_end_the_server():
     with Wire(hello=False) as wire:
-        wire.hello(version=2)
+        wire.hello(version=SPOKEN + 1)
         assert "no greeting" in wire.errors()
     with Wire(hello=False) as wire:
         wire.send(HELLO, b"short")
         assert "no greeting" in wire.errors()
     with Wire(hello=False) as wire:  # no state page
-        wire.send(HELLO, struct.pack("<IIQII64s", 1, 7, 1 << 20, 4096, 0, b""))
+        wire.send(HELLO, struct.pack("<IIQII64s", SPOKEN, 7, 1 << 20, 4096, 0, b""))
         data, _ = wire.receive(WELCOME)
         assert struct.unpack_from("<i", data)[0] < 0 and b"state page" in data
 
