@@ -72,6 +72,15 @@ static VkResult device_pick_extensions(struct venus_call *call, const struct phy
 	return VK_SUCCESS;
 }
 
+/* True if the host's family has what is wanted: so many, protected ones only if it knows them. */
+static bool device_has_queues(const struct physical *physical, const VkDeviceQueueCreateInfo *wanted)
+{
+	const VkQueueFamilyProperties *family = &physical->families[wanted->queueFamilyIndex];
+	bool known = !wanted->flags || (wanted->flags == VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT &&
+					family->queueFlags & VK_QUEUE_PROTECTED_BIT);
+	return known && wanted->queueCount && wanted->queueCount <= family->queueCount;
+}
+
 /* True if every wanted queue exists and none is wanted twice; counts them. */
 static bool device_check_queues(const struct physical *physical, const VkDeviceCreateInfo *info,
 				uint32_t *count)
@@ -82,13 +91,14 @@ static bool device_check_queues(const struct physical *physical, const VkDeviceC
 	}
 	for (uint32_t i = 0; i < info->queueCreateInfoCount; i++) {
 		const VkDeviceQueueCreateInfo *queue = &info->pQueueCreateInfos[i];
-		if (queue->queueFamilyIndex >= physical->family_count || !queue->queueCount ||
-		    !queue->pQueuePriorities || queue->flags ||
-		    queue->queueCount > physical->families[queue->queueFamilyIndex].queueCount) {
+		if (queue->queueFamilyIndex >= physical->family_count || !queue->pQueuePriorities ||
+		    !device_has_queues(physical, queue)) {
 			return false;
 		}
 		for (uint32_t j = 0; j < i; j++) {
-			if (info->pQueueCreateInfos[j].queueFamilyIndex == queue->queueFamilyIndex) {
+			const VkDeviceQueueCreateInfo *other = &info->pQueueCreateInfos[j];
+			if (other->queueFamilyIndex == queue->queueFamilyIndex &&
+			    other->flags == queue->flags) {
 				return false;
 			}
 		}
@@ -121,24 +131,46 @@ static bool device_load(struct venus_call *call, struct device *device,
 	       device->driver.submit && device->wait_idle;
 }
 
+/* Devices without protected queues may know the first function only. */
+static VkQueue device_fetch_queue(struct venus_call *call, const struct venus_object *object,
+				  const struct queue_place *place)
+{
+	VkDevice device = (VkDevice)(uintptr_t)object->handle;
+	PFN_vkGetDeviceQueue get = DEVICE_FN(call, object, vkGetDeviceQueue);
+	PFN_vkGetDeviceQueue2 get2 = place->flags ? DEVICE_FN(call, object, vkGetDeviceQueue2) : NULL;
+	VkQueue handle = VK_NULL_HANDLE;
+	const VkDeviceQueueInfo2 info = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_INFO_2,
+		.flags = place->flags,
+		.queueFamilyIndex = place->family,
+		.queueIndex = place->index,
+	};
+	if (get2) {
+		get2(device, &info, &handle);
+	} else if (get && !place->flags) {
+		get(device, place->family, place->index, &handle);
+	}
+	return handle;
+}
+
 static bool device_fetch_queues(struct venus_call *call, struct device *device,
 				const struct venus_object *object, const VkDeviceCreateInfo *info)
 {
-	PFN_vkGetDeviceQueue get = DEVICE_FN(call, object, vkGetDeviceQueue);
-	for (uint32_t i = 0; get && i < info->queueCreateInfoCount; i++) {
+	for (uint32_t i = 0; i < info->queueCreateInfoCount; i++) {
 		const VkDeviceQueueCreateInfo *wanted = &info->pQueueCreateInfos[i];
 		for (uint32_t j = 0; j < wanted->queueCount; j++) {
-			VkQueue handle;
-			get(device->handle, wanted->queueFamilyIndex, j, &handle);
-			struct queue *queue = queue_create(device->context, &device->driver, handle,
-							   wanted->queueFamilyIndex, j);
+			const struct queue_place place = {wanted->queueFamilyIndex, j, wanted->flags};
+			VkQueue handle = device_fetch_queue(call, object, &place);
+			struct queue *queue =
+				handle ? queue_create(device->context, &device->driver, handle, &place)
+				       : NULL;
 			if (!queue) {
 				return false;
 			}
 			device->queues[device->queue_count++] = queue;
 		}
 	}
-	return get != NULL;
+	return true;
 }
 
 /* The created device gets its data.  False if out of memory. */
@@ -237,11 +269,12 @@ int device_get_queue2(struct venus_call *call)
 	const VkDeviceQueueInfo2 *info = args->pQueueInfo;
 	struct queue *queue = NULL;
 	for (uint32_t i = 0; device && info && i < device->queue_count; i++) {
-		if (queue_is(device->queues[i], info->queueFamilyIndex, info->queueIndex)) {
+		const struct queue_place place = {info->queueFamilyIndex, info->queueIndex, info->flags};
+		if (queue_is(device->queues[i], &place)) {
 			queue = device->queues[i];
 		}
 	}
-	if (!queue || info->flags || !args->pQueue) {
+	if (!queue || !args->pQueue) {
 		return venus_decoder_fail(call->decoder, "no such queue");
 	}
 	const VkDeviceQueueTimelineInfoMESA *timeline =

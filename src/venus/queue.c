@@ -27,7 +27,7 @@ struct queue {
 	struct context *context;
 	const struct queue_driver *driver;
 	VkQueue handle;
-	uint32_t family, index;
+	struct queue_place place;
 	uint32_t ring_idx; /* 0: not bound */
 	pthread_mutex_t host_lock; /* around uses of handle, and: */
 	uint64_t submitted;	   /* submissions made */
@@ -44,7 +44,7 @@ struct queue {
 };
 
 struct queue *queue_create(struct context *context, const struct queue_driver *driver,
-			   VkQueue handle, uint32_t family, uint32_t index)
+			   VkQueue handle, const struct queue_place *place)
 {
 	struct queue *queue = calloc(1, sizeof(*queue));
 	if (!queue) {
@@ -54,8 +54,7 @@ struct queue *queue_create(struct context *context, const struct queue_driver *d
 		.context = context,
 		.driver = driver,
 		.handle = handle,
-		.family = family,
-		.index = index,
+		.place = *place,
 	};
 	queue->last = &queue->first;
 	pthread_mutex_init(&queue->host_lock, NULL);
@@ -69,9 +68,10 @@ VkQueue queue_handle(const struct queue *queue)
 	return queue->handle;
 }
 
-bool queue_is(const struct queue *queue, uint32_t family, uint32_t index)
+bool queue_is(const struct queue *queue, const struct queue_place *place)
 {
-	return queue->family == family && queue->index == index;
+	return queue->place.family == place->family && queue->place.index == place->index &&
+	       queue->place.flags == place->flags;
 }
 
 bool queue_bind(struct queue *queue, uint32_t ring_idx)

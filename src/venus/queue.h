@@ -29,16 +29,22 @@ struct queue_driver {
 	PFN_vkQueueSubmit submit;
 };
 
+/* Which of its device's queues one is. */
+struct queue_place {
+	uint32_t family, index;
+	VkDeviceQueueCreateFlags flags; /* a protected queue is another one */
+};
+
 /* @driver is borrowed and outlives the queue.  NULL if out of memory. */
-struct queue *queue_create(struct context *context, const struct queue_driver *driver,
-			   VkQueue handle, uint32_t family, uint32_t index) MUST_CHECK;
+struct queue *queue_create(struct context *context, const struct queue_driver *driver, VkQueue handle,
+			   const struct queue_place *place) MUST_CHECK;
 /* Reports what fences are left as they complete, or at once if the context is over; ends the thread and the timeline. */
 void queue_stop(struct queue *queue);
 /* After queue_stop(), the device being idle or lost. */
 void queue_destroy(struct queue *queue);
 
 VkQueue queue_handle(const struct queue *queue);
-bool queue_is(const struct queue *queue, uint32_t family, uint32_t index);
+bool queue_is(const struct queue *queue, const struct queue_place *place);
 /* Bind to a timeline of the context.  False if the queue or the timeline is bound already. */
 bool queue_bind(struct queue *queue, uint32_t ring_idx);
 

@@ -49,7 +49,7 @@ struct fake_submit {
 static struct fake {
 	pthread_mutex_t lock;
 	/* What it is like: */
-	bool has_host_pointer, has_dma_buf, has_modifiers;
+	bool has_host_pointer, has_dma_buf, has_modifiers, has_protected;
 	uint32_t refused_types; /* imports and exports of these fail */
 	bool held[2];		/* queues whose fences do not signal */
 	VkResult answer;	/* of allocations */
@@ -131,6 +131,7 @@ static void fake_vkGetPhysicalDeviceQueueFamilyProperties(VkPhysicalDevice physi
 				       VK_QUEUE_TRANSFER_BIT};
 	for (uint32_t i = 0; out && i < 3 && i < *count; i++) {
 		out[i] = (VkQueueFamilyProperties){.queueFlags = flags[i], .queueCount = 2};
+		out[i].queueFlags |= fake.has_protected && i == 0 ? VK_QUEUE_PROTECTED_BIT : 0;
 	}
 	*count = 3;
 }
@@ -180,6 +181,12 @@ static VkResult fake_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCre
 static void fake_vkGetDeviceQueue(VkDevice device, uint32_t family, uint32_t index, VkQueue *out)
 {
 	*out = (VkQueue)(uintptr_t)(0x5000 + index);
+}
+
+static void fake_vkGetDeviceQueue2(VkDevice device, const VkDeviceQueueInfo2 *info, VkQueue *out)
+{
+	assert_int_equal(info->flags, VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT);
+	*out = (VkQueue)(uintptr_t)(0x5800 + info->queueIndex);
 }
 
 static VkResult fake_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info, const VkAllocationCallbacks *a,
@@ -398,7 +405,7 @@ static PFN_vkVoidFunction fake_find(const char *name)
 		FAKE(vkGetPhysicalDeviceProperties), FAKE(vkGetPhysicalDeviceProperties2),
 		FAKE(vkGetPhysicalDeviceMemoryProperties), FAKE(vkGetPhysicalDeviceQueueFamilyProperties),
 		FAKE(vkEnumerateDeviceExtensionProperties), FAKE(vkGetPhysicalDeviceExternalBufferProperties),
-		FAKE(vkCreateDevice), FAKE(vkGetDeviceQueue), FAKE(vkAllocateMemory), FAKE(vkFreeMemory),
+		FAKE(vkCreateDevice), FAKE(vkGetDeviceQueue), FAKE(vkGetDeviceQueue2), FAKE(vkAllocateMemory), FAKE(vkFreeMemory),
 		FAKE(vkGetMemoryHostPointerPropertiesEXT), FAKE(vkGetMemoryFdKHR), FAKE(vkCreateFence),
 		FAKE(vkDestroyFence), FAKE(vkCreateSemaphore), FAKE(vkDestroySemaphore), FAKE(vkWaitForFences),
 		FAKE(vkResetFences), FAKE(vkQueueSubmit), FAKE(vkDeviceWaitIdle), FAKE(vkCreateBuffer),
@@ -518,12 +525,12 @@ static void put_instance(struct wire *wire)
 	put_u64(wire, 2), put_u64(wire, ID_PHYSICAL), put_u64(wire, ID_PHYSICAL_2);
 }
 
-static void put_device(struct wire *wire, const char *extension, uint32_t family, uint32_t queues)
+static void put_device_of(struct wire *wire, const char *extension, uint32_t family, uint32_t queues, uint32_t flags)
 {
 	put_command(wire, VENUS_vkCreateDevice, 0);
 	put_u64(wire, ID_PHYSICAL), put_u64(wire, 1), put_stype(wire, VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO);
 	put_u32(wire, 0), put_u32(wire, 1), put_u64(wire, 1), put_stype(wire, VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO);
-	put_u32(wire, 0), put_u32(wire, family), put_u32(wire, queues), put_u64(wire, queues);
+	put_u32(wire, flags), put_u32(wire, family), put_u32(wire, queues), put_u64(wire, queues);
 	for (uint32_t i = 0; i < queues; i++) {
 		put_f32(wire, 1.0f);
 	}
@@ -532,12 +539,22 @@ static void put_device(struct wire *wire, const char *extension, uint32_t family
 	put_u64(wire, 0), put_u64(wire, 0), put_u64(wire, 1), put_u64(wire, ID_DEVICE);
 }
 
-static void put_queue(struct wire *wire, uint64_t id, uint32_t index, uint32_t ring_idx)
+static void put_device(struct wire *wire, const char *extension, uint32_t family, uint32_t queues)
+{
+	put_device_of(wire, extension, family, queues, 0);
+}
+
+static void put_queue_of(struct wire *wire, uint64_t id, uint32_t index, uint32_t ring_idx, uint32_t flags)
 {
 	put_command(wire, VENUS_vkGetDeviceQueue2, 0);
 	put_u64(wire, ID_DEVICE), put_u64(wire, 1), put_u32(wire, VK_STRUCTURE_TYPE_DEVICE_QUEUE_INFO_2);
 	put_u64(wire, 1), put_stype(wire, VK_STRUCTURE_TYPE_DEVICE_QUEUE_TIMELINE_INFO_MESA), put_u32(wire, ring_idx);
-	put_u32(wire, 0), put_u32(wire, 0), put_u32(wire, index), put_u64(wire, 1), put_u64(wire, id);
+	put_u32(wire, flags), put_u32(wire, 0), put_u32(wire, index), put_u64(wire, 1), put_u64(wire, id);
+}
+
+static void put_queue(struct wire *wire, uint64_t id, uint32_t index, uint32_t ring_idx)
+{
+	put_queue_of(wire, id, index, ring_idx, 0);
 }
 
 /* A device with two queues on timelines 1 and 2. */
@@ -697,6 +714,30 @@ static void test_timelines_belong_to_one_queue(void **state)
 	put_queue(&wire, 77, 0, 3); /* bound to 1 already */
 	assert_true(run(&wire) < 0);
 	assert_string_equal(server.fatal, "queue timeline in use");
+}
+
+static void test_protected_queues_are_refused_where_the_family_has_none(void **state)
+{
+	struct wire wire = {.len = 0};
+	put_instance(&wire);
+	put_device_of(&wire, "VK_EXT_robustness2", 0, 1, VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT);
+	assert_int_equal(run(&wire), 0);
+	assert_true(object_of(ID_DEVICE, VK_OBJECT_TYPE_DEVICE)->failed);
+}
+
+static void test_protected_queues_are_queues_of_their_own(void **state)
+{
+	struct wire wire = {.len = 0};
+	fake.has_protected = true;
+	put_instance(&wire);
+	put_device_of(&wire, "VK_EXT_robustness2", 0, 1, VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT);
+	put_queue_of(&wire, ID_QUEUE, 0, 1, VK_DEVICE_QUEUE_CREATE_PROTECTED_BIT);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(object_of(ID_QUEUE, VK_OBJECT_TYPE_QUEUE)->handle, 0x5800);
+	wire.len = 0;
+	put_queue_of(&wire, ID_QUEUE_2, 0, 2, 0); /* an unprotected one was not asked for */
+	assert_true(run(&wire) < 0);
+	assert_string_equal(server.fatal, "no such queue");
 }
 
 /* --- memory --- */
@@ -1187,6 +1228,8 @@ int main(void)
 		SERVER_TEST(test_resources_are_imported_by_their_pages),
 		SERVER_TEST(test_dma_bufs_are_exported_and_charged_at_once),
 		SERVER_TEST(test_shared_memory_is_the_drivers_own_dma_buf),
+		SERVER_TEST(test_protected_queues_are_refused_where_the_family_has_none),
+		SERVER_TEST(test_protected_queues_are_queues_of_their_own),
 		SERVER_TEST(test_imported_payloads_are_consumed_once),
 		SERVER_TEST(test_exported_signals_are_consumed_where_they_come_from),
 		SERVER_TEST(test_exported_fences_are_reset_before_their_next_use),
