@@ -3,9 +3,10 @@
  * hide_layer.c - a Vulkan layer that hides external memory, so that any driver looks like one without a memory backing
  *
  * Loader and Layer Interface, version 2 (Vulkan-Loader documentation).  Only what is needed: physical-device extension
- * lists lose VK_EXT_external_memory_host and VK_EXT_external_memory_dma_buf.
+ * lists lose VK_EXT_external_memory_host and VK_EXT_external_memory_dma_buf, or those that HIDE_EXTENSIONS names.
  * Threads: one instance, one thread.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
@@ -17,7 +18,8 @@ static struct {
 
 static int is_hidden(const char *name)
 {
-	return !strcmp(name, "VK_EXT_external_memory_host") || !strcmp(name, "VK_EXT_external_memory_dma_buf");
+	const char *names = getenv("HIDE_EXTENSIONS");
+	return strstr(names ? names : "VK_EXT_external_memory_host VK_EXT_external_memory_dma_buf", name) != NULL;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL hide_enumerate(VkPhysicalDevice device, const char *layer, uint32_t *count,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine with an IOMMU, inside qemu-system-x86_64: Debian's kernel, `oriel`, and a script as its only programs."""
+"""A machine inside qemu-system-x86_64, with an IOMMU or without: Debian's kernel, `oriel`, and a script as its only programs."""
 import re
 import subprocess
 import sys
@@ -46,11 +46,11 @@ def make_vmlinux(root):
     (root / "boot/vmlinux").write_bytes(run.stdout)
 
 
-def kernel():
-    """The outer kernel's packages unpacked: (folder, vmlinux, modules in load order)."""
+def kernel(modules=tuple(MODULES)):
+    """The outer kernel's packages unpacked: (folder, vmlinux, @modules in load order)."""
     root = aptroot.unpacked("vfio-outer", aptroot.AptRoot("trixie", "amd64"), ["linux-image-amd64", "busybox-static"], NOT_NEEDED, make_vmlinux)
     version = next((root / "usr/lib/modules").iterdir()).name
-    return root, root / "boot/vmlinux", guest.module_order(root, version, MODULES)
+    return root, root / "boot/vmlinux", guest.module_order(root, version, modules)
 
 
 def initrd(root, modules, programs, files, script):
@@ -75,10 +75,11 @@ def initrd(root, modules, programs, files, script):
     return b"".join(parts) + guest.cpio_entry("TRAILER!!!", 0)
 
 
-def run(programs, files, script, options, append="", limit_s=580, memory="2G", console=None, iommu="intremap=on"):
+def run(programs, files, script, options, append="", limit_s=580, memory="2G", console=None, iommu="intremap=on",
+        modules=tuple(MODULES)):
     """Boot, run @script, return what the console said (also in @console while it runs).  @iommu: its options, or None for no IOMMU."""
     with tempfile.TemporaryDirectory(prefix="oriel-outer-") as work:
-        root, vmlinux, modules = kernel()
+        root, vmlinux, modules = kernel(modules)
         ram_disk = Path(work) / "initrd"
         ram_disk.write_bytes(initrd(root, modules, programs, files, script))
         command = ["qemu-system-x86_64", "-machine", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", memory,

@@ -21,7 +21,9 @@ from venus import Server  # noqa: E402
 LAYERS = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_hold", "HOLD_FRAMES": "37",
           "VK_LOADER_LAYERS_DISABLE": "~implicit~"}
 CUBE = ("/usr/bin/vkcube", "--width", "400", "--height", "400")
-WAYLAND_CUBE = ("/usr/bin/vkcube-wayland", "--c", "37", "--width", "400", "--height", "400")
+# One program since Debian 13, two before.
+WAYLAND_CUBE = (*(("/usr/bin/vkcube-wayland",) if Path("/usr/bin/vkcube-wayland").exists() else ("/usr/bin/vkcube", "--wsi", "wayland")),
+                "--c", "37", "--width", "400", "--height", "400")
 
 
 def wait_for(path, process):
