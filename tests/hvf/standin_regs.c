@@ -233,9 +233,7 @@ hv_return_t hv_vcpu_set_vtimer_offset(hv_vcpu_t id, uint64_t offset)
 		return HV_BAD_ARGUMENT;
 	}
 	struct soft_vcpu *inner = soft_vcpu(vcpu->inner);
-	pthread_mutex_lock(&inner->engine->timer_thread.lock);
-	inner->engine->timer_thread.start = offset * TIMER_NS;
-	pthread_mutex_unlock(&inner->engine->timer_thread.lock);
+	__atomic_store_n(&inner->engine->timer_thread.start, offset * TIMER_NS, __ATOMIC_RELAXED); /* all set the same */
 	timer_update(&inner->cpu);
 	return HV_SUCCESS;
 }

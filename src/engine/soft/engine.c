@@ -107,7 +107,6 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 		jit_use_store(vcpu->cpu.jit, engine->store);
 	}
 	sysreg_identify(&vcpu->sys, engine->config.cpu, mpidr);
-	LOCKED(&engine->timer_thread.lock);
 	engine->vcpus[engine->vcpu_count++] = vcpu;
 	return &vcpu->base;
 }

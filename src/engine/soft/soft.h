@@ -16,8 +16,6 @@
 #include "engine/soft/timer.h"
 #include "engine/soft/trap.h"
 
-enum { SOFT_VCPUS = 64 };
-
 struct soft_vcpu {
 	struct engine_vcpu base;
 	struct soft_engine *engine;

@@ -3,43 +3,17 @@
 #include "engine/soft/timer.h"
 
 #include "base/loop.h"
-#include "base/own.h"
 #include "engine/soft/soft.h"
 
 #include <errno.h>
 
 enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
 
-/* Under the lock, as are those below: the thread wakes at @deadline. */
-static void arm(struct timer_thread *thread, uint64_t deadline)
-{
-	thread->armed = deadline;
-	loop_timer_set(thread->timer, deadline == TIMER_NEVER ? 0 : deadline);
-}
-
-static uint64_t earliest(const struct soft_engine *engine)
-{
-	uint64_t first = TIMER_NEVER;
-	for (unsigned n = 0; n < engine->vcpu_count; n++) {
-		uint64_t deadline = engine->vcpus[n]->timers.deadline;
-		first = deadline < first ? deadline : first;
-	}
-	return first;
-}
-
+/* The time of a vCPU has come. */
 static void on_timer(void *opaque)
 {
-	struct soft_engine *engine = opaque;
-	uint64_t now = loop_now_ns();
-	LOCKED(&engine->timer_thread.lock);
-	for (unsigned n = 0; n < engine->vcpu_count; n++) {
-		struct soft_vcpu *vcpu = engine->vcpus[n];
-		if (vcpu->timers.deadline <= now) {
-			vcpu->timers.deadline = TIMER_NEVER;
-			run_request(&vcpu->cpu, RUN_TIMER);
-		}
-	}
-	arm(&engine->timer_thread, earliest(engine));
+	struct soft_vcpu *const *vcpu = opaque;
+	run_request(&(*vcpu)->cpu, RUN_TIMER);
 }
 
 static void *timer_main(void *opaque)
@@ -53,12 +27,14 @@ int timer_thread_start(struct soft_engine *engine)
 {
 	struct timer_thread *thread = &engine->timer_thread;
 	thread->start = loop_now_ns();
-	thread->armed = TIMER_NEVER;
-	pthread_mutex_init(&thread->lock, NULL);
 	thread->loop = loop_create(NULL);
-	thread->timer = thread->loop ? loop_add_timer(thread->loop, on_timer, engine) : NULL;
-	if (!thread->timer) {
-		return -ENOMEM;
+	for (unsigned n = 0; n < engine->config.vcpus; n++) {
+		struct loop_source *timer =
+			thread->loop ? loop_add_timer(thread->loop, on_timer, &engine->vcpus[n]) : NULL;
+		if (!timer) {
+			return -ENOMEM;
+		}
+		thread->timers[n] = timer;
 	}
 	int rc = pthread_create(&thread->thread, NULL, timer_main, thread);
 	thread->started = rc == 0;
@@ -136,14 +112,9 @@ static uint64_t first_deadline(struct soft_vcpu *vcpu, uint64_t count)
 /* When the thread is to wake the vCPU. */
 static void set_deadline(struct soft_vcpu *vcpu, uint64_t deadline)
 {
-	struct timer_thread *thread = &vcpu->engine->timer_thread;
-	LOCKED(&thread->lock);
-	uint64_t before = vcpu->timers.deadline;
-	vcpu->timers.deadline = deadline;
-	if (deadline < thread->armed) {
-		arm(thread, deadline);
-	} else if (before != deadline && before == thread->armed) {
-		arm(thread, earliest(vcpu->engine));
+	if (deadline != vcpu->timers.deadline) {
+		vcpu->timers.deadline = deadline;
+		loop_timer_set(vcpu->engine->timer_thread.timers[vcpu->base.index], deadline == TIMER_NEVER ? 0 : deadline);
 	}
 }
 

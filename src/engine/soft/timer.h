@@ -3,10 +3,10 @@
  * timer.h - the generic timer: CNTVCT, the virtual and the physical EL1 timer
  *
  * How it works: the counter is CLOCK_MONOTONIC at 62.5 MHz, from 0 at the engine's creation.  No clock is read
- * while instructions run: one thread of the engine sleeps until the earliest deadline of the vCPUs that run and
+ * while instructions run: one thread of the engine waits for timers of the host, one for each vCPU that runs, and
  * requests RUN_TIMER; the vCPU then works out the levels of its lines and tells the host of changes.  A vCPU in WFI wakes itself.
- * Setting a deadline wakes nobody: it sets the host's timer that the thread waits for.
- * Threads: the vCPU thread, but for the fields under the lock.
+ * Setting a deadline sets the host's timer, which wakes nobody.
+ * Threads: the vCPU thread.
  */
 #ifndef ORIEL_ENGINE_SOFT_TIMER_H
 #define ORIEL_ENGINE_SOFT_TIMER_H
@@ -20,6 +20,7 @@ struct loop;
 struct loop_source;
 struct soft_engine;
 
+enum { SOFT_VCPUS = 64 };
 enum { TIMER_HZ = 62500000, TIMER_NS = 16 };
 
 #define TIMER_NEVER UINT64_MAX
@@ -34,17 +35,15 @@ struct timer {
 
 struct timers {
 	struct timer timer[TIMER_KINDS];
-	uint64_t deadline; /* when the thread wakes the vCPU: host time, ns; under timer_thread.lock */
+	uint64_t deadline; /* when the thread wakes the vCPU: host time, ns */
 };
 
 struct timer_thread {
 	pthread_t thread;
 	bool started;
 	uint64_t start; /* host time of counter 0, ns */
-	struct loop *loop; /* the thread's */
-	struct loop_source *timer;
-	pthread_mutex_t lock;
-	uint64_t armed; /* what timer is set to; under lock */
+	struct loop *loop;			/* the thread's */
+	struct loop_source *timers[SOFT_VCPUS]; /* by vCPU */
 };
 
 int timer_thread_start(struct soft_engine *engine);
