@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_soft.c - the built-in engine from the outside: memory map, window, kicks, lines, sleeping, two vCPUs */
+/* test_soft.c - the built-in engine from the outside: memory map, window, kicks, lines, sleeping, two vCPUs; its TLBs */
 #include "base/loop.h"
 #include "engine/engine.h"
+#include "engine/soft/mmu.h"
 #include "host.h"
 #include "unit.h"
 
@@ -133,6 +134,43 @@ static void window_refuses_what_is_outside(void **state)
 	engine_window_unmap(f->engine, 0xf000, 0x1000);
 	close(fd);
 	tear_down(f);
+}
+
+/* A translation in a TLB, and whether it is there. */
+static void remember(struct mmu_space *space, uint64_t va, uint8_t *hva, bool writable)
+{
+	const struct mmu_page page = {.size = 0x1000, .read = true, .write = writable};
+	mmu_fill_data(space, va, &page, hva, writable);
+}
+
+static bool remembers(struct mmu_space *space, uint64_t va)
+{
+	const struct tlb_entry *e = mem_entry(space->data, va);
+	return e->read == va || e->write == va;
+}
+
+static void window_pages_are_forgotten_and_no_others(void **state)
+{
+	struct cpu cpu = {.mmu = mmu_create()};
+	struct mmu_space *spaces[] = {&cpu.mmu->el1, &cpu.mmu->el1_pan, &cpu.mmu->el0[3]};
+	static uint8_t window[0x4000], ram[0x1000];
+	for (unsigned n = 0; n < 3; n++) {
+		remember(spaces[n], 0x10000, window, true);
+		remember(spaces[n], 0x21000, window + 0x1000, true);
+		remember(spaces[n], 0x42000, window + 0x2000, false);
+		remember(spaces[n], 0x53000, window + 0x3000, true);
+		remember(spaces[n], 0x64000, ram, true);
+		spaces[n]->has_window = true;
+	}
+	mmu_flush_window(&cpu, window + 0x1000, 0x2000);
+	for (unsigned n = 0; n < 3; n++) {
+		assert_true(remembers(spaces[n], 0x10000));
+		assert_false(remembers(spaces[n], 0x21000));
+		assert_false(remembers(spaces[n], 0x42000));
+		assert_true(remembers(spaces[n], 0x53000));
+		assert_true(remembers(spaces[n], 0x64000));
+	}
+	free(cpu.mmu);
 }
 
 /* Store to the device, then loop. */
@@ -555,6 +593,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_bad_configurations),
 		cmocka_unit_test(window_refuses_what_is_outside),
+		cmocka_unit_test(window_pages_are_forgotten_and_no_others),
 		cmocka_unit_test(kick_leaves_loops_and_devices),
 		cmocka_unit_test(hypercalls_pass_registers),
 		cmocka_unit_test(wfi_sleeps_until_kicked_or_interrupted),

@@ -46,8 +46,10 @@ static int soft_window_map(struct engine *engine, uint64_t offset, int fd, uint6
 
 static void soft_window_unmap(struct engine *engine, uint64_t offset, uint64_t len)
 {
-	if (memory_window_unmap(&soft_engine(engine)->memory, offset, len)) {
-		forget_translations(soft_engine(engine));
+	struct memory *memory = &soft_engine(engine)->memory;
+	if (memory_window_unmap(memory, offset, len)) {
+		struct invalidate_op op = {.kind = INVALIDATE_WINDOW, .start = (uintptr_t)memory->window_hva + offset, .len = len};
+		invalidate_post_all(soft_engine(engine), &op);
 	}
 }
 

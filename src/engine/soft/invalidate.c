@@ -25,6 +25,7 @@ static void do_op(struct cpu *cpu, const struct invalidate_op *op)
 	case INVALIDATE_TLB_RANGE:
 		mmu_flush_range(cpu, op->start, op->len, op->asid, op->any_asid);
 		break;
+	case INVALIDATE_WINDOW: mmu_flush_window(cpu, (const uint8_t *)(uintptr_t)op->start, op->len); break;
 	case INVALIDATE_CODE_LINE: code_drop_line(cpu, op->start); break;
 	case INVALIDATE_CODE: code_drop_all(cpu); break;
 	}
@@ -57,15 +58,22 @@ static void add_op(struct invalidate_box *box, const struct invalidate_op *op)
 	}
 }
 
+/* A sleeper is left alone until its list of code gets long: what does not fit costs it all of its code. */
 static void post(struct soft_vcpu *vcpu, const struct invalidate_op *op)
 {
 	struct invalidate_box *box = &vcpu->invalidate;
+	bool long_list;
 	{
 		LOCKED(&box->lock);
 		add_op(box, op);
 		atomic_fetch_add(&box->posted, 1);
+		long_list = box->code_count > INVALIDATE_PAGES / 2;
 	}
-	run_request(&vcpu->cpu, RUN_WORK);
+	if (long_list) {
+		run_request(&vcpu->cpu, RUN_WORK);
+	} else {
+		run_note(&vcpu->cpu, RUN_WORK);
+	}
 }
 
 void invalidate_do(struct cpu *cpu, const struct invalidate_op *op, bool broadcast)

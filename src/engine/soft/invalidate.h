@@ -4,7 +4,7 @@
  *
  * How it works: each vCPU has a box of operations that others posted; its run loop does them before the next instruction after
  * RUN_WORK is seen.  DSB waits until every vCPU that may be using tables has done what this one posted.  A vCPU that sleeps or
- * is outside engine_run() needs no waiting: it empties its box before it goes on.
+ * is outside engine_run() needs no waiting and is not woken: it empties its box before it goes on.
  * Threads: invalidate_post_all() any; the rest on the vCPU thread.
  */
 #ifndef ORIEL_ENGINE_SOFT_INVALIDATE_H
@@ -22,6 +22,7 @@ enum invalidate_kind {
 	INVALIDATE_TLB,	      /* everything */
 	INVALIDATE_TLB_ASID,
 	INVALIDATE_TLB_RANGE, /* @start, @len of @asid, or of all if @any_asid */
+	INVALIDATE_WINDOW,    /* what lies at host address @start, @len, in the GPU window */
 	INVALIDATE_CODE_LINE, /* the 64 bytes at physical @start */
 	INVALIDATE_CODE,      /* everything */
 };

@@ -82,7 +82,9 @@ static bool resolve(struct cpu *cpu, const struct insn *i, struct part *part, bo
 	part->host = hva;
 	/* Device memory and SCTLR_EL1.A need each access looked at for alignment. */
 	if (!page.device && !(cpu->sys->sctlr & SCTLR_A) && !withheld) {
-		mmu_fill_data(mmu_space(cpu, regime), part->va, &page, hva, kind != MEMORY_ROM);
+		struct mmu_space *space = mmu_space(cpu, regime);
+		mmu_fill_data(space, part->va, &page, hva, kind != MEMORY_ROM);
+		space->has_window |= kind == MEMORY_WINDOW;
 	}
 	return true;
 }

@@ -59,7 +59,8 @@ struct mmu_space {
 	struct mmu_large large[MMU_LARGE];
 	unsigned large_count;
 	bool has_not_global, has_global;
-	bool in_use; /* EL0 only */
+	bool has_window; /* pages of the GPU window are among the data's */
+	bool in_use;	 /* EL0 only */
 	uint16_t asid;
 };
 
@@ -103,6 +104,8 @@ void mmu_flush_all(struct cpu *cpu);
 void mmu_flush_asid(struct cpu *cpu, uint16_t asid);
 /* @len bytes from @va; @any_asid or only those that @asid sees. */
 void mmu_flush_range(struct cpu *cpu, uint64_t va, uint64_t len, uint16_t asid, bool any_asid);
+/* Data that lies at @len bytes from @hva, in the GPU window. */
+void mmu_flush_window(struct cpu *cpu, const uint8_t *hva, uint64_t len);
 /* Only decoded code. */
 void mmu_flush_exec(struct cpu *cpu);
 

@@ -320,8 +320,8 @@ enum engine_exit run_vcpu(struct soft_vcpu *vcpu)
 				break;
 			}
 			unsigned bits = atomic_load(&cpu->pending);
-			if (bits & RUN_WFI) {
-				continue;
+			if (bits & (RUN_WFI | RUN_WORK)) {
+				continue; /* work that came while it slept is done before anything else */
 			}
 			if (bits & RUN_STEP) {
 				step_one(vcpu);

@@ -138,6 +138,11 @@ bool run_is_guarded(struct cpu *cpu);
 
 /* Set bits of @cpu->pending and wake it if it sleeps.  Any thread. */
 void run_request(struct cpu *cpu, unsigned bits);
+/* The same without waking it: it sees them when it wakes.  Any thread. */
+static inline void run_note(struct cpu *cpu, unsigned bits)
+{
+	atomic_fetch_or(&cpu->pending, bits);
+}
 
 /*
  * Provided by the decoder (decode.c): @i->raw and @i->offset are set; fill fn, rd, rn, rm, ra and imm.  Never fails:

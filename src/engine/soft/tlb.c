@@ -32,7 +32,7 @@ static void clear_space(struct mmu_space *space)
 	clear_data(space);
 	clear_exec(space);
 	space->large_count = 0;
-	space->has_not_global = space->has_global = false;
+	space->has_not_global = space->has_global = space->has_window = false;
 }
 
 struct mmu *mmu_create(void)
@@ -239,6 +239,27 @@ void mmu_flush_range(struct cpu *cpu, uint64_t va, uint64_t len, uint16_t asid, 
 		if (slot->in_use && (any_asid || slot->asid == asid || slot->has_global)) {
 			drop_range(slot, va, len);
 		}
+	}
+}
+
+static void drop_window(struct mmu_space *space, uintptr_t hva, uint64_t len)
+{
+	for (unsigned n = 0; space->has_window && n < TLB_ENTRIES; n++) {
+		struct tlb_entry *e = &space->data[n];
+		uint64_t va = e->read != TLB_NONE ? e->read : e->write;
+		if (va != TLB_NONE && (uintptr_t)va + e->addend - hva < len) {
+			e->read = e->write = TLB_NONE;
+		}
+	}
+}
+
+void mmu_flush_window(struct cpu *cpu, const uint8_t *hva, uint64_t len)
+{
+	struct mmu *mmu = cpu->mmu;
+	drop_window(&mmu->el1, (uintptr_t)hva, len);
+	drop_window(&mmu->el1_pan, (uintptr_t)hva, len);
+	for (unsigned n = 0; n < MMU_SLOTS; n++) {
+		drop_window(&mmu->el0[n], (uintptr_t)hva, len);
 	}
 }
 
