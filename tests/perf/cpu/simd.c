@@ -6,6 +6,10 @@
  */
 #include "bench.h"
 
+#ifdef __ARM_NEON
+#include <arm_neon.h>
+#endif
+
 typedef float f32x4 __attribute__((vector_size(16)));
 typedef double f64x2 __attribute__((vector_size(16)));
 typedef int32_t i32x4 __attribute__((vector_size(16)));
@@ -180,6 +184,92 @@ static uint64_t run_sad(unsigned work)
 	return result;
 }
 
+/* Pixels of three bytes, taken apart, weighed and put together. */
+static uint64_t run_rgb(unsigned work)
+{
+	enum { N = 4096 };
+	uint8_t *from = random_bytes(3 * N), *to = calloc(3, N);
+	NEED(to);
+	for (unsigned round = 0; round < work; round++) {
+		uint16_t weight = (uint16_t)(round & 63);
+		for (unsigned i = 0; i < N; i++) {
+			uint8_t r = from[3 * i], g = from[3 * i + 1], b = from[3 * i + 2];
+			uint8_t grey = (uint8_t)((77 * r + 150 * g + 29 * b + 128) >> 8);
+			to[3 * i] = (uint8_t)((r * weight + grey * (64 - weight)) >> 6);
+			to[3 * i + 1] = (uint8_t)((g * weight + grey * (64 - weight)) >> 6);
+			to[3 * i + 2] = (uint8_t)((b * weight + grey * (64 - weight)) >> 6);
+		}
+		uint8_t *other = from;
+		from = to;
+		to = other;
+	}
+	uint64_t result = 0;
+	for (unsigned i = 0; i < 3 * N; i += 5) {
+		result = mix(result, from[i]);
+	}
+	free(from);
+	free(to);
+	return result;
+}
+
+/* Between pixels, as video decoders do it; on Arm as they are written by hand. */
+static void filter_row(uint8_t *restrict to, const uint8_t *restrict from, const int16_t taps[8],
+		       unsigned count)
+{
+#ifdef __ARM_NEON
+	int16x8_t t = vld1q_s16(taps);
+	for (unsigned i = 0; i < count; i += 8) {
+		int16x8_t p[8];
+#pragma GCC unroll 8
+		for (unsigned k = 0; k < 8; k++) {
+			p[k] = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(from + i + k)));
+		}
+		int16x8_t sum = vmulq_lane_s16(p[0], vget_low_s16(t), 0);
+		sum = vmlaq_lane_s16(sum, p[1], vget_low_s16(t), 1);
+		sum = vmlaq_lane_s16(sum, p[2], vget_low_s16(t), 2);
+		sum = vmlaq_lane_s16(sum, p[5], vget_high_s16(t), 1);
+		sum = vmlaq_lane_s16(sum, p[6], vget_high_s16(t), 2);
+		sum = vmlaq_lane_s16(sum, p[7], vget_high_s16(t), 3);
+		sum = vqaddq_s16(sum, vmulq_lane_s16(p[3], vget_low_s16(t), 3));
+		sum = vqaddq_s16(sum, vmulq_lane_s16(p[4], vget_high_s16(t), 0));
+		vst1_u8(to + i, vqrshrun_n_s16(sum, 7));
+	}
+#else
+	for (unsigned i = 0; i < count; i++) {
+		int sum = 64;
+#pragma GCC unroll 8
+		for (unsigned k = 0; k < 8; k++) {
+			sum += from[i + k] * taps[k];
+		}
+		sum >>= 7;
+		to[i] = (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+	}
+#endif
+}
+
+static uint64_t run_filter(unsigned work)
+{
+	enum { N = 4096 };
+	static const int16_t taps[4][8] = {{0, 1, -5, 126, 8, -3, 1, 0},
+					   {-1, 3, -10, 122, 18, -6, 2, 0},
+					   {-1, 6, -19, 78, 78, -19, 6, -1},
+					   {0, 2, -6, 18, 122, -10, 3, -1}};
+	uint8_t *from = random_bytes(N + 8), *to = random_bytes(N + 8);
+	for (unsigned round = 0; round < work; round++) {
+		filter_row(to, from, taps[round & 3], N);
+		uint8_t *other = from;
+		from = to;
+		to = other;
+	}
+	uint64_t result = 0;
+	for (unsigned i = 0; i < N; i += 3) {
+		result = mix(result, from[i]);
+	}
+	free(from);
+	free(to);
+	return result;
+}
+
 static uint64_t run_shuffle(unsigned work)
 {
 	u8x16 v = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
@@ -202,6 +292,7 @@ static const struct line lines[] = {
 	{"simd-stream", run_stream, 300}, {"simd-matmul", run_matmul, 180},
 	{"simd-i32", run_i32, 24000},	  {"simd-blend", run_blend, 10000},
 	{"simd-sad", run_sad, 16000},	  {"simd-shuffle", run_shuffle, 12000000},
+	{"simd-rgb", run_rgb, 30000},	  {"simd-filter", run_filter, 30000},
 };
 
 const struct group simd_group = GROUP("simd", lines);
