@@ -22,6 +22,16 @@ static void unzip(uint8_t *mask, unsigned element)
 	}
 }
 
+static void fill_spreads(struct jit_constants *c)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		memset(c->spread_b[n], (int)n, 16);
+		for (unsigned index = 0; index < 8; index++) {
+			c->spread_h[index][n] = (uint8_t)(index * 2 + n % 2);
+		}
+	}
+}
+
 static void fill_nibbles(struct jit_constants *c)
 {
 	for (unsigned n = 0; n < 16; n++) {
@@ -46,6 +56,7 @@ static void fill_bytes(struct jit_constants *c)
 	memset(c->b_40, 0x40, 16);
 	memset(c->minus_8_b, -8, 16);
 	memset(c->eights_b, 8, 16);
+	c->low_byte[0] = 0xff;
 	for (unsigned s = 0; s <= 8; s++) {
 		memset(c->right_masks[s], 0xff >> s, 16);
 		memset(c->right_signs[s], 0x80 >> s, 16);
@@ -125,6 +136,7 @@ void jit_fill_constants(struct jit_constants *c)
 	fill_bytes(c);
 	fill_nibbles(c);
 	fill_lanes(c);
+	fill_spreads(c);
 	fill_structures(c);
 	c->mxcsr_default = MXCSR_DEFAULT;
 	unzip(c->unzip_b, 1);

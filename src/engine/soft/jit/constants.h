@@ -16,6 +16,8 @@ struct jit_constants {
 		b_30[16], b_40[16], minus_8_b[16];
 	uint8_t unzip_b[16],
 		unzip_h[16]; /* PSHUFB: even elements to the low half, odd ones to the high half */
+	uint8_t spread_b[16][16], spread_h[8][16]; /* PSHUFB, by index */
+	uint8_t low_byte[16];
 	uint8_t rev16_b[16], rev32_b[16], rev32_h[16], rev64_b[16], rev64_h[16];
 	uint8_t bit_counts[16], bit_reversed_low[16], bit_reversed_high[16]; /* by nibble */
 	uint8_t right_masks[9][16], left_masks[8][16],

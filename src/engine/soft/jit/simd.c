@@ -383,6 +383,18 @@ static void fold(struct jit_block *t, unsigned op, unsigned bytes, unsigned log2
 	}
 }
 
+/* T0's low doubleword = the sum of n's bytes. */
+static void add_bytes(struct jit_block *t, unsigned n)
+{
+	struct x86 *x = &t->x;
+	simd_zero(t, T0);
+	x86_v(x, V_PSADBW, T0, n, T0);
+	if (simd_bytes(t) == 16) {
+		x86_vrr_imm(x, V_PSHUFD, T1, 0, T0, 0xee);
+		x86_v(x, V_PADDD, T0, T0, T1);
+	}
+}
+
 /* ADDV, SMAXV, UMAXV, SMINV, UMINV. */
 void jit_simd_across(struct jit_block *t)
 {
@@ -395,6 +407,12 @@ void jit_simd_across(struct jit_block *t)
 	default: op = adds[log2]; break;
 	}
 	unsigned n = simd_rn(t);
+	if (op == V_PADDB) {
+		add_bytes(t, n);
+		x86_vm(&t->x, V_PAND, jit_vwrite(t, A64_Rd(t->raw), 16), T0,
+		       JIT_CONSTANT(t, low_byte));
+		return;
+	}
 	x86_v(&t->x, V_MOVDQA, T0, 0, n);
 	fold(t, op, simd_bytes(t), log2);
 	simd_put_low(t, 1u << log2);
@@ -404,8 +422,14 @@ void jit_simd_across(struct jit_block *t)
 void jit_simd_across_long(struct jit_block *t)
 {
 	unsigned log2 = simd_log2(t);
+	bool is_unsigned = t->raw >> 29 & 1;
 	jit_fp_enter(t);
-	add_neighbours(t, log2, !(t->raw >> 29 & 1), simd_rn(t));
+	if (log2 == 0 && is_unsigned) {
+		add_bytes(t, simd_rn(t));
+		simd_put_low(t, 8);
+		return;
+	}
+	add_neighbours(t, log2, !is_unsigned, simd_rn(t));
 	fold(t, adds[log2 + 1], simd_bytes(t), log2 + 1);
 	simd_put_low(t, 2u << log2);
 }

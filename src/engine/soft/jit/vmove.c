@@ -10,18 +10,12 @@
 
 void simd_spread(struct jit_block *t, unsigned to, unsigned from, unsigned log2, unsigned index)
 {
-	static const unsigned ops[] = {V_PBROADCASTB, V_PBROADCASTW, V_PBROADCASTD, V_PBROADCASTQ};
 	struct x86 *x = &t->x;
-	if (log2 == 2) {
-		x86_vrr_imm(x, V_PSHUFD, to, 0, from, (uint8_t)(index * 0x55));
-	} else if (log2 == 3) {
-		x86_vrr_imm(x, V_PSHUFD, to, 0, from, index ? 0xee : 0x44);
-	} else {
-		if (index) {
-			x86_vshift(x, V_PSRLDQ, to, from, index << log2);
-			from = to;
-		}
-		x86_v(x, ops[log2], to, 0, from);
+	switch (log2) {
+	case 0: x86_vm(x, V_PSHUFB, to, from, JIT_CONSTANT(t, spread_b[index])); break;
+	case 1: x86_vm(x, V_PSHUFB, to, from, JIT_CONSTANT(t, spread_h[index])); break;
+	case 2: x86_vrr_imm(x, V_PSHUFD, to, 0, from, (uint8_t)(index * 0x55)); break;
+	default: x86_vrr_imm(x, V_PSHUFD, to, 0, from, index ? 0xee : 0x44); break;
 	}
 }
 
