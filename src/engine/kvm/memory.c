@@ -281,7 +281,8 @@ void kvm_window_finish(struct kvm_window *window)
 	pthread_mutex_destroy(&window->lock);
 }
 
-/* ----- parts of devices.  The kernel runs no instructions from them: the guest gets an abort ----- */
+/* ----- parts of devices.  The kernel runs no instructions from them: the guest gets an abort -----
+ */
 
 static void show_part(struct kvm_engine *engine, uint64_t gpa, uint64_t len, void *hva)
 {
