@@ -58,7 +58,7 @@ MUTATIONS = {
         ("src/pci/intx.c", "irq->ops->bind_line &&", "false &&", KVM_TEST, "without_our_threads", "interrupts_passed ["),
     "kvm_registers_are_reached_by_exits":
         (BARS, "	return bar->mapped[n].hva;", "	return NULL;", KVM_TEST, "without_our_process", "accesses_passed "),
-    "kvm_end_of_intx_is_not_told": (VFIO, UNMASK_BY, "	return 0;", KVM_TEST, "kinds_of_interrupts", "no '^@by INTx"),
+    "kvm_end_of_intx_is_not_told": (VFIO, UNMASK_BY, "	return 0;", KVM_TEST, "kinds_of_interrupts", "not whole by INTx"),
     "kvm_line_held_by_ours_is_forgotten":
         ("src/engine/kvm/gic_lines.c", "	if (is_high_locked(gic, watch->line)) {", "	if (false) {", KVM_TEST, "may_be_shared", "no '"),
     "kvm_device_reaches_foreign_memory":

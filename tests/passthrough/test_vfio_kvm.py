@@ -232,7 +232,8 @@ def test_guest_reads_and_writes_by_dma():
 
 
 def test_all_kinds_of_interrupts_arrive():
-    assert told("messages", r"^@got (\w+)").group(1) == told("messages", r"^@by INTx (\w+)").group(1) == md5(boot()[3])
+    assert told("messages", r"^@got (\w+)").group(1) == md5(boot()[3])
+    assert told("messages", r"^@by INTx (\w+)").group(1) == md5(boot()[3]), "not whole by INTx"
     assert told("messages", r"^@by MSI (\w+)").group(1) == md5(boot()[1][:MIB])
     told("messages", " 0% packet loss")
     assert count("messages", r"GICv2m-PCI-MSIX-0000:01:00.0 +[12] Edge +nvme0q") > 3
