@@ -183,7 +183,8 @@ static void products_that_round_up_to_the_smallest_normal_number_underflow(void 
 	CHECK(words, 0);
 }
 
-/* A product and a sum that round to single first would be a tie then. */
+/* A product and a sum that round to single first would be a tie then, or exact when it should
+ * underflow. */
 static void half_multiply_add_rounds_once(void **state)
 {
 	static const uint32_t words[] = {
@@ -199,6 +200,12 @@ static void half_multiply_add_rounds_once(void **state)
 		0x4ea21c44, /* mov v4.16b, v2.16b */
 		0x4e410c04, /* fmla v4.8h, v0.8h, v1.8h */
 		0x4ec10c02, /* fmls v2.8h, v0.8h, v1.8h */
+		0x52a01807, /* mov w7, #0xc00000: FPCR.RMode: towards zero */
+		0xd51b4407, /* msr fpcr, x7 */
+		0x52800028, /* mov w8, #1 */
+		0x1ee70105, /* fmov h5, w8: 2^-24 */
+		0x1fc514a6, /* fmadd h6, h5, h5, h5: FPSR.UFC */
+		0xd53b4429, /* mrs x9, fpsr */
 		HVC,
 	};
 	CHECK(words, 0);
