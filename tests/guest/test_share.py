@@ -19,9 +19,9 @@ import vm  # noqa: E402
 LIMIT_S = int(os.environ.get("ORIEL_GUEST_LIMIT_S", "240"))
 
 
-def run(script, *options):
-    """vkshare as /tmp/program in a guest."""
-    disk = program.disk(vm.BUILD, "vkshare", [program.ROOT / "tests/guest/vkshare.c"])
+def run(script, *options, name="vkshare"):
+    """A program as /tmp/program in a guest."""
+    disk = program.disk(vm.BUILD, name, [program.ROOT / f"tests/guest/{name}.c"])
     return vm.run("--disk", f"{disk},ro", "--cpus", "2", *options, gpu="shared", memory="1G", script=program.TAKE + script, limit_s=LIMIT_S)
 
 
@@ -30,6 +30,15 @@ def test_two_programs_share_images_and_a_buffer():
     result.told(r"^image with modifier 0x0, pitch \d+: shared")
     result.told("^both agree")
     assert not result.errors, result.errors
+
+
+def test_what_is_offered_is_true_and_what_is_not_is_refused():
+    """Protected memory and sparse binding, which lavapipe does not have; external memory and semaphores, which every guest has."""
+    result = run("/tmp/program", name="vkclaims")
+    result.told("^protected memory: not offered, refused")
+    result.told("^memory handle 0x200: offered, works")
+    result.told("^semaphore handle 0x10: offered, works")
+    result.told("^all claims are true")
 
 
 def pixel(x, y, seed=5):

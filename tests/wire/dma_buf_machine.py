@@ -25,7 +25,7 @@ PACKAGES = ["mesa-vulkan-drivers", "libvulkan1", "vulkan-tools", "python3", "xvf
 EXCLUDE = {"systemd", "udev", "libsystemd-shared", "adwaita-icon-theme", "perl-base", "debconf", "libavcodec61", "libavutil59", "libavfilter10",
            "libx265-215", "libcodec2-1.2", "fonts-dejavu-core", "fonts-dejavu-mono"}
 # The tests and what they run, at the places that the build wrote down.
-OURS = ["oriel", "oriel-gpu", "images/vkscene/vkscene", "tests/wire/vkmemory", "tests/wire/libhold_layer.so", "tests/wire/hold_layer.json",
+OURS = ["oriel", "oriel-gpu", "images/vkscene/vkscene", "tests/wire/vkmemory", "tests/wire/vkclaims", "tests/wire/libhold_layer.so", "tests/wire/hold_layer.json",
         "tests/wire/test-oriel-gpu", "tests/guest/libhide_layer.so", "tests/guest/hide_layer.json", "guest/Image",
         "guest/initrd.img", "guest/root.img"]
 START = f"""

@@ -107,10 +107,19 @@ def test_a_newer_host_driver_draws_the_same_with_and_without_oriel():
         report = scene(server)
         assert "LLVM 19" in report["device"], report["device"]
         assert report["hashes"] == json.loads(alone.splitlines()[-1])["hashes"], report
+        assert "all claims are true" in newer_mesa().run(server.path, VKCLAIMS)
         assert server.errors() == "", server.errors()
 
 
 VKMEMORY = str(venus.BUILD / "tests/wire/vkmemory")
+VKCLAIMS = str(venus.BUILD / "tests/wire/vkclaims")
+
+
+def test_what_is_offered_is_true_and_what_is_not_is_refused():
+    with Server() as server:
+        out = newer_mesa().run(server.path, VKCLAIMS)
+        assert out.endswith("all claims are true\n"), out
+        assert server.errors() == "", server.errors()
 
 
 def test_odd_pieces_of_memory_are_their_owners_alone():
