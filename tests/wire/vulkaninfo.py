@@ -38,15 +38,18 @@ def facts(text):
     return found
 
 
+def run(words, mesa, env):
+    """vulkaninfo of the unpacked Mesa's packages, since another version says more or less."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
+    return subprocess.run([*words, str(mesa.dir / "root/usr/bin/vulkaninfo")], env={**clean, **env, "VK_LOADER_LAYERS_DISABLE": "*"}, capture_output=True,
+                          text=True, check=True, timeout=120).stdout
+
+
 def of_the_host(mesa):
-    """vulkaninfo of the unpacked Mesa's packages, since another version says more or less, on the host's own driver."""
+    """On the host's own driver."""
     icds = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
     assert icds, "the host has no lavapipe"
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
-    env.update(VK_DRIVER_FILES=str(icds[0]), VK_LOADER_LAYERS_DISABLE="*")
-    libraries = f"{mesa.libraries}:/usr/lib/{mesa.libraries.name}"
-    return subprocess.run([str(mesa.loader), "--library-path", libraries, str(mesa.dir / "root/usr/bin/vulkaninfo")], env=env, capture_output=True,
-                          text=True, check=True, timeout=120).stdout
+    return run([str(mesa.loader), "--library-path", f"{mesa.libraries}:/usr/lib/{mesa.libraries.name}"], mesa, {"VK_DRIVER_FILES": str(icds[0])})
 
 
 def differences(host, ours):
@@ -66,9 +69,22 @@ def check(host, ours, where):
     """Every difference is explained, and every explanation needed.  @where: "vtest" or "guest"."""
     if f"= {HOST}" not in host:
         raise tap.Skip(f"the table is for the host driver {HOST}")
-    explained = [(path, value) for place, path, value in rows() if place in (where, "both")]
+    explain(differences(host, ours), where, [(path, value) for place, path, value in rows() if place in (where, "both")])
+
+
+def check_newer(host, ours, decoded):
+    """The same through vtest for a host driver that has more than we decode (@decoded: names of extensions): what is not there is no difference,
+    but for extensions that we know."""
+    seen = [d for d in differences(host, ours) if d[2] != ABSENT or d[0] in {f"Device Extensions/{name}" for name in decoded}]
+    of_all, of_newer = ([(path, value) for place, path, value in rows() if place in places] for places in (("vtest", "both"), ("newer",)))
+    rest = [d for d in seen if not any(re.fullmatch(p, d[0]) and re.fullmatch(v, d[2]) for p, v in of_all)]
+    explain(rest, "a newer driver", of_newer)
+
+
+def explain(found, where, explained):
+    """Each difference has a row, and each row a difference."""
     used, unexplained = set(), []
-    for path, theirs, value in differences(host, ours):
+    for path, theirs, value in found:
         row = next((i for i, (p, v) in enumerate(explained) if re.fullmatch(p, path) and re.fullmatch(v, value)), None)
         if row is None:
             unexplained.append(f"{path}: host {theirs!r}, {where} {value!r}")
