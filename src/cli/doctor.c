@@ -106,14 +106,16 @@ static json_t *doctor_probe(const char *server)
 static bool doctor_driver(json_t *device)
 {
 	const char *name = "?", *info = "", *api = "?", *backing = "none", *problem = "";
-	json_unpack(device, "{s:s, s:s, s:s, s:s, s:s}", "name", &name, "driver_info", &info, "api_version", &api,
-		    "backing", &backing, "problem", &problem);
+	int shared = 0;
+	json_unpack(device, "{s:s, s:s, s:s, s:s, s:s, s:i}", "name", &name, "driver_info", &info, "api_version", &api,
+		    "backing", &backing, "problem", &problem, "shared_types", &shared);
 	say("driver", "%s, %s, Vulkan %s", name, info, api);
 	if (*problem) {
 		say("", "not usable: %s", problem);
 		return false;
 	}
-	say("", "guest memory is backed by: %s", backing);
+	say("", "guest memory is backed by: %s; programs of a guest share it by %s", backing,
+	    shared ? "the driver's dma-bufs" : "emulated dma-bufs");
 	return true;
 }
 

@@ -102,7 +102,7 @@ def test_driver_without_a_memory_backing():
 
 def test_doctor_names_engines_and_drivers():
     out = subprocess.run([str(vm.ORIEL), "doctor"], capture_output=True, text=True, timeout=60, check=True).stdout
-    for word in ("page size", "soft", "driver", "backed by", "passt"):
+    for word in ("page size", "soft", "driver", "backed by", "share it by", "passt"):
         assert word in out, word
     env = dict(os.environ, VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json")
     out = subprocess.run([str(vm.ORIEL), "doctor"], capture_output=True, text=True, timeout=60, env=env, check=False)
