@@ -59,8 +59,6 @@ MUTATIONS = {
     "kvm_registers_are_reached_by_exits":
         (BARS, "	return bar->mapped[n].hva;", "	return NULL;", KVM_TEST, "without_our_process", "accesses_passed "),
     "kvm_end_of_intx_is_not_told": (VFIO, UNMASK_BY, "	return 0;", KVM_TEST, "kinds_of_interrupts", "not whole by INTx"),
-    "kvm_line_held_by_ours_is_forgotten":
-        ("src/engine/kvm/gic_lines.c", "	if (is_high_locked(gic, watch->line)) {", "	if (false) {", KVM_TEST, "may_be_shared", "no '"),
     "kvm_device_reaches_foreign_memory":
         (VFIO, "host->maps[host->map_count++] =", HOLE.replace("0x20000000", "0xa0000000"), KVM_TEST, "dma_outside", "no 'event 0x10"),
     "vfio_device_reaches_foreign_memory": (VFIO, "host->maps[host->map_count++] =", HOLE, "test_vfio.py", "dma_outside", "no 'DMAR:"),

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -37,7 +38,7 @@
 #define GICR	   UINT64_C(0x080a0000)
 #define PART	   UINT64_C(0x20000) /* a range of the window, whole pages of every host */
 
-enum { LINE = 5, WORDS = 16, NO_LOSS = -1 };
+enum { LINE = 5, WORDS = 16, NO_LOSS = -1, MSI_FRAME = 0x8020040, MSI_FIRST = 64 };
 
 extern const uint8_t guest_begin[], guest_end[];
 extern const uint8_t guest_load[], guest_pair[], guest_vector[], guest_store[], guest_jump[];
@@ -126,8 +127,12 @@ static void vm_open(struct vm *vm, unsigned vcpus)
 		.mmio_read = on_read, .mmio_write = on_write, .window_lost = on_loss};
 	const struct engine_config config = {
 		.host_ops = &host_ops, .host = vm, .vcpus = vcpus, .psci_version = 0x10001};
-	const struct engine_gic_config gic = {
-		.dist = GICD, .redist = GICR, .spis = 64, .msi_first = 64, .msi_count = 32};
+	const struct engine_gic_config gic = {.dist = GICD,
+					      .redist = GICR,
+					      .spis = 64,
+					      .msi_address = MSI_FRAME,
+					      .msi_first = MSI_FIRST,
+					      .msi_count = 32};
 	struct error err = {0};
 	*vm = (struct vm){.lost = NO_LOSS, .lower_at = 1};
 	vm->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -355,20 +360,84 @@ static void test_stopping_of_vcpus(void)
 	vm_close(&vm);
 }
 
-/* The line stays high until the device lowers it at the @times-th end: it is taken that often. */
-static void take(struct vm *vm, unsigned times)
+/* Let the guest take the interrupt @times times. */
+static void take_raised(struct vm *vm, unsigned times)
 {
 	atomic_store(&vm->ends, 0);
 	vm->lower_at = times;
 	prepare(vm, 0, guest_take, 0, true);
 	block(vm, 0)[2] = times;
-	vm->chip->ops->set_line(vm->chip, LINE, true);
 	check("... runs to its end", engine_run(vm->vcpus[0]), ENGINE_EXIT_KICKED);
 	for (unsigned n = 0; n < 500 && atomic_load(&vm->ends) < times; n++) {
 		wait_ms(10);
 	}
 	check("... each end is told", atomic_load(&vm->ends), times);
 	check("... it was that interrupt", block(vm, 0)[3], 32 + LINE);
+}
+
+/* The line stays high until the device lowers it at the @times-th end: it is taken that often. */
+static void take(struct vm *vm, unsigned times)
+{
+	vm->chip->ops->set_line(vm->chip, LINE, true);
+	take_raised(vm, times);
+}
+
+static bool was_rung(int fd)
+{
+	uint64_t times;
+	return read(fd, &times, sizeof(times)) == sizeof(times);
+}
+
+static void test_lines_raised_by_eventfd(void)
+{
+	struct vm vm;
+	int fd = eventfd(0, EFD_NONBLOCK), ended = eventfd(0, EFD_NONBLOCK);
+	vm_open(&vm, 1);
+	const struct irq_chip_ops *ops = vm.chip->ops;
+	check("a line is watched", (uint64_t)ops->watch_end(vm.chip, LINE, on_end, &vm), 0);
+	check("and bound", (uint64_t)ops->bind_line(vm.chip, LINE, fd, ended), 0);
+	check("... once for an eventfd", ops->bind_line(vm.chip, LINE, fd, ended) < 0, true);
+	printf("# raised by its eventfd\n");
+	(void)!write(fd, &(uint64_t){1}, sizeof(uint64_t));
+	take_raised(&vm, 1);
+	check("... and its owner is told the end", was_rung(ended), true);
+	ops->set_line(vm.chip, LINE, true);
+	check("a device of ours raises it, too", was_rung(ended), false);
+	ops->set_line(vm.chip, LINE, false);
+	check("... and when it lets go the owner is asked", was_rung(ended), true);
+	printf("# raised by its eventfd, after ours let go\n");
+	(void)!write(fd, &(uint64_t){1}, sizeof(uint64_t));
+	take_raised(&vm, 1);
+	ops->unbind_line(vm.chip, LINE, fd);
+	(void)was_rung(ended);
+	(void)!write(fd, &(uint64_t){1}, sizeof(uint64_t));
+	check("a signal after unbinding is left in the eventfd", was_rung(fd), true);
+	printf("# raised by ours, unbound\n");
+	take(&vm, 1);
+	check("... and nobody else is told", was_rung(ended), false);
+	vm_close(&vm);
+	close(fd);
+	close(ended);
+}
+
+static void test_messages_by_eventfd(void)
+{
+	struct vm vm;
+	int fd = eventfd(0, EFD_NONBLOCK);
+	vm_open(&vm, 1);
+	const struct irq_chip_ops *ops = vm.chip->ops;
+	check("data of no message", ops->bind_msi(vm.chip, fd, MSI_FRAME, 32 + LINE) < 0, true);
+	check("an address of no message", ops->bind_msi(vm.chip, fd, MSI_FRAME + 4, MSI_FIRST) < 0,
+	      true);
+	check("a message is bound", (uint64_t)ops->bind_msi(vm.chip, fd, MSI_FRAME, MSI_FIRST), 0);
+	(void)!write(fd, &(uint64_t){1}, sizeof(uint64_t));
+	check("... its signal goes to the kernel", was_rung(fd), false);
+	ops->unbind_msi(vm.chip, fd, MSI_FIRST);
+	(void)!write(fd, &(uint64_t){1}, sizeof(uint64_t));
+	check("... and after unbinding is left", was_rung(fd), true);
+	check("bound anew", (uint64_t)ops->bind_msi(vm.chip, fd, MSI_FRAME, MSI_FIRST + 1), 0);
+	vm_close(&vm);
+	close(fd);
 }
 
 static void test_ends_of_lines(void)
@@ -488,6 +557,8 @@ int main(void)
 	test_window();
 	test_stopping_of_vcpus();
 	test_ends_of_lines();
+	test_lines_raised_by_eventfd();
+	test_messages_by_eventfd();
 	test_log_of_writes();
 	test_missing_capabilities();
 	test_permissions();
