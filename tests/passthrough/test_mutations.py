@@ -26,9 +26,8 @@ ARM64_PROGRAMS = ["oriel", "tests/kvm/kvm-engine"]
 # Guests that hang for want of what was taken out are ended early.
 LIMITS = {"ORIEL_VM_LIMIT_S": "90", "ORIEL_GUEST_LIMIT_S": "300", "ORIEL_VFIO_CYCLES": "1", "ORIEL_HOTPLUG_CYCLES": "3"}
 
-VFIO, CLIENT, IRQ, BARS = (f"src/passthrough/{name}.c" for name in ("vfio_host", "vfu_client", "pdev_irq", "pdev_bars"))
+VFIO, CLIENT, BARS = (f"src/passthrough/{name}.c" for name in ("vfio_host", "vfu_client", "pdev_bars"))
 KVM_TEST = "test_vfio_kvm.py"
-UNMASK = "(void)!backend_unmask_intx(pdev->backend);"
 UNMASK_BY = """	return set_irqs(vfio_device(backend), VFIO_PCI_INTX_IRQ_INDEX,
 			VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, &eventfd, 1);"""
 MSIX_TAKEN = "	if (taken == PCI_TAKEN) {\n		pci_msix_raise_locked(device, vector);"
@@ -67,7 +66,6 @@ MUTATIONS = {
          "status = 0;", "test_work.py", "fio_verifies", "did not end within"),
     "nic_intx_is_not_passed_on":
         ("src/pci/intx.c", INTX_TAKEN, "", "test_devices.py", "nic_carries", "did not end within"),
-    "nic_end_of_intx_is_not_passed_on": (IRQ, UNMASK, ";", "test_devices.py", "nic_carries", "did not end within"),
     "slot_does_not_tell_the_guest":
         ("src/vmm/vm_passthrough.c", "	pci_port_announce(slot->port);\n", "", "test_hotplug.py", "comes_and_goes", "no 'cycle 1 "),
     "lost_server_is_not_told":
