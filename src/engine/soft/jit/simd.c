@@ -176,6 +176,16 @@ void jit_simd_unary(struct jit_block *t)
 	simd_invert(t, simd_to(t), T0);
 }
 
+void simd_put_low(struct jit_block *t, unsigned bytes)
+{
+	if (bytes < 4) {
+		x86_vshift(&t->x, V_PSLLDQ, T0, T0, 16 - bytes);
+		x86_vshift(&t->x, V_PSRLDQ, jit_vwrite(t, A64_Rd(t->raw), 16), T0, 16 - bytes);
+	} else {
+		x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), bytes), 0, T0);
+	}
+}
+
 /* ----- products ----- */
 
 /* T0 = a * b, elements of 1, 2 or 4 bytes. */
@@ -194,8 +204,7 @@ static void multiply(struct jit_block *t, unsigned log2, unsigned a, unsigned b)
 	x86_v(x, V_POR, T0, T0, T1);
 }
 
-/* The product in T0 to the destination, or to the sum or difference there. */
-static void accumulate(struct jit_block *t, unsigned log2, bool adds_up, bool subtracts)
+void simd_accumulate(struct jit_block *t, unsigned log2, bool adds_up, bool subtracts)
 {
 	if (adds_up || subtracts) {
 		unsigned d = simd_rd(t);
@@ -216,7 +225,7 @@ void jit_simd_multiply(struct jit_block *t)
 		return;
 	}
 	multiply(t, log2, n, m);
-	accumulate(t, log2, !is_mul && !subtracts, !is_mul && subtracts);
+	simd_accumulate(t, log2, !is_mul && !subtracts, !is_mul && subtracts);
 }
 
 /* MUL, MLA, MLS by element. */
@@ -230,7 +239,7 @@ void jit_simd_multiply_elem(struct jit_block *t)
 	unsigned n = simd_rn(t), m = jit_vread(t, from, 16), opcode = w >> 12 & 15;
 	simd_spread(t, T0, m, log2, index);
 	multiply(t, log2, n, T0);
-	accumulate(t, log2, opcode == 0, opcode == 4);
+	simd_accumulate(t, log2, opcode == 0, opcode == 4);
 }
 
 /* ----- averages and differences ----- */
@@ -299,139 +308,7 @@ void jit_simd_difference(struct jit_block *t)
 	x86_v(x, is_unsigned ? unsigned_max[log2] : signed_max[log2], T0, n, m);
 	x86_v(x, is_unsigned ? unsigned_min[log2] : signed_min[log2], T1, n, m);
 	x86_v(x, subs[log2], T0, T0, T1);
-	accumulate(t, log2, adds_up, false);
-}
-
-/* ----- pairs ----- */
-
-/* ADDP, SMAXP, UMAXP, SMINP, UMINP. */
-void jit_simd_pairwise(struct jit_block *t)
-{
-	unsigned log2 = simd_log2(t), op;
-	bool is_unsigned = t->raw >> 29 & 1;
-	jit_fp_enter(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
-	switch (t->raw >> 11 & 0x1f) {
-	case 0x14: op = is_unsigned ? unsigned_max[log2] : signed_max[log2]; break;
-	case 0x15: op = is_unsigned ? unsigned_min[log2] : signed_min[log2]; break;
-	default: op = adds[log2]; break;
-	}
-	simd_unzip(t, n, m, log2);
-	x86_v(&t->x, op, simd_to(t), T0, T1);
-}
-
-void jit_simd_pair_d(struct jit_block *t)
-{
-	jit_fp_enter(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	x86_vrr_imm(&t->x, V_PSHUFD, T0, 0, n, 0xee);
-	x86_v(&t->x, V_PADDQ, jit_vwrite(t, A64_Rd(t->raw), 8), n, T0);
-}
-
-/* T0 = sums of neighbours of n, twice as wide. */
-static void add_neighbours(struct jit_block *t, unsigned log2, bool is_signed, unsigned n)
-{
-	struct x86 *x = &t->x;
-	if (log2 == 0 && is_signed) {
-		x86_vm(x, V_MOVDQA, T0, 0, JIT_CONSTANT(t, ones_b));
-		x86_v(x, V_PMADDUBSW, T0, T0, n);
-	} else if (log2 == 0) {
-		x86_vm(x, V_PMADDUBSW, T0, n, JIT_CONSTANT(t, ones_b));
-	} else if (log2 == 1 && is_signed) {
-		x86_vm(x, V_PMADDWD, T0, n, JIT_CONSTANT(t, ones_h));
-	} else if (log2 == 1) {
-		x86_vm(x, V_PAND, T0, n, JIT_CONSTANT(t, low_s));
-		x86_vshift(x, V_PSRLD, T1, n, 16);
-		x86_v(x, V_PADDD, T0, T0, T1);
-	} else {
-		unsigned product = is_signed ? V_PMULDQ : V_PMULUDQ;
-		x86_vm(x, product, T0, n, JIT_CONSTANT(t, ones_s));
-		x86_vshift(x, V_PSRLQ, T1, n, 32);
-		x86_vm(x, product, T1, T1, JIT_CONSTANT(t, ones_s));
-		x86_v(x, V_PADDQ, T0, T0, T1);
-	}
-}
-
-/* SADDLP, UADDLP, SADALP, UADALP. */
-void jit_simd_add_long_pairs(struct jit_block *t)
-{
-	unsigned log2 = simd_log2(t);
-	bool is_signed = !(t->raw >> 29 & 1), adds_up = t->raw >> 14 & 1;
-	jit_fp_enter(t);
-	add_neighbours(t, log2, is_signed, simd_rn(t));
-	accumulate(t, log2 + 1, adds_up, false);
-}
-
-/* ----- across lanes ----- */
-
-void simd_put_low(struct jit_block *t, unsigned bytes)
-{
-	if (bytes < 4) {
-		x86_vshift(&t->x, V_PSLLDQ, T0, T0, 16 - bytes);
-		x86_vshift(&t->x, V_PSRLDQ, jit_vwrite(t, A64_Rd(t->raw), 16), T0, 16 - bytes);
-	} else {
-		x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), bytes), 0, T0);
-	}
-}
-
-/* Fold T0 (@bytes) by @op until one element of 2^@log2 bytes is left. */
-static void fold(struct jit_block *t, unsigned op, unsigned bytes, unsigned log2)
-{
-	for (unsigned half = bytes / 2; half >= 1u << log2; half /= 2) {
-		x86_vshift(&t->x, V_PSRLDQ, T1, T0, half);
-		x86_v(&t->x, op, T0, T0, T1);
-	}
-}
-
-/* T0's low doubleword = the sum of n's bytes. */
-static void add_bytes(struct jit_block *t, unsigned n)
-{
-	struct x86 *x = &t->x;
-	simd_zero(t, T0);
-	x86_v(x, V_PSADBW, T0, n, T0);
-	if (simd_bytes(t) == 16) {
-		x86_vrr_imm(x, V_PSHUFD, T1, 0, T0, 0xee);
-		x86_v(x, V_PADDD, T0, T0, T1);
-	}
-}
-
-/* ADDV, SMAXV, UMAXV, SMINV, UMINV. */
-void jit_simd_across(struct jit_block *t)
-{
-	unsigned log2 = simd_log2(t), op;
-	bool is_unsigned = t->raw >> 29 & 1;
-	jit_fp_enter(t);
-	switch (t->raw >> 12 & 0x1f) {
-	case 0x0a: op = is_unsigned ? unsigned_max[log2] : signed_max[log2]; break;
-	case 0x1a: op = is_unsigned ? unsigned_min[log2] : signed_min[log2]; break;
-	default: op = adds[log2]; break;
-	}
-	unsigned n = simd_rn(t);
-	if (op == V_PADDB) {
-		add_bytes(t, n);
-		x86_vm(&t->x, V_PAND, jit_vwrite(t, A64_Rd(t->raw), 16), T0,
-		       JIT_CONSTANT(t, low_byte));
-		return;
-	}
-	x86_v(&t->x, V_MOVDQA, T0, 0, n);
-	fold(t, op, simd_bytes(t), log2);
-	simd_put_low(t, 1u << log2);
-}
-
-/* SADDLV, UADDLV: the sums of neighbours, folded. */
-void jit_simd_across_long(struct jit_block *t)
-{
-	unsigned log2 = simd_log2(t);
-	bool is_unsigned = t->raw >> 29 & 1;
-	jit_fp_enter(t);
-	if (log2 == 0 && is_unsigned) {
-		add_bytes(t, simd_rn(t));
-		simd_put_low(t, 8);
-		return;
-	}
-	add_neighbours(t, log2, !is_unsigned, simd_rn(t));
-	fold(t, adds[log2 + 1], simd_bytes(t), log2 + 1);
-	simd_put_low(t, 2u << log2);
+	simd_accumulate(t, log2, adds_up, false);
 }
 
 /* ----- dot products ----- */

@@ -104,6 +104,8 @@ void simd_note_difference(struct jit_block *t, unsigned result, unsigned exact, 
 void simd_note_unless(struct jit_block *t, unsigned mask, unsigned temp, unsigned bytes);
 /* The low @bytes of T0 (1 to 16) become the destination, with zeros above. */
 void simd_put_low(struct jit_block *t, unsigned bytes);
+/* T0 to the destination, or to the sum or difference there. */
+void simd_accumulate(struct jit_block *t, unsigned log2, bool adds_up, bool subtracts);
 /* @to = |@n|, the most negative number being its own. */
 void simd_abs(struct jit_block *t, unsigned to, unsigned n, unsigned log2);
 /* T0 = products, twice as wide, of the halves of n and m that Q selects.  T1 changes; m may be T2.

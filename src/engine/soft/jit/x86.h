@@ -463,7 +463,6 @@ enum {
 	/* cryptography */
 	V_AESENC = X86(2, 1, 0xdc), V_AESENCLAST = X86(2, 1, 0xdd), V_AESDEC = X86(2, 1, 0xde),
 	V_AESDECLAST = X86(2, 1, 0xdf), V_AESIMC = X86(2, 1, 0xdb), V_PCLMULQDQ = X86(3, 1, 0x44),
-	V_GF2P8AFFINEQB = X86_W | X86(3, 1, 0xce),
 	/* without VEX: reg and r/m */
 	X_SHA256RNDS2 = X86(2, 0, 0xcb), X_SHA256MSG1 = X86(2, 0, 0xcc), X_SHA256MSG2 = X86(2, 0, 0xcd),
 	X_SHA1RNDS4 = X86(3, 0, 0xcc), X_SHA1NEXTE = X86(2, 0, 0xc8), X_SHA1MSG1 = X86(2, 0, 0xc9), X_SHA1MSG2 = X86(2, 0, 0xca),
