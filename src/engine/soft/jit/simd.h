@@ -111,7 +111,8 @@ void simd_abs(struct jit_block *t, unsigned to, unsigned n, unsigned log2);
 /* T0 = products, twice as wide, of the halves of n and m that Q selects.  T1 changes; m may be T2.
  */
 void simd_multiply_long(struct jit_block *t, unsigned log2, unsigned n, unsigned m);
-/* T0 = n >> s, 0 <= s <= its bits, or 0 < s if it @rounds.  n is not T0, T1; T1 changes. */
+/* T0 = n >> s, 0 <= s <= its bits, or 0 < s if it @rounds.  n is not T0 or T1; T1 changes, T2 if it
+ * @rounds. */
 void simd_shift_right(struct jit_block *t, unsigned log2, bool is_signed, bool rounds, unsigned n,
 		      unsigned s);
 /* @to = n << s, s less than its bits. */

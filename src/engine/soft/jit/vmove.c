@@ -164,6 +164,11 @@ void jit_simd_ins_elem(struct jit_block *t)
 		/* SHUFPD: the low element from the first operand, the high one from the second */
 		x86_vrr_imm(x, V_SHUFPD, to, index ? d : n, index ? n : d,
 			    (uint8_t)(index ? from << 1 : from | 2));
+	} else if (log2 == 1) {
+		unsigned d = jit_vread(t, A64_Rd(t->raw), 16);
+		simd_spread(t, T0, n, 1, from);
+		x86_vrr_imm(x, V_PBLENDW, jit_vwrite(t, A64_Rd(t->raw), 16), d, T0,
+			    (uint8_t)(1 << index));
 	} else {
 		insert(t, extract(t, RDX, n, log2, from), log2, index);
 	}
@@ -240,6 +245,28 @@ static void transpose(struct jit_block *t, unsigned n, unsigned m, unsigned log2
 	x86_v(x, V_POR, simd_to(t), T0, T1);
 }
 
+/* UZP1, UZP2: as simd_unzip(), but only one of both. */
+static void unzip_one(struct jit_block *t, unsigned n, unsigned m, unsigned log2, bool second)
+{
+	struct x86 *x = &t->x;
+	if (simd_bytes(t) != 16) {
+		simd_unzip(t, n, m, log2);
+		x86_v(x, V_MOVDQA, simd_to(t), 0, second ? T1 : T0);
+	} else if (log2 == 2) {
+		x86_vrr_imm(x, V_SHUFPS, simd_to(t), n, m, second ? 0xdd : 0x88);
+	} else {
+		if (log2 < 2) {
+			struct x86_mem mask =
+				log2 ? JIT_CONSTANT(t, unzip_h) : JIT_CONSTANT(t, unzip_b);
+			x86_vm(x, V_PSHUFB, T0, n, mask);
+			x86_vm(x, V_PSHUFB, T1, m, mask);
+			n = T0;
+			m = T1;
+		}
+		x86_v(x, second ? V_PUNPCKHQDQ : V_PUNPCKLQDQ, simd_to(t), n, m);
+	}
+}
+
 /* ZIP, UZP, TRN. */
 void jit_simd_permute(struct jit_block *t)
 {
@@ -252,8 +279,7 @@ void jit_simd_permute(struct jit_block *t)
 	} else if (opcode == 2) {
 		transpose(t, n, m, log2, second);
 	} else {
-		simd_unzip(t, n, m, log2);
-		x86_v(&t->x, V_MOVDQA, simd_to(t), 0, second ? T1 : T0);
+		unzip_one(t, n, m, log2, second);
 	}
 }
 

@@ -8,10 +8,6 @@
 #include "engine/soft/jit/simd.h"
 #include "engine/soft/simd.h"
 
-static const unsigned lefts[] = {V_PSLLW, V_PSLLW, V_PSLLD, V_PSLLQ};
-static const unsigned rights[] = {V_PSRLW, V_PSRLW, V_PSRLD, V_PSRLQ};
-static const unsigned adds[] = {V_PADDB, V_PADDW, V_PADDD, V_PADDQ};
-
 void simd_to_half(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
@@ -51,22 +47,10 @@ void jit_simd_narrow(struct jit_block *t)
 /* SHRN, RSHRN. */
 void jit_simd_shift_narrow(struct jit_block *t)
 {
-	struct x86 *x = &t->x;
-	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2),
-		 wide = 16u << log2;
-	bool rounds = t->raw >> 11 & 1;
+	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2);
 	jit_fp_enter(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	if (rounds) { /* half of the last place that stays */
-		simd_ones(t, T0);
-		x86_vshift(x, rights[log2 + 1], T0, T0, wide - 1);
-		if (s > 1) {
-			x86_vshift(x, lefts[log2 + 1], T0, T0, s - 1);
-		}
-		x86_v(x, adds[log2 + 1], T0, T0, n);
-		n = T0;
-	}
-	x86_vshift(x, rights[log2 + 1], T0, n, s);
+	simd_shift_right(t, log2 + 1, false, t->raw >> 11 & 1, n, s);
 	simd_narrow(t, log2);
 }
 

@@ -13,6 +13,7 @@ static const unsigned lefts[] = {V_PSLLW, V_PSLLW, V_PSLLD, V_PSLLQ};
 static const unsigned rights[] = {V_PSRLW, V_PSRLW, V_PSRLD, V_PSRLQ};
 static const unsigned arithmetic[] = {0, V_PSRAW, V_PSRAD, 0};
 static const unsigned adds[] = {V_PADDB, V_PADDW, V_PADDD, V_PADDQ};
+static const unsigned subs[] = {V_PSUBB, V_PSUBW, V_PSUBD, V_PSUBQ};
 
 /* T0 = n >> s; T1 changes. */
 static void shift_right(struct jit_block *t, unsigned log2, bool is_signed, unsigned n, unsigned s)
@@ -45,34 +46,31 @@ static void shift_right(struct jit_block *t, unsigned log2, bool is_signed, unsi
 	}
 }
 
-/* Bytes: what is left of them by one less, less half of that. */
-static void shift_right_rounded_b(struct jit_block *t, bool is_signed, unsigned n, unsigned s)
-{
-	struct x86 *x = &t->x;
-	shift_right(t, 0, is_signed, n, s - 1);
-	if (is_signed) {
-		x86_v(x, V_MOVDQA, T1, 0, T0);
-		shift_right(t, 0, true, T0, 1);
-		x86_v(x, V_PSUBB, T0, T1, T0);
-	} else {
-		simd_zero(t, T1);
-		x86_v(x, V_PAVGB, T0, T0, T1);
-	}
-}
-
 void simd_shift_right(struct jit_block *t, unsigned log2, bool is_signed, bool rounds, unsigned n,
 		      unsigned s)
 {
-	unsigned bits = 8u << log2;
-	if (rounds && log2 == 0) {
-		shift_right_rounded_b(t, is_signed, n, s);
+	struct x86 *x = &t->x;
+	if (!rounds) {
+		shift_right(t, log2, is_signed, n, s);
 		return;
 	}
-	shift_right(t, log2, is_signed, n, s);
-	if (rounds) { /* and the last bit that was lost */
-		x86_vshift(&t->x, lefts[log2], T1, n, bits - s);
-		x86_vshift(&t->x, rights[log2], T1, T1, bits - 1);
-		x86_v(&t->x, adds[log2], T0, T0, T1);
+	/* y = n >> (s - 1), and half of y rounded up is y - (y >> 1) */
+	if (s > 1) {
+		shift_right(t, log2, is_signed, n, s - 1);
+	} else {
+		x86_v(x, V_MOVDQA, T0, 0, n);
+	}
+	const unsigned *host = is_signed ? arithmetic : rights;
+	if (log2 && host[log2]) {
+		x86_vshift(x, host[log2], T1, T0, 1);
+		x86_v(x, subs[log2], T0, T0, T1);
+	} else if (!is_signed) {
+		simd_zero(t, T1);
+		x86_v(x, V_PAVGB, T0, T0, T1);
+	} else {
+		x86_v(x, V_MOVDQA, T2, 0, T0);
+		shift_right(t, log2, true, T0, 1);
+		x86_v(x, subs[log2], T0, T2, T0);
 	}
 }
 
@@ -197,7 +195,14 @@ void simd_widen(struct jit_block *t, unsigned to, unsigned from, unsigned log2, 
 {
 	static const unsigned ops[][3] = {{V_PMOVZXBW, V_PMOVZXWD, V_PMOVZXDQ},
 					  {V_PMOVSXBW, V_PMOVSXWD, V_PMOVSXDQ}};
-	if (simd_bytes(t) == 16) {
+	static const unsigned zips[] = {V_PUNPCKHBW, V_PUNPCKHWD, V_PUNPCKHDQ};
+	bool upper = simd_bytes(t) == 16;
+	if (upper && !is_signed && to != from) {
+		simd_zero(t, to);
+		x86_v(&t->x, zips[log2], to, from, to);
+		return;
+	}
+	if (upper) {
 		x86_vrr_imm(&t->x, V_PSHUFD, to, 0, from, 0xee);
 		from = to;
 	}
