@@ -31,12 +31,13 @@ enum {
 
 #define ISS_CONDITION (1u << 24 | 0xeu << 20) /* CV, COND = always */
 
+/* The lock waits for one that is about to sleep; it is free again before the sleeper needs it. */
 static void wake(struct soft_vcpu *vcpu)
 {
 	if (atomic_load(&vcpu->sleeping)) {
 		pthread_mutex_lock(&vcpu->sleep_lock);
-		pthread_cond_signal(&vcpu->wake);
 		pthread_mutex_unlock(&vcpu->sleep_lock);
+		pthread_cond_signal(&vcpu->wake);
 	}
 }
 
