@@ -156,6 +156,12 @@ void context_fail(struct context *context, const struct venus_decoder *decoder)
 	context->config.ops->fatal(context->config.opaque, reason);
 }
 
+static void context_tidy(struct context *context)
+{
+	while (budget_tidy(&context->budget)) {
+	}
+}
+
 int context_submit(struct context *context, const void *bytes, size_t len)
 {
 	struct venus_decoder *decoder = &context->virtqueue.decoder;
@@ -164,6 +170,7 @@ int context_submit(struct context *context, const void *bytes, size_t len)
 	}
 	int status = venus_decoder_run(decoder, bytes, len);
 	context_count_commands(context, decoder);
+	context_tidy(context);
 	if (status || decoder->fatal) {
 		context_fail(context, decoder);
 		return -EPROTO;
@@ -411,6 +418,7 @@ void context_destroy(struct context *context)
 	context_quiet_devices(context, NULL);
 	venus_dispatch_finish(&context->dispatch);
 	resource_table_finish(&context->resources);
+	context_tidy(context);
 	pthread_cond_destroy(&context->changed);
 	pthread_mutex_destroy(&context->lock);
 	free(context);

@@ -38,7 +38,7 @@ enum {
 void memory_free(struct venus_object *object)
 {
 	/* The table has let go of it under its lock: nobody can be exporting it on another lane any more. */
-	pages_put(object->data);
+	pages_leave(object->data);
 }
 
 uint32_t memory_max_allocations(void)
@@ -126,7 +126,9 @@ static void memory_await_room(struct venus_call *call, const struct device *devi
 	for (int i = 0; lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS &&
 			atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->limit - bytes;
 	     i++) {
-		nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+		if (!budget_tidy(budget)) {
+			nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+		}
 	}
 }
 

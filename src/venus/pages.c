@@ -13,12 +13,17 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+enum { BUDGET_LEAVINGS = 64 };
+
 bool budget_charge(struct budget *budget, uint64_t bytes)
 {
 	uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
 	do {
-		if (bytes > budget->limit || used > budget->limit - bytes) {
-			return false;
+		while (bytes > budget->limit || used > budget->limit - bytes) {
+			if (bytes > budget->limit || !budget_tidy(budget)) {
+				return false;
+			}
+			used = atomic_load(&budget->used);
 		}
 	} while (!atomic_compare_exchange_weak(&budget->used, &used, used + bytes));
 	return true;
@@ -136,11 +141,8 @@ struct pages *pages_get(struct pages *pages)
 	return pages;
 }
 
-void pages_put(struct pages *pages)
+static void pages_free(struct pages *pages)
 {
-	if (!pages || atomic_fetch_sub(&pages->references, 1) != 1) {
-		return;
-	}
 	if (pages->map) {
 		munmap(pages->map, pages->bytes);
 	}
@@ -149,4 +151,60 @@ void pages_put(struct pages *pages)
 		budget_release(pages->budget, pages->bytes);
 	}
 	free(pages);
+}
+
+/* True if the last reference is gone. */
+static bool pages_drop(struct pages *pages)
+{
+	return pages && atomic_fetch_sub(&pages->references, 1) == 1;
+}
+
+void pages_put(struct pages *pages)
+{
+	if (pages_drop(pages)) {
+		pages_free(pages);
+	}
+}
+
+static void budget_push(struct budget *budget, struct pages *first, struct pages *last)
+{
+	struct pages *head = atomic_load(&budget->leavings);
+	do {
+		last->next = head;
+	} while (!atomic_compare_exchange_weak(&budget->leavings, &head, first));
+}
+
+void pages_leave(struct pages *pages)
+{
+	if (!pages_drop(pages)) {
+		return;
+	}
+	struct budget *budget = pages->budget;
+	if (!budget || atomic_load(&budget->leaving) >= BUDGET_LEAVINGS) {
+		pages_free(pages);
+		return;
+	}
+	atomic_fetch_add(&budget->leaving, 1);
+	budget_push(budget, pages, pages);
+}
+
+bool budget_tidy(struct budget *budget)
+{
+	/* All are taken, so that nobody else can be looking at them, and the rest is put back. */
+	struct pages *first = atomic_load_explicit(&budget->leavings, memory_order_relaxed)
+				      ? atomic_exchange(&budget->leavings, NULL)
+				      : NULL;
+	if (!first) {
+		return false;
+	}
+	if (first->next) {
+		struct pages *last = first->next;
+		while (last->next) {
+			last = last->next;
+		}
+		budget_push(budget, first->next, last);
+	}
+	atomic_fetch_sub(&budget->leaving, 1);
+	pages_free(first);
+	return true;
 }

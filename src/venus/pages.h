@@ -5,6 +5,7 @@
  * A VkDeviceMemory and the resource made of it hold one reference each; the pages go when both are gone.
  * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.  Dma-bufs are of one size by
  * definition; the server never touches their bytes itself.
+ * Giving back a page that was touched takes some 100 ns, and a ring's guest may be waiting for what comes next.
  * Threads: any; references and the budget are atomic.
  */
 #ifndef ORIEL_VENUS_PAGES_H
@@ -16,15 +17,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bytes of host memory one context may hold. */
+struct pages;
+
+/* Bytes of host memory one context may hold, and pages that are still to be given back. */
 struct budget {
 	_Atomic uint64_t used;
 	uint64_t limit;
+	struct pages *_Atomic leavings; /* linked by next */
+	atomic_uint leaving;		/* how many, roughly */
 };
 
 /* True if @bytes were charged, false if that would pass the limit. */
 bool budget_charge(struct budget *budget, uint64_t bytes);
 void budget_release(struct budget *budget, uint64_t bytes);
+/* Give back one of the pages that were left.  False if there are none. */
+bool budget_tidy(struct budget *budget);
 
 struct pages {
 	atomic_uint references;
@@ -33,6 +40,7 @@ struct pages {
 	bool combined;	/* the driver maps it for writing in bursts, without caches */
 	uint64_t bytes; /* multiple of the page size */
 	struct budget *budget; /* charged with @bytes, or NULL */
+	struct pages *next;    /* private: of those that are left */
 };
 
 /* Bytes rounded up to a multiple of @granule (a power of two); 0 on overflow. */
@@ -56,5 +64,7 @@ int pages_adopt(struct pages **pages, int fd, uint64_t bytes) MUST_CHECK;
 struct pages *pages_get(struct pages *pages);
 /* Accepts NULL. */
 void pages_put(struct pages *pages);
+/* The same for those who are in a hurry: what it takes to give memory back is left to budget_tidy(), if not too much is. */
+void pages_leave(struct pages *pages);
 
 #endif

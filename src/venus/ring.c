@@ -24,6 +24,7 @@ enum {
 	RING_SPIN_HARD_NS = 10 * 1000, /* polled without asking whether others need the CPU, if there are enough CPUs */
 	RING_ENOUGH_CPUS = 4,	       /* for the program, its ring, the driver's thread, and somebody else */
 	RING_SPIN_MIN_NS = 10 * 1000,
+	RING_TIDY_NS = 30 * 1000, /* without work, then what the guest has freed is given back */
 	RING_SPIN_MAX_NS = 200 * 1000,
 	RING_NAP_MIN_NS = 5 * 1000,
 	RING_NAP_MAX_NS = 100 * 1000,
@@ -139,6 +140,9 @@ static bool ring_spin(struct ring *ring, uint64_t start)
 		if (gone >= ring->hard_ns) {
 			sched_yield();
 		}
+		if (gone >= RING_TIDY_NS) {
+			budget_tidy(context_budget(ring->context));
+		}
 		gone = loop_now_ns() - start;
 	}
 	return ring_has_work(ring);
@@ -152,6 +156,17 @@ static void ring_adapt_spin(struct ring *ring, uint64_t gap_ns)
 {
 	uint64_t spin = gap_ns < RING_SPIN_MAX_NS ? RING_SPIN_MAX_NS : ring->spin_ns / 2;
 	ring->spin_ns = spin > RING_SPIN_MIN_NS ? spin : RING_SPIN_MIN_NS;
+}
+
+/* Give back what the guest has freed.  True if there is work. */
+static bool ring_tidy(struct ring *ring)
+{
+	while (!ring_has_work(ring)) {
+		if (!budget_tidy(context_budget(ring->context))) {
+			return false;
+		}
+	}
+	return true;
 }
 
 /*
@@ -196,7 +211,7 @@ static void ring_sleep(struct ring *ring)
 static void ring_wait_for_work(struct ring *ring)
 {
 	uint64_t start = loop_now_ns();
-	if (!ring_spin(ring, start) && !ring_nap(ring, start)) {
+	if (!ring_spin(ring, start) && !ring_tidy(ring) && !ring_nap(ring, start)) {
 		ring_sleep(ring);
 	}
 	ring_adapt_spin(ring, loop_now_ns() - start);

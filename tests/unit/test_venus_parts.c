@@ -74,6 +74,36 @@ static void test_pages_are_sealed_counted_and_charged(void **state)
 	pages_put(NULL);
 }
 
+static void test_pages_that_are_left_are_given_back_when_needed(void **state)
+{
+	struct budget budget = {.limit = 16 * 1024};
+	struct pages *pages[3], *more;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pages_create(&pages[i], &budget, 4096), 0);
+	}
+	pages_leave(pages_get(pages[0])); /* not the last reference */
+	assert_false(budget_tidy(&budget));
+	pages_leave(pages[0]), pages_leave(pages[1]), pages_leave(pages[2]), pages_leave(NULL);
+	assert_int_equal(budget.used, 12 * 1024);
+	assert_int_equal(pages_create(&more, &budget, 8192), 0); /* takes one of them */
+	assert_int_equal(budget.used, 16 * 1024);
+	assert_true(budget_tidy(&budget) && budget_tidy(&budget));
+	assert_false(budget_tidy(&budget));
+	assert_int_equal(budget.used, 8192);
+	pages_leave(more);
+	for (int i = 0; i < 100; i++) { /* not more than so many are left */
+		assert_int_equal(pages_create(&more, &(struct budget){.limit = 4096}, 4096), 0);
+		more->budget = &budget;
+		budget.limit += 4096;
+		assert_true(budget_charge(&budget, 4096));
+		pages_leave(more);
+	}
+	assert_in_range(budget.used, 4096, 70 * 4096);
+	while (budget_tidy(&budget)) {
+	}
+	assert_int_equal(budget.used, 0);
+}
+
 static void test_pages_of_others_must_be_sealed_and_long_enough(void **state)
 {
 	struct pages *pages;
@@ -242,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_idmap_keeps_what_a_plain_array_keeps),
 		cmocka_unit_test(test_pages_are_sealed_counted_and_charged),
+		cmocka_unit_test(test_pages_that_are_left_are_given_back_when_needed),
 		cmocka_unit_test(test_pages_of_others_must_be_sealed_and_long_enough),
 		cmocka_unit_test(test_rounding_never_wraps),
 		cmocka_unit_test(test_resources_check_ranges_and_live_while_used),
