@@ -25,7 +25,7 @@ enum {
 	RING_ENOUGH_CPUS = 4,	       /* for the program, its ring, the driver's thread, and somebody else */
 	RING_SPIN_MIN_NS = 10 * 1000,
 	RING_TIDY_NS = 30 * 1000, /* without work, then what the guest has freed is given back */
-	RING_SPIN_MAX_NS = 200 * 1000,
+	RING_SPIN_MAX_NS = 320 * 1000, /* longer than a guest that looked for a fence sleeps: 160 us, its slack, its wake-up */
 	RING_NAP_MIN_NS = 5 * 1000,
 	RING_NAP_MAX_NS = 100 * 1000,
 	RING_IDLE_MIN_NS = 50 * 1000,
