@@ -13,11 +13,6 @@
 #include "engine/soft/jit/fp.h"
 #include "engine/soft/jit/mxcsr.h"
 
-static bool is_half(const struct jit_block *t)
-{
-	return (t->raw >> 22 & 3) == 3;
-}
-
 static unsigned fp_bytes(const struct jit_block *t)
 {
 	return fp_is_double(t) ? 8 : 4;
@@ -182,7 +177,7 @@ void jit_fp_imm(struct jit_block *t)
 			 rest << 48;
 	uint64_t half = sign << 15 | (high ? 0x3000 : 0x4000) | rest << 6;
 	jit_fp_enter(t);
-	x86_mov_imm(&t->x, RDX, is_half(t) ? half : fp_is_double(t) ? twice : single);
+	x86_mov_imm(&t->x, RDX, fp_is_half(t) ? half : fp_is_double(t) ? twice : single);
 	x86_v(&t->x, V_MOVQ_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);
 }
 
@@ -191,7 +186,7 @@ void jit_fp_imm(struct jit_block *t)
 /* V register @n, or @temp if that is half precision: made single precision there. */
 static unsigned read_number(struct jit_block *t, unsigned n, unsigned temp)
 {
-	if (!is_half(t)) {
+	if (!fp_is_half(t)) {
 		return read_fp(t, n);
 	}
 	x86_v(&t->x, V_CVTPH2PS, temp, 0, jit_vread(t, n, 4));
@@ -202,7 +197,7 @@ static unsigned read_number(struct jit_block *t, unsigned n, unsigned temp)
 static void compare(struct jit_block *t, bool with_zero)
 {
 	struct x86 *x = &t->x;
-	bool half = is_half(t);
+	bool half = fp_is_half(t);
 	unsigned n = read_number(t, A64_Rn(t->raw), T1), m = T0;
 	if (with_zero) {
 		simd_zero(t, T0);
@@ -218,7 +213,7 @@ static void compare(struct jit_block *t, bool with_zero)
 void jit_fp_compare(struct jit_block *t)
 {
 	jit_fp_enter(t);
-	if (is_half(t)) {
+	if (fp_is_half(t)) {
 		jit_fp_need_half(t);
 	}
 	jit_flags_clobber(t);
@@ -232,7 +227,7 @@ void jit_fp_compare_cond(struct jit_block *t)
 	unsigned cond = A64_cc(t->raw), nzcv = A64_nzcv(t->raw);
 	jit_fp_enter(t);
 	jit_fp_need_kept(t); /* the host compares whatever the condition says */
-	if (is_half(t)) {
+	if (fp_is_half(t)) {
 		jit_fp_need_half(t);
 	}
 	jit_flags_save(t);
@@ -267,7 +262,7 @@ void jit_fp_select(struct jit_block *t)
 	} else {
 		x86_mov(x, true, RDX, RCX);
 	}
-	if (is_half(t)) {
+	if (fp_is_half(t)) {
 		x86_rr(x, X_MOVZX16, false, RDX, RDX);
 	}
 	x86_v(x, wide ? V_MOVQ_IN : V_MOVD_IN, jit_vwrite(t, A64_Rd(t->raw), 16), 0, RDX);

@@ -24,6 +24,12 @@ static inline bool fp_is_scalar(const struct jit_block *t)
 	return t->raw >> 28 & 1;
 }
 
+/* Of scalar rows with all three precisions. */
+static inline bool fp_is_half(const struct jit_block *t)
+{
+	return (t->raw >> 22 & 3) == 3;
+}
+
 /* An operation of the host: PS, PD, SS, SD; the one for the instruction. */
 typedef unsigned fp_forms[2][2];
 

@@ -67,8 +67,10 @@ static int fixed_bits(const struct jit_block *t)
 	case A64_SCVTF_gfix_d:
 	case A64_UCVTF_gfix_s:
 	case A64_UCVTF_gfix_d:
+	case A64_FCVTZS_gfix_h:
 	case A64_FCVTZS_gfix_s:
 	case A64_FCVTZS_gfix_d:
+	case A64_FCVTZU_gfix_h:
 	case A64_FCVTZU_gfix_s:
 	case A64_FCVTZU_gfix_d: return 64 - (int)A64_scale(t->raw);
 	default: return 0;
@@ -148,8 +150,16 @@ void jit_fp_to_general(struct jit_block *t)
 	if (to_away) {
 		jit_fp_need_nearest(t);
 	}
+	if (fp_is_half(t)) {
+		jit_fp_need_half(t);
+	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
+	if (fp_is_half(t)) { /* as doubles, which its encoding looks like */
+		x86_v(&t->x, V_CVTPH2PS, T2, 0, n);
+		x86_v(&t->x, V_CVTSS2SD, T2, T2, T2);
+		n = T2;
+	}
 	if (bits) {
 		jit_fp_scale(t, n, T1, bits);
 		n = T0;

@@ -3,8 +3,8 @@
  * half.c - translate half precision, scalars and vectors
  *
  * How it works: operands go to T0 to T2, with zeros in the lanes that the instruction does not
- * have, and one of half.h's stubs computes.  Conversions of half precision from and to integers,
- * and estimates, are left to the handlers. Threads: the vCPU thread.
+ * have, and one of half.h's stubs computes.  Estimates and complex numbers are left to the
+ * handlers. Threads: the vCPU thread.
  */
 #include "engine/soft/jit/fp.h"
 
@@ -366,4 +366,45 @@ void jit_half_fuse_long(struct jit_block *t)
 	x86_v(&t->x, subtracts ? V_FNMADDPS : V_FMADDPS, T0, T1, T2);
 	jit_fp_check_lanes(t, false, false);
 	x86_v(&t->x, V_MOVDQA, simd_to(t), 0, T0);
+}
+
+/* SCVTF, UCVTF from general registers: what has more than 24 digits overflows. */
+void jit_half_from_general(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	bool wide = t->raw >> 31, is_unsigned = t->raw >> 16 & 1;
+	begin(t, true);
+	jit_load(t, A64_Rn(t->raw) == 31 ? CPU_ZR : A64_Rn(t->raw), RDX, wide);
+	if (wide && is_unsigned) {
+		x86_rr(x, X_TEST, true, RDX, RDX);
+		jit_slow(t, x86_jcc_later(x, CC_S));
+	}
+	simd_zero(t, T0);
+	x86_vrr(x, V_CVTSI2SS, wide || is_unsigned, T0, T0, RDX);
+	call(t, HALF_NARROW, 1);
+	put(t);
+}
+
+/* SCVTF, UCVTF of vectors and scalars. */
+void jit_half_from_integer(struct jit_block *t)
+{
+	begin(t, true);
+	load(t, T0, A64_Rn(t->raw));
+	call(t, t->raw >> 29 & 1 ? HALF_FROM_U : HALF_FROM_S, lane_count(t));
+	put(t);
+}
+
+/* FCVTNS, FCVTMS, FCVTPS, FCVTZS and the unsigned ones, of vectors and scalars. */
+void jit_half_to_integer(struct jit_block *t)
+{
+	static const uint8_t kinds[] = {HALF_ROUND_NEAREST, HALF_ROUND_DOWN, HALF_ROUND_UP,
+					HALF_ROUND_ZERO}; /* by bits 23 and 12 */
+	unsigned kind = kinds[(t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1)];
+	begin(t, true);
+	load(t, T0, A64_Rn(t->raw));
+	if (kind != HALF_ROUND_ZERO) {
+		call(t, (enum jit_half)kind, lane_count(t));
+	}
+	call(t, t->raw >> 29 & 1 ? HALF_TO_U : HALF_TO_S, lane_count(t));
+	put(t);
 }

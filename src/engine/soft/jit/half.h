@@ -32,11 +32,15 @@ enum jit_half {
 	HALF_ROUND_ZERO,
 	HALF_ROUND_CURRENT,
 	HALF_NARROW, /* at most four lanes */
+	HALF_FROM_S, /* T0: integers of 16 bits */
+	HALF_FROM_U,
 	HALF_MAX,    /* FPCR.FZ must be 0 */
 	HALF_MIN,
 	HALF_EQ,
 	HALF_GE,
 	HALF_GT,
+	HALF_TO_S, /* integers of 16 bits, rounded to zero */
+	HALF_TO_U,
 	HALF_STUBS,
 };
 

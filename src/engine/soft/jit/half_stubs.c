@@ -120,10 +120,20 @@ static void emit_operation(struct x86 *x, enum jit_half kind)
 		x86_y(x, V_SQRTPS, T0, 0, T0);
 	} else if (kind == HALF_MADD) {
 		emit_madd(x);
+	} else if (kind == HALF_FROM_S || kind == HALF_FROM_U) {
+		x86_y(x, kind == HALF_FROM_S ? V_PMOVSXWD : V_PMOVZXWD, T0, 0, T0);
+		x86_y(x, V_CVTDQ2PS, T0, 0, T0);
 	} else if (kind >= HALF_ROUND_NEAREST && kind <= HALF_ROUND_CURRENT) {
 		x86_y_imm(x, V_ROUNDPS, T0, 0, T0,
 			  (uint8_t)(WITHOUT_INEXACT + kind - HALF_ROUND_NEAREST));
 	}
+}
+
+/* T0 = the eight lanes of T0 as 16 bits. */
+static void pack(struct x86 *x, unsigned op)
+{
+	x86_y_imm(x, V_EXTRACTI128, T0, 0, T1, 1);
+	x86_v(x, op, T0, T0, T1);
 }
 
 /* MAX, MIN and comparisons: of numbers only. */
@@ -141,24 +151,57 @@ static uint8_t *emit_by_order(struct x86 *x, enum jit_half kind)
 		x86_y_imm(x, V_CVTPS2PH, T0, 0, T0, FROM_MXCSR);
 	} else {
 		x86_y_imm(x, V_CMPPS, T0, T1, T0, predicates[kind - HALF_EQ]);
-		x86_y_imm(x, V_EXTRACTI128, T0, 0, T1, 1);
-		x86_v(x, V_PACKSSDW, T0, T0, T1);
+		pack(x, V_PACKSSDW);
 	}
 	return unordered;
 }
 
+/* What does not fit is for the handler: the host gives its lowest integer for what has more than 32
+ * bits. */
+static uint8_t *emit_to_integer(struct x86 *x, bool is_signed)
+{
+	x86_y(x, V_CVTTPS2DQ, T0, 0, T0);
+	x86_yshift(x, V_PSLLD, T1, T0, 16);
+	x86_yshift(x, is_signed ? V_PSRAD : V_PSRLD, T1, T1, 16);
+	x86_y(x, V_PCMPEQD, T1, T1, T0);
+	x86_ym(x, V_PCMPEQD, T1, T1, JIT_CPU(jit_constants.zeros)); /* not equal */
+	test_lanes(x);
+	uint8_t *other = x86_jcc_later(x, CC_NE);
+	pack(x, is_signed ? V_PACKSSDW : V_PACKUSDW);
+	return other;
+}
+
 static const uint8_t *emit_stub(struct x86 *x, enum jit_half kind, const uint8_t *second_look)
 {
+	/* that are half precision */
+	static const uint8_t operands[HALF_STUBS] = {
+		[HALF_ADD] = 2,
+		[HALF_SUB] = 2,
+		[HALF_MUL] = 2,
+		[HALF_DIV] = 2,
+		[HALF_SQRT] = 1,
+		[HALF_MADD] = 3,
+		[HALF_ROUND_NEAREST] = 1,
+		[HALF_ROUND_DOWN] = 1,
+		[HALF_ROUND_UP] = 1,
+		[HALF_ROUND_ZERO] = 1,
+		[HALF_ROUND_CURRENT] = 1,
+		[HALF_MAX] = 2,
+		[HALF_MIN] = 2,
+		[HALF_EQ] = 2,
+		[HALF_GE] = 2,
+		[HALF_GT] = 2,
+		[HALF_TO_S] = 1,
+		[HALF_TO_U] = 1,
+	};
 	const uint8_t *here = x86_here(x);
-	unsigned operands = kind == HALF_NARROW				      ? 0
-			    : kind == HALF_MADD				      ? 3
-			    : kind >= HALF_SQRT && kind <= HALF_ROUND_CURRENT ? 1
-									      : 2;
 	uint8_t *other;
-	for (unsigned n = 0; n < operands; n++) {
+	for (unsigned n = 0; n < operands[kind]; n++) {
 		x86_y(x, V_CVTPH2PS, T0 + n, 0, T0 + n);
 	}
-	if (kind >= HALF_MAX) {
+	if (kind >= HALF_TO_S) {
+		other = emit_to_integer(x, kind == HALF_TO_S);
+	} else if (kind >= HALF_MAX) {
 		other = emit_by_order(x, kind);
 	} else {
 		emit_operation(x, kind);

@@ -462,6 +462,7 @@ JIT_EMITTER(simd_fp_select_pair) JIT_EMITTER(simd_fp_select_across) JIT_EMITTER(
 JIT_EMITTER(simd_complex_add) JIT_EMITTER(simd_complex_multiply)
 JIT_EMITTER(half_arithmetic) JIT_EMITTER(half_fuse) JIT_EMITTER(half_elem) JIT_EMITTER(half_select)
 JIT_EMITTER(half_compare) JIT_EMITTER(half_sign) JIT_EMITTER(half_pairs) JIT_EMITTER(half_pair) JIT_EMITTER(half_round)
+JIT_EMITTER(half_from_general) JIT_EMITTER(half_from_integer) JIT_EMITTER(half_to_integer)
 JIT_EMITTER(half_narrow) JIT_EMITTER(half_widen) JIT_EMITTER(half_fuse_long)
 JIT_EMITTER(simd_multiple) JIT_EMITTER(simd_structures) JIT_EMITTER(simd_lane) JIT_EMITTER(simd_replicate)
 JIT_EMITTER(aes_round) JIT_EMITTER(aes_mix) JIT_EMITTER(polynomial_long) JIT_EMITTER(sha256_rounds)
