@@ -33,6 +33,9 @@ struct x86_mem simd_sign(struct jit_block *t, unsigned log2)
 static void note(struct jit_block *t, unsigned test, unsigned mask, unsigned temp, unsigned bytes)
 {
 	struct x86 *x = &t->x;
+	/* Where it is set already, nothing depends on the data, which can not be predicted. */
+	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_QC);
+	uint8_t *already = x86_jcc_later(x, CC_NE);
 	if (bytes < 16) {
 		x86_vshift(x, V_PSLLDQ, temp, mask, 16 - bytes);
 		mask = temp;
@@ -41,6 +44,7 @@ static void note(struct jit_block *t, unsigned test, unsigned mask, unsigned tem
 	uint8_t *none = x86_jcc_later(x, CC_E);
 	x86_alu_imm_mem(x, ALU_OR, false, JIT_CPU(fpsr), FPSR_QC);
 	x86_land(x, none);
+	x86_land(x, already);
 }
 
 void simd_note_difference(struct jit_block *t, unsigned result, unsigned exact, unsigned bytes)
