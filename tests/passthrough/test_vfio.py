@@ -64,12 +64,13 @@ echo {PAIR[0]} >/sys/bus/pci/drivers_probe
 fails $run --passthrough {PAIR[0]}
 echo "@phase bind"; oriel passthrough bind --yes {NVME} {NIC} {SATA} {PORTED} {PAIR[0]} || echo "@fail bind"; oriel passthrough list
 (until oriel ctl inner status >/dev/null 2>&1; do usleep 100000; done; fails $run --passthrough {NVME}) &
+second=$!
 echo "@phase guest"; page; dmesg -c >/dev/null
 (until grep -q "^plug" /tmp/inner 2>/dev/null; do usleep 200000; done; oriel ctl inner attach {PORTED}
  until grep -q "^plugged" /tmp/inner; do usleep 200000; done; oriel ctl inner detach --timeout 120 {PORTED}) &
 plugger=$!
 timeout {GUEST_LIMIT_S} $run --memory 3072M --name inner --hotplug-slots 1 --append "console=ttyAMA0 quiet panic=-1 web=$(cat web)" --passthrough {NVME} --passthrough {NIC},reset=pm --passthrough {SATA} 2>&1 | tee /tmp/inner
-kill $plugger 2>/dev/null; wait
+kill $plugger $second 2>/dev/null; wait
 echo "@phase confined"; dmesg | grep DMAR; echo "page $(page)"
 echo "@phase limits"
 mount -t tmpfs none /sys/kernel/iommu_groups # as if the addresses were reserved after the start
