@@ -12,7 +12,11 @@
 
 #include "venus/codec.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* inlined with its checks, the compiler would need minutes */
+#define VENUS_INLINE static inline
+#else
 #define VENUS_INLINE static inline __attribute__((always_inline))
+#endif
 
 struct venus_reader {
 	const uint8_t *cur, *end;
