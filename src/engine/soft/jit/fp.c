@@ -70,6 +70,8 @@ static uint8_t *any_lane(struct x86 *x, bool is_wide)
  */
 static const uint8_t *emit_tiny(struct x86 *x, bool is_wide)
 {
+	const struct x86_mem normal =
+		is_wide ? JIT_CPU(jit_constants.normal_d) : JIT_CPU(jit_constants.normal_s);
 	const uint8_t *here = x86_here(x);
 	x86_vm(x, V_PAND, T1, T0,
 	       is_wide ? JIT_CPU(jit_constants.abs_d) : JIT_CPU(jit_constants.abs_s));
@@ -77,23 +79,26 @@ static const uint8_t *emit_tiny(struct x86 *x, bool is_wide)
 	x86_vm(x, is_wide ? V_PCMPGTQ : V_PCMPGTD, T1, T1,
 	       is_wide ? JIT_CPU(jit_constants.large_d) : JIT_CPU(jit_constants.large_s));
 	uint8_t *large = any_lane(x, is_wide);
-	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2,
-	       is_wide ? JIT_CPU(jit_constants.normal_d) : JIT_CPU(jit_constants.normal_s));
-	uint8_t *rounded = any_lane(x, is_wide);
 	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
-	uint8_t *known = x86_jcc_later(x, CC_NE);
+	uint8_t *unknown = x86_jcc_later(x, CC_E);
+	x86_test_imm_mem(x, JIT_CPU(fpcr), FPCR_FZ);
+	uint8_t *kept = x86_jcc_later(x, CC_E);
+	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2, normal);
+	uint8_t *flushed = any_lane(x, is_wide);
+	x86_ret(x);
+	x86_land(x, unknown);
+	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2, normal);
+	uint8_t *rounded = any_lane(x, is_wide);
 	x86_mxcsr(x, true, JIT_CPU(result));
 	x86_test_imm_mem(x, JIT_CPU(result), MXCSR_UE);
 	uint8_t *exact = x86_jcc_later(x, CC_E);
 	x86_alu_imm_mem(x, ALU_AND, false, JIT_CPU(result), ~MXCSR_UE);
 	x86_mxcsr(x, false, JIT_CPU(result));
 	x86_alu_imm(x, ALU_OR, false, RDX, 1);
-	x86_land(x, large);
-	x86_land(x, rounded);
-	x86_ret(x);
-	x86_land(x, known);
-	x86_land(x, exact);
-	x86_rr(x, X_CMP, false, RDX, RDX);
+	uint8_t *const ways[] = {large, kept, flushed, rounded, exact};
+	for (unsigned n = 0; n < sizeof(ways) / sizeof(ways[0]); n++) {
+		x86_land(x, ways[n]);
+	}
 	x86_ret(x);
 	return here;
 }
