@@ -313,7 +313,8 @@ void jit_call_handler(struct jit_block *t)
 	emit_call(t, &t->x, new_record(t), t->jit->stubs.handler);
 	jit_take_registers(t);
 	t->flags = JIT_FLAGS_NONE;
-	t->sp_aligned = t->fp_checked = t->fp_kept = t->fp_inexact = t->fp_nearest = t->fp_half = false;
+	t->sp_aligned = t->fp_checked = false;
+	t->fp_known = 0;
 }
 
 void jit_leave(struct jit_block *t, unsigned n)

@@ -123,7 +123,7 @@ void jit_fp_arithmetic(struct jit_block *t)
 	bool negates = opcode == 8;
 	opcode = negates ? 0 : opcode;
 	jit_fp_enter(t);
-	jit_fp_need_inexact(t);
+	jit_fp_need(t, JIT_FP_INEXACT);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = root ? n : read_fp(t, A64_Rm(t->raw));
 	x86_v(x, ops[opcode][fp_is_double(t)], T0, n, m);
@@ -145,7 +145,7 @@ void jit_fp_fuse(struct jit_block *t)
 	struct x86 *x = &t->x;
 	unsigned kind = (t->raw >> 21 & 1) << 1 | (t->raw >> 15 & 1);
 	jit_fp_enter(t);
-	jit_fp_need_inexact(t);
+	jit_fp_need(t, JIT_FP_INEXACT);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = read_fp(t, A64_Rm(t->raw)),
 		 a = read_fp(t, A64_Ra(t->raw));
@@ -219,7 +219,7 @@ void jit_fp_compare(struct jit_block *t)
 {
 	jit_fp_enter(t);
 	if (fp_is_half(t)) {
-		jit_fp_need_half(t);
+		jit_fp_need(t, JIT_FP_HALF);
 	}
 	jit_flags_clobber(t);
 	compare(t, t->raw >> 3 & 1);
@@ -231,9 +231,9 @@ void jit_fp_compare_cond(struct jit_block *t)
 	struct x86 *x = &t->x;
 	unsigned cond = A64_cc(t->raw), nzcv = A64_nzcv(t->raw);
 	jit_fp_enter(t);
-	jit_fp_need_kept(t); /* the host compares whatever the condition says */
+	jit_fp_need(t, JIT_FP_KEPT); /* the host compares whatever the condition says */
 	if (fp_is_half(t)) {
-		jit_fp_need_half(t);
+		jit_fp_need(t, JIT_FP_HALF);
 	}
 	jit_flags_save(t);
 	if (cond < COND_ALWAYS) {

@@ -63,7 +63,7 @@ void jit_fp_check_signs(struct jit_block *t, bool is_wide);
 void jit_fp_scale(struct jit_block *t, unsigned reg, unsigned temp, int exponent);
 /*
  * T0 = @n and the largest number below 0.5, with its sign: truncated, that is @n rounded to nearest with ties away from 0.
- * jit_fp_need_kept() and jit_fp_need_nearest() must come first.
+ * JIT_FP_KEPT and JIT_FP_NEAREST must be asked for first.
  */
 void jit_fp_add_half(struct jit_block *t, unsigned n);
 /* @to = the integer in RDX, 64 or 32 bits, as the instruction's precision. */

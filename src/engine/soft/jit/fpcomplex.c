@@ -15,7 +15,7 @@ static bool is_wide(const struct jit_block *t)
 static void begin(struct jit_block *t)
 {
 	jit_fp_enter(t);
-	jit_fp_need_inexact(t);
+	jit_fp_need(t, JIT_FP_INEXACT);
 	jit_flags_clobber(t);
 }
 

@@ -21,7 +21,7 @@ void jit_fp_convert(struct jit_block *t)
 	bool widens = t->op == A64_FCVT_sd;
 	jit_fp_enter(t);
 	if (!widens) {
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), widens ? 4 : 8);
@@ -85,7 +85,7 @@ void jit_fp_from_general(struct jit_block *t)
 	int bits = fixed_bits(t);
 	jit_fp_enter(t);
 	if (wide || !fp_is_double(t)) {
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	}
 	jit_flags_clobber(t);
 	jit_load(t, n, RDX, wide);
@@ -145,13 +145,13 @@ void jit_fp_to_general(struct jit_block *t)
 		 rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw);
 	int bits = fixed_bits(t);
 	jit_fp_enter(t);
-	jit_fp_need_kept(t);
-	jit_fp_need_inexact(t);
+	jit_fp_need(t, JIT_FP_KEPT);
+	jit_fp_need(t, JIT_FP_INEXACT);
 	if (to_away) {
-		jit_fp_need_nearest(t);
+		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	if (fp_is_half(t)) {
-		jit_fp_need_half(t);
+		jit_fp_need(t, JIT_FP_HALF);
 	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
@@ -181,11 +181,11 @@ void jit_fp_round(struct jit_block *t)
 	enum { AWAY = 4, INEXACT = 6 };
 	unsigned opcode = t->raw >> 15 & 7;
 	jit_fp_enter(t);
-	jit_fp_need_kept(t);
+	jit_fp_need(t, JIT_FP_KEPT);
 	if (opcode == INEXACT) { /* FRINTX tells that it rounded */
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	} else if (opcode == AWAY) {
-		jit_fp_need_nearest(t);
+		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	jit_flags_clobber(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));

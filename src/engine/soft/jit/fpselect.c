@@ -14,7 +14,7 @@ static const fp_forms max_forms = {{V_MAXPS, V_MAXPD}, {V_MAXSS, V_MAXSD}},
 static void begin(struct jit_block *t)
 {
 	jit_fp_enter(t);
-	jit_fp_need_kept(t);
+	jit_fp_need(t, JIT_FP_KEPT);
 	jit_flags_clobber(t);
 }
 

@@ -34,9 +34,9 @@ static void load(struct jit_block *t, unsigned to, unsigned n)
 static void begin(struct jit_block *t, bool rounds)
 {
 	jit_fp_enter(t);
-	jit_fp_need_half(t);
+	jit_fp_need(t, JIT_FP_HALF);
 	if (rounds) {
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	}
 	jit_flags_clobber(t);
 }
@@ -176,7 +176,7 @@ static enum jit_half selection(enum a64_op op)
 void jit_half_select(struct jit_block *t)
 {
 	begin(t, false);
-	jit_fp_need_kept(t);
+	jit_fp_need(t, JIT_FP_KEPT);
 	load(t, T0, A64_Rn(t->raw));
 	load(t, T1, A64_Rm(t->raw));
 	call(t, selection(t->op), lane_count(t));
@@ -187,7 +187,7 @@ static void begin_pairs(struct jit_block *t, enum jit_half kind)
 {
 	begin(t, kind == HALF_ADD);
 	if (kind != HALF_ADD) {
-		jit_fp_need_kept(t);
+		jit_fp_need(t, JIT_FP_KEPT);
 	}
 }
 

@@ -48,7 +48,7 @@ enum jit_host {
 
 #ifdef __x86_64__
 
-/* Can this host run translated code?  It needs AVX2, BMI2, LZCNT and FMA (x86-64-v3). */
+/* Can this host run translated code?  It needs AVX2, BMI2, LZCNT, FMA and F16C (x86-64-v3). */
 bool jit_is_supported(void);
 /* What translations use beyond that, enum jit_host; nothing of it if the host is @plain. */
 unsigned jit_host_features(bool plain);

@@ -172,10 +172,7 @@ struct jit_block {
 	bool ended;	  /* nothing follows the instruction */
 	bool sp_aligned;  /* SP is known to be aligned to 16 */
 	bool fp_checked;  /* FP is known to be enabled */
-	bool fp_kept;	  /* known: FPCR.FZ is 0 */
-	bool fp_inexact;  /* known: FPSR.IXC is set */
-	bool fp_nearest;  /* known: FPCR.RMode is 0 */
-	bool fp_half;	  /* known: FPCR.FZ16 and AHP are 0 */
+	unsigned fp_known; /* a bit for each enum jit_fp_need that is known to be so */
 	struct jit_vregs vregs;
 	unsigned vreg_age[JIT_XMM], vreg_clock;
 	bool in_group; /* RSI is the host address of the group's base register as it was first */
@@ -395,14 +392,15 @@ unsigned jit_vread(struct jit_block *t, unsigned n, unsigned bytes);
 unsigned jit_vwrite(struct jit_block *t, unsigned n, unsigned bytes);
 /* First thing in an emitter for SIMD&FP: CPACR_EL1.FPEN; NULL or a jump for jit_slow(). */
 void jit_fp_enter(struct jit_block *t);
-/* For instructions whose subnormal operands the host would not tell of: if FPCR.FZ is set, this one goes to its handler. */
-void jit_fp_need_kept(struct jit_block *t);
-/* For instructions that are right only when the host rounds to nearest: otherwise, this one goes to its handler. */
-void jit_fp_need_nearest(struct jit_block *t);
-/* For half precision: if FPCR.FZ16 or AHP is set, this instruction goes to its handler. */
-void jit_fp_need_half(struct jit_block *t);
-/* For instructions that round: unless FPSR.IXC is set, this one goes to its handler. */
-void jit_fp_need_inexact(struct jit_block *t);
+/* What FPCR or FPSR must be for an instruction to be right here. */
+enum jit_fp_need {
+	JIT_FP_KEPT,	/* FPCR.FZ is 0: the host would not tell of its subnormal operands */
+	JIT_FP_NEAREST, /* FPCR.RMode is 0 */
+	JIT_FP_HALF,	/* FPCR.FZ16 and AHP are 0: half precision */
+	JIT_FP_INEXACT, /* FPSR.IXC is set: it rounds */
+};
+/* If it is not so when this instruction runs, this one goes to its handler. */
+void jit_fp_need(struct jit_block *t, enum jit_fp_need what);
 
 /* ----- parts ----- */
 

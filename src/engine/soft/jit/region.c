@@ -260,7 +260,8 @@ void jit_place_label(struct jit_block *t)
 	t->flags = JIT_FLAGS_NONE;
 	t->flags_saved = true;
 	t->vregs = t->kept;
-	t->ended = t->sp_aligned = t->fp_checked = t->fp_kept = t->fp_inexact = t->fp_nearest = t->fp_half = false;
+	t->ended = t->sp_aligned = t->fp_checked = false;
+	t->fp_known = 0;
 	label->code = x86_here(&t->x);
 	for (int32_t back; label->hole; label->hole = back ? label->hole - back : NULL) {
 		memcpy(&back, label->hole, sizeof(back));

@@ -104,7 +104,7 @@ static void move_fp_register(struct jit_block *t, struct x86_mem m, bool read, u
 	x86_alu_imm(&t->x, ALU_AND, false, RDX, (int32_t)bits);
 	x86_rm(&t->x, X_STORE, false, RDX, m);
 	change_host_mode(t);
-	t->fp_kept = t->fp_inexact = t->fp_nearest = t->fp_half = false;
+	t->fp_known = 0;
 }
 
 /* EL0 without SCTLR_EL1.DZE, which would see DZP, is left to the handler. */

@@ -54,7 +54,7 @@ static void begin(struct jit_block *t, bool rounds)
 {
 	jit_fp_enter(t);
 	if (rounds) {
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	}
 	jit_flags_clobber(t);
 }

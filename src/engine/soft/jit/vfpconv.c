@@ -80,7 +80,7 @@ static void vector_from_integer(struct jit_block *t)
 void jit_simd_from_integer(struct jit_block *t)
 {
 	jit_fp_enter(t);
-	jit_fp_need_inexact(t);
+	jit_fp_need(t, JIT_FP_INEXACT);
 	jit_flags_clobber(t);
 	if (fp_is_scalar(t)) {
 		scalar_from_integer(t);
@@ -162,10 +162,10 @@ void jit_simd_to_integer(struct jit_block *t)
 	struct x86 *x = &t->x;
 	bool wide = fp_is_double(t), to_away = !is_fixed(t) && (t->raw >> 14 & 1);
 	jit_fp_enter(t);
-	jit_fp_need_kept(t);
-	jit_fp_need_inexact(t);
+	jit_fp_need(t, JIT_FP_KEPT);
+	jit_fp_need(t, JIT_FP_INEXACT);
 	if (to_away) {
-		jit_fp_need_nearest(t);
+		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	jit_flags_clobber(t);
 	if (fp_is_scalar(t)) {
@@ -185,7 +185,7 @@ void jit_simd_convert(struct jit_block *t)
 	bool widens = t->op == A64_FCVTL_s;
 	jit_fp_enter(t);
 	if (!widens) {
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	}
 	jit_flags_clobber(t);
 	if (widens) {
@@ -218,11 +218,11 @@ void jit_simd_round(struct jit_block *t)
 	enum { AWAY = 4, INEXACT = 5 };
 	unsigned kind = (t->raw >> 29 & 1) << 2 | (t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1);
 	jit_fp_enter(t);
-	jit_fp_need_kept(t);
+	jit_fp_need(t, JIT_FP_KEPT);
 	if (kind == INEXACT) {
-		jit_fp_need_inexact(t);
+		jit_fp_need(t, JIT_FP_INEXACT);
 	} else if (kind == AWAY) {
-		jit_fp_need_nearest(t);
+		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	jit_flags_clobber(t);
 	unsigned n = simd_rn(t);

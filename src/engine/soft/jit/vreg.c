@@ -171,42 +171,20 @@ void jit_fp_enter(struct jit_block *t)
 	}
 }
 
-void jit_fp_need_kept(struct jit_block *t)
+void jit_fp_need(struct jit_block *t, enum jit_fp_need what)
 {
-	if (!t->fp_kept) {
+	static const struct {
+		uint32_t bits;
+		bool is_status, wanted; /* of FPSR, else FPCR; set or clear */
+	} needs[] = {[JIT_FP_KEPT] = {FPCR_FZ, false, false},
+		     [JIT_FP_NEAREST] = {FPCR_RMODE, false, false},
+		     [JIT_FP_HALF] = {FPCR_FZ16 | FPCR_AHP, false, false},
+		     [JIT_FP_INEXACT] = {FPSR_IXC, true, true}};
+	if (!(t->fp_known >> what & 1)) {
 		jit_flags_clobber(t);
-		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_FZ);
-		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE));
-		t->fp_kept = true;
-	}
-}
-
-void jit_fp_need_nearest(struct jit_block *t)
-{
-	if (!t->fp_nearest) {
-		jit_flags_clobber(t);
-		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_RMODE);
-		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE));
-		t->fp_nearest = true;
-	}
-}
-
-void jit_fp_need_half(struct jit_block *t)
-{
-	if (!t->fp_half) {
-		jit_flags_clobber(t);
-		x86_test_imm_mem(&t->x, JIT_CPU(fpcr), FPCR_FZ16 | FPCR_AHP);
-		jit_slow_next(t, x86_jcc_later(&t->x, CC_NE));
-		t->fp_half = true;
-	}
-}
-
-void jit_fp_need_inexact(struct jit_block *t)
-{
-	if (!t->fp_inexact) {
-		jit_flags_clobber(t);
-		x86_test_imm_mem(&t->x, JIT_CPU(fpsr), FPSR_IXC);
-		jit_slow_next(t, x86_jcc_later(&t->x, CC_E));
-		t->fp_inexact = true;
+		x86_test_imm_mem(&t->x, needs[what].is_status ? JIT_CPU(fpsr) : JIT_CPU(fpcr),
+				 needs[what].bits);
+		jit_slow_next(t, x86_jcc_later(&t->x, needs[what].wanted ? CC_E : CC_NE));
+		t->fp_known |= 1u << what;
 	}
 }
