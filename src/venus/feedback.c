@@ -97,8 +97,10 @@ int feedback_fill(struct venus_call *call)
 		return venus_call_driver(call);
 	}
 	const struct feedback_binding *binding = buffer->data;
+	/* the buffer lies anywhere for a guest that breaks the rules */
 	tape->filled =
-		!__builtin_add_overflow(binding->offset, args->dstOffset, &tape->word.offset);
+		!__builtin_add_overflow(binding->offset, args->dstOffset, &tape->word.offset) &&
+		tape->word.offset % sizeof(tape->word.value) == 0;
 	tape->word.memory = binding->memory;
 	tape->word.value = args->data;
 	return venus_call_driver(call);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fence.h - VkFence: waits, exports on drivers that have none, submissions that were done when they
- * came Threads: the lane's.
+ * fence.h - VkFence: waits, exports on drivers that have none, submissions done as they came
+ *
+ * Threads: the lane's.
  */
 #ifndef ORIEL_VENUS_FENCE_H
 #define ORIEL_VENUS_FENCE_H

@@ -984,8 +984,8 @@ static void test_exported_fences_are_reset_before_their_next_use(void **state)
 
 enum { WORD_AT = 24, WORD_BOUND_AT = 256, WORD_VALUE = 77 };
 
-/* A mapped buffer and a pool.  The memory as the guest sees it. */
-static uint32_t *make_words(void)
+/* A mapped buffer at @bound_at, and a pool.  The memory as the guest sees it. */
+static uint32_t *make_words_at(uint64_t bound_at)
 {
 	struct wire wire = {.len = 0};
 	struct context_blob blob;
@@ -999,7 +999,7 @@ static uint32_t *make_words(void)
 	put_command(&wire, VENUS_vkBindBufferMemory2, 0);
 	put_u64(&wire, ID_DEVICE), put_u32(&wire, 1), put_u64(&wire, 1);
 	put_stype(&wire, VK_STRUCTURE_TYPE_BIND_BUFFER_MEMORY_INFO);
-	put_u64(&wire, ID_BUFFER), put_u64(&wire, ID_MEMORY), put_u64(&wire, WORD_BOUND_AT);
+	put_u64(&wire, ID_BUFFER), put_u64(&wire, ID_MEMORY), put_u64(&wire, bound_at);
 	put_command(&wire, VENUS_vkCreateCommandPool, 0);
 	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
 	put_u32(&wire, 0), put_u32(&wire, 0), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, ID_POOL);
@@ -1009,6 +1009,11 @@ static uint32_t *make_words(void)
 	put_fence(&wire, ID_FENCE), put_fence(&wire, ID_FENCE_2), put_semaphore(&wire, ID_SEMAPHORE);
 	assert_int_equal(run(&wire), 0);
 	return mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, blob.fd, 0);
+}
+
+static uint32_t *make_words(void)
+{
+	return make_words_at(WORD_BOUND_AT);
 }
 
 static void put_barrier(struct wire *wire)
@@ -1144,6 +1149,15 @@ static void test_words_outside_memory_are_the_drivers(void **state)
 	munmap(memory, PAGE);
 }
 
+static void test_words_between_words_are_the_drivers(void **state)
+{
+	uint32_t *memory = make_words_at(WORD_BOUND_AT + 2);
+	record_word(WORD_AT);
+	assert_int_equal(submit_commands(ID_FENCE), 1);
+	wait_for(ID_FENCE);
+	munmap(memory, PAGE);
+}
+
 static void test_words_in_memory_that_is_gone_are_the_drivers(void **state)
 {
 	uint32_t *memory = make_words();
@@ -1237,6 +1251,7 @@ int main(void)
 		SERVER_TEST(test_words_after_work_are_the_drivers),
 		SERVER_TEST(test_other_commands_are_the_drivers),
 		SERVER_TEST(test_words_outside_memory_are_the_drivers),
+		SERVER_TEST(test_words_between_words_are_the_drivers),
 		SERVER_TEST(test_words_in_memory_that_is_gone_are_the_drivers),
 		SERVER_TEST(test_exports_of_fences_that_are_ours_are_forgotten),
 		SERVER_TEST(test_fences_keep_their_timelines_order_and_no_other),
