@@ -6,6 +6,7 @@ import aptroot
 import guest
 import vm
 
+
 def mount(device):
     """What a guest's script says to have them."""
     return f"""
@@ -14,12 +15,14 @@ def mount(device):
 """
 
 
+def thin(root):
+    """What nobody looks at goes."""
+    for waste in ("doc", "icons", "info", "lintian", "locale", "man"):
+        shutil.rmtree(root / "usr/share" / waste, ignore_errors=True)
+
+
 def disk(package, exclude=()):
     """An ext4 disk with @package and what it depends on, but for @exclude; kept in the build folder."""
-    def thin(root):
-        for waste in ("doc", "icons", "info", "lintian", "locale", "man"):
-            shutil.rmtree(root / "usr/share" / waste, ignore_errors=True)
-
     out = vm.BUILD / "programs"
     root = aptroot.unpacked(package, aptroot.AptRoot(guest.SUITE, guest.ARCH), [package], exclude, thin)
     path = out / f"{root.name}.img"

@@ -6,7 +6,6 @@ usage: test_desktop.py guest|long
 
 Pictures and what programs said are kept in BUILD/desktop.
 """
-import hashlib
 import re
 import sys
 import types
@@ -19,7 +18,6 @@ import guests  # noqa: E402
 import mesa  # noqa: E402
 import program  # noqa: E402
 import programs  # noqa: E402
-import venus  # noqa: E402
 import vm  # noqa: E402
 import test_windows  # noqa: E402
 
@@ -39,11 +37,10 @@ def keep(name, text):
 
 
 def cube_of_the_host(mesa):
-    """RGB of the cube's frame: the same program in a window of that size over vtest, which wire-windows compares with the host's own."""
-    with venus.Server() as server, test_windows.Screen(WINDOW + AT, WINDOW + AT) as screen:
-        frame = screen.last_frame(lambda **env: mesa.start(
-            server.path, "vkcube", "--wsi", "xcb", "--width", str(WINDOW), "--height", str(WINDOW), MESA_VK_WSI_DEBUG="sw",
-            **{**env, "HOLD_FRAMES": str(FRAMES)}))
+    """RGB of the cube's frame: the same program in a window of that size on the host's own driver."""
+    with test_windows.Screen(WINDOW + AT, WINDOW + AT) as screen:
+        frame = screen.last_frame(lambda **env: mesa.start_on_host("vkcube", "--wsi", "xcb", "--width", str(WINDOW), "--height", str(WINDOW),
+                                                                   **{**env, "HOLD_FRAMES": str(FRAMES)}))
     rows = [frame[((y + AT) * (WINDOW + AT) + AT) * 4:(y + AT + 1) * (WINDOW + AT) * 4] for y in range(WINDOW)]
     return bytes(row[x * 4 + c] for row in rows for x in range(WINDOW) for c in (2, 1, 0))  # BGRX
 
@@ -159,7 +156,7 @@ def test_long_gears_turn_in_two_windows_at_once():
     result = desktop.run("""
         timeout 40 es2gears_wayland.aarch64-linux-gnu 2>/dev/null &
         timeout 40 es2gears_wayland.aarch64-linux-gnu 2>/dev/null
-        wait $!; echo "then $(ps | grep -c '[w]eston --backend')" """, picture=KEPT / "gears.png")
+        wait $!; echo "then $(ps | grep -c '[w]eston --backend')" """)
     keep("gears.log", result.console)
     assert len(re.findall(r"[1-9]\d* frames in 5\.\d seconds", result.console)) >= 2, result.console[-800:]
     result.told("^then [1-9]")
@@ -189,22 +186,6 @@ def test_long_x11_window_shows_what_the_host_draws():
     keep("x11.log", result.console)
     result.told("^held")
     check_cube(picture)
-
-
-def test_long_a_video_filter_computes_the_same_twice():
-    """libplacebo scales a generated clip on the GPU."""
-    result = desktop.run("""
-        lib=/usr/lib/aarch64-linux-gnu; export LD_LIBRARY_PATH=$lib/blas:$lib/lapack  # what Debian's alternatives would link
-        for n in 1 2; do
-            ffmpeg -v error -init_hw_device vulkan -f lavfi -i testsrc2=size=320x240:rate=5:duration=2 \\
-                -vf libplacebo=w=160:h=120,format=rgb24 -f rawvideo -y /tmp/clip$n 2>&1 | tail -n 3
-            echo "clip $(wc -c </tmp/clip$n) $(sha256sum </tmp/clip$n)"
-        done""", long=True, limit_s=600)
-    keep("ffmpeg.log", result.console)
-    clips = re.findall(r"^clip (\d+) (\w+)", result.console, re.M)
-    assert len(clips) == 2 and clips[0] == clips[1], result.console[-1200:]
-    assert int(clips[0][0]) == 160 * 120 * 3 * 10, clips
-    assert clips[0][1] != hashlib.sha256(bytes(160 * 120 * 3 * 10)).hexdigest(), "all black"
 
 
 if __name__ == "__main__":

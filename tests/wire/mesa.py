@@ -52,13 +52,21 @@ class Mesa:
 
     def start(self, socket, program, *args, **env):
         """A program that runs against the vtest server at @socket."""
+        return self._start([self.libraries], program, args, {"VN_DEBUG": "vtest", "VTEST_SOCKET_NAME": socket, "VK_DRIVER_FILES": str(self.icd), **env})
+
+    def start_on_host(self, program, *args, **env):
+        """The same on the host's own driver."""
+        icds = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
+        assert icds, "the host has no lavapipe"
+        return self._start([self.libraries, Path("/usr/lib") / self.libraries.name], program, args, {"VK_DRIVER_FILES": str(icds[0]), **env})
+
+    def _start(self, libraries, program, args, env):
+        """By the unpacked loader; a path, or one of the packages' programs."""
         path = self.dir / "root/usr/bin" / program
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
-        environment.update(VN_DEBUG="vtest", VTEST_SOCKET_NAME=socket, VK_DRIVER_FILES=str(self.icd),
-                           VK_LOADER_LAYERS_DISABLE="*", MESA_SHADER_CACHE_DISABLE="true")
-        environment.update(env)
-        command = [str(self.loader), "--library-path", str(self.libraries), str(path if path.exists() else program), *args]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
+        command = [str(self.loader), "--library-path", ":".join(map(str, libraries)), str(path if path.exists() else program), *args]
+        return subprocess.Popen(command, env={**clean, "VK_LOADER_LAYERS_DISABLE": "*", "MESA_SHADER_CACHE_DISABLE": "true", **env},
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, socket, program, *args, timeout=120, **env):
         """The same to its end; returns its output, raises if it fails."""
