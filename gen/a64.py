@@ -10,7 +10,8 @@ PATTERN is 32 bits, highest first: literal bits (0 and 1), `x` for an ignored bi
 means the same bits in every row.  A row matches if its literal bits and all constraints do.  CONSTRAINT is an expression
 over fields and integers with == != < <= > >= in and or not & ( ).  FEATURE is `-` or the name of an extension; FORMAT names
 how the pre-decoder reads the operands (`raw`: not at all).  Attributes: `over=OTHER` (this row is more specific than OTHER and wins),
-`end` (the instruction ends a block), `hint` (a NOP where the feature is off, not UNDEFINED).
+`end` (the instruction ends a block), `hint` (a NOP where the feature is off, not UNDEFINED), `jit=NAME` (the translator's emitter;
+without, or with `-`, it calls the interpreter's handler).  Of the emitter: `pure`, `reads`, `sets`, `rsi` (src/engine/soft/jit/priv.h).
 
 A line `feature NAME REGISTER LOW MINIMUM` declares a feature: it exists where the field of ID_AA64<REGISTER>_EL1 that starts at bit
 LOW is at least MINIMUM (4-bit, unsigned).
@@ -28,6 +29,8 @@ import sys
 from dataclasses import dataclass, field
 
 MAX_OVERLAP_BITS = 22
+DECODED = {"end": "A64_ENDS", "hint": "A64_HINT"}
+EMITTED = {"pure": "JIT_PURE", "reads": "JIT_READS", "sets": "JIT_SETS", "rsi": "JIT_USES_RSI"}
 ID_REGISTERS = ("PFR0", "PFR1", "ISAR0", "ISAR1", "ISAR2", "MMFR0", "MMFR1", "MMFR2")
 
 
@@ -49,6 +52,7 @@ class Row:
     constraints: list = field(default_factory=list)
     over: set = field(default_factory=set)
     flags: set = field(default_factory=set)
+    emitter: str = "-"
 
     def fail(self, text):
         raise TableError(f"{self.where}: {self.name}: {text}")
@@ -150,10 +154,14 @@ def parse_row(text, where):
         key, _, value = attribute.partition("=")
         if key == "over" and value:
             row.over.add(value)
-        elif attribute in ("end", "hint"):
+        elif key == "jit" and re.fullmatch(r"-|[a-z]\w*", value):
+            row.emitter = value
+        elif attribute in DECODED or attribute in EMITTED:
             row.flags.add(attribute)
         else:
             row.fail(f"unknown attribute '{attribute}'")
+    if row.emitter == "-" and row.flags & EMITTED.keys():
+        row.fail("says something of an emitter, but has none")
     return row
 
 
@@ -404,13 +412,18 @@ def make_header(rows, features):
     return "\n".join(out + ["#endif", ""])
 
 
+def c_flags(row, names):
+    """The row's flags among `names` as C."""
+    return " | ".join(names[flag] for flag in names if flag in row.flags) or "0"
+
+
 def make_source(rows, features):
     """Info table and decode function."""
     out = [NOTE, '#include "a64/a64.h"', "const struct a64_info a64_infos[A64_OPS] = {"]
     out.append('\t[A64_UNDEFINED] = { "UNDEFINED", 0, 0, A64_FEATURE_BASE, A64_FORMAT_raw, A64_ENDS },')
     for row in rows:
         feature = "BASE" if row.feature == "-" else row.feature
-        flags = " | ".join({"end": "A64_ENDS", "hint": "A64_HINT"}[flag] for flag in sorted(row.flags)) or "0"
+        flags = c_flags(row, DECODED)
         out.append(f'\t[A64_{row.name}] = {{ "{row.name}", {row.mask:#x}u, {row.value:#x}u, A64_FEATURE_{feature}, '
                    f"A64_FORMAT_{row.format}, {flags} }},")
     out += ["};", "const struct a64_feature_info a64_feature_infos[A64_FEATURES] = {", '\t[A64_FEATURE_BASE] = { "BASE", 0, 0, 0 },']
@@ -421,9 +434,16 @@ def make_source(rows, features):
 
 
 def make_handlers(rows):
-    """The list of rows for whoever has one function a row: A64_EACH(X) calls X(NAME)."""
-    out = [NOTE, "#ifndef ORIEL_A64_HANDLERS_GEN_H", "#define ORIEL_A64_HANDLERS_GEN_H", "#define A64_EACH(X) \\"]
-    return "\n".join(out + [f"\tX({row.name}) \\" for row in rows] + ["", "#endif", ""])
+    """Lists for whoever has one function a row: A64_EACH(X) calls X(NAME) for each row, A64_EMITTERS(X) calls X(EMITTER) once
+    for each emitter, A64_EACH_TRANSLATED(X) calls X(NAME, EMITTER, PROPERTIES) for each row that has one."""
+    translated = [row for row in rows if row.emitter != "-"]
+    lists = {"A64_EACH": [row.name for row in rows],
+             "A64_EMITTERS": names_of(rows, "emitter"),
+             "A64_EACH_TRANSLATED": [f"{row.name}, {row.emitter}, {c_flags(row, EMITTED)}" for row in translated]}
+    out = [NOTE, "#ifndef ORIEL_A64_HANDLERS_GEN_H", "#define ORIEL_A64_HANDLERS_GEN_H"]
+    for name, entries in lists.items():
+        out += [f"#define {name}(X) \\"] + [f"\tX({entry}) \\" for entry in entries] + [""]
+    return "\n".join(out + ["#endif", ""])
 
 
 def main(args):

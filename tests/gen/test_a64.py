@@ -38,6 +38,15 @@ class Generator(unittest.TestCase):
         self.assertEqual(sorted(names), ["A1_w", "A1_x", "A2_w", "A2_x"])
         self.refuse(f"A{{1,2}} - raw : 0{{00,11,01}}0 a:12 {ZEROS}", "t.tbl:1: the lists of this line have different lengths")
 
+    def test_emitters(self):
+        table = rows(f"A_[w,x] - raw : 000[0,1] a:12 {ZEROS} @ jit=[add,-] [pure,] [sets,]\nB - raw : 0010 a:12 {ZEROS} @ end jit=add")
+        text = a64.make_handlers(table)
+        self.assertIn("A64_EACH(X) \\\n\tX(A_w) \\\n\tX(A_x) \\\n\tX(B) \\\n\n", text)
+        self.assertIn("A64_EMITTERS(X) \\\n\tX(add) \\\n\n", text)
+        self.assertIn("A64_EACH_TRANSLATED(X) \\\n\tX(A_w, add, JIT_PURE | JIT_SETS) \\\n\tX(B, add, 0) \\\n\n", text)
+        self.refuse(f"A - raw : {ZEROS} a:16 @ pure", "has none")
+        self.refuse(f"A - raw : {ZEROS} a:16 @ jit=", "unknown attribute")
+
     def test_wrong_rows(self):
         self.refuse("A - raw : 0101", "t.tbl:1: A: pattern has 4 bits, not 32")
         self.refuse(f"A - raw : 0101 {ZEROS} a:13", "wider than 32")

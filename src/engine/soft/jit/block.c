@@ -116,16 +116,6 @@ void jit_flags_save(struct jit_block *t)
 	}
 }
 
-const struct jit_emitter *jit_emitter_of(const struct jit_block *t, enum a64_op op)
-{
-	static const struct jit_emitter none = {NULL, 0};
-	const struct a64_info *info = &a64_infos[op];
-	if (decode_has_feature(t->cpu, info->feature)) {
-		return &jit_emitters[op];
-	}
-	return info->flags & A64_HINT ? &jit_emitters[A64_NOP] : &none;
-}
-
 /* From this instruction on, are NZCV written before anyone can look at them? */
 static bool flags_are_dead(struct jit_block *t)
 {

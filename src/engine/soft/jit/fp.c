@@ -109,25 +109,38 @@ void jit_emit_fp_stubs(struct x86 *x, struct jit_stubs *stubs)
 	stubs->tiny_d = emit_tiny(x, true);
 }
 
+enum fp_operation fp_operation(const struct jit_block *t)
+{
+	static const uint8_t general[16] = {
+		FP_MUL, FP_DIV, FP_ADD, FP_SUB, [8] = FP_MUL, [12] = FP_SQRT}; /* by bits 15:12 */
+	if (fp_is_general(t)) {
+		return (enum fp_operation)general[t->raw >> 12 & 15];
+	}
+	switch (t->raw >> 10 & 15) {
+	case 5: return t->raw >> 23 & 1 ? FP_SUB : FP_ADD;
+	case 7: return FP_MUL;
+	case 15: return FP_DIV;
+	default: return FP_SQRT;
+	}
+}
+
 /* FADD, FSUB, FMUL, FDIV, FNMUL, FSQRT. */
 void jit_fp_arithmetic(struct jit_block *t)
 {
-	static const unsigned ops[][2] = {{V_MULSS, V_MULSD},
-					  {V_DIVSS, V_DIVSD},
-					  {V_ADDSS, V_ADDSD},
-					  {V_SUBSS, V_SUBSD},
-					  {V_SQRTSS, V_SQRTSD}};
+	static const unsigned ops[][2] = {[FP_ADD] = {V_ADDSS, V_ADDSD},
+					  [FP_SUB] = {V_SUBSS, V_SUBSD},
+					  [FP_MUL] = {V_MULSS, V_MULSD},
+					  [FP_DIV] = {V_DIVSS, V_DIVSD},
+					  [FP_SQRT] = {V_SQRTSS, V_SQRTSD}};
 	struct x86 *x = &t->x;
-	bool root = t->op == A64_FSQRT_f_s || t->op == A64_FSQRT_f_d;
-	unsigned opcode = root ? 4 : t->raw >> 12 & 15;
-	bool negates = opcode == 8;
-	opcode = negates ? 0 : opcode;
+	enum fp_operation operation = fp_operation(t);
+	bool root = operation == FP_SQRT, negates = (t->raw >> 12 & 15) == 8;
 	jit_fp_enter(t);
 	jit_fp_need(t, JIT_FP_INEXACT);
 	jit_flags_clobber(t);
 	unsigned n = read_fp(t, A64_Rn(t->raw)), m = root ? n : read_fp(t, A64_Rm(t->raw));
-	x86_v(x, ops[opcode][fp_is_double(t)], T0, n, m);
-	jit_fp_check(t, fp_is_double(t), opcode == 2 || opcode == 3);
+	x86_v(x, ops[operation][fp_is_double(t)], T0, n, m);
+	jit_fp_check(t, fp_is_double(t), operation <= FP_SUB);
 	if (negates) {
 		x86_vm(x, V_PXOR, T0, T0,
 		       fp_is_double(t) ? JIT_CONSTANT(t, sign_d) : JIT_CONSTANT(t, sign_s));

@@ -62,19 +62,7 @@ void jit_fp_from_register(struct jit_block *t, unsigned to, bool wide, bool is_u
 /* Bits behind the point of what a general register holds. */
 static int fixed_bits(const struct jit_block *t)
 {
-	switch (t->op) {
-	case A64_SCVTF_gfix_s:
-	case A64_SCVTF_gfix_d:
-	case A64_UCVTF_gfix_s:
-	case A64_UCVTF_gfix_d:
-	case A64_FCVTZS_gfix_h:
-	case A64_FCVTZS_gfix_s:
-	case A64_FCVTZS_gfix_d:
-	case A64_FCVTZU_gfix_h:
-	case A64_FCVTZU_gfix_s:
-	case A64_FCVTZU_gfix_d: return 64 - (int)A64_scale(t->raw);
-	default: return 0;
-	}
+	return t->raw >> 21 & 1 ? 0 : 64 - (int)A64_scale(t->raw);
 }
 
 /* SCVTF, UCVTF from general registers. */
@@ -94,12 +82,6 @@ void jit_fp_from_general(struct jit_block *t)
 		jit_fp_scale(t, T0, T1, -bits);
 	}
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), 16), 0, T0);
-}
-
-/* T0 = @n rounded by @mode. */
-static void round_to(struct jit_block *t, unsigned n, unsigned mode)
-{
-	x86_vrr_imm(&t->x, fp_is_double(t) ? V_ROUNDSD : V_ROUNDSS, T0, n, n, (uint8_t)mode);
 }
 
 void jit_fp_truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsigned)
@@ -125,7 +107,39 @@ void jit_fp_truncate(struct jit_block *t, unsigned from, bool wide, bool is_unsi
 	}
 }
 
-void jit_fp_add_half(struct jit_block *t, unsigned n)
+/* ----- rounding ----- */
+
+/* By U and the bits 23 and 12; U is not looked at for integers. */
+static const uint8_t vector_roundings[] = {FP_NEAREST, FP_DOWN,	 FP_UP, FP_ZERO,
+					   FP_AWAY,    FP_EXACT, 0,	FP_CURRENT};
+
+enum fp_rounding fp_rounding(const struct jit_block *t)
+{
+	unsigned kind = (t->raw >> 27 & 4) | (t->raw >> 22 & 2) | (t->raw >> 12 & 1);
+	return (enum fp_rounding)(fp_is_general(t) ? t->raw >> 15 & 7 : vector_roundings[kind]);
+}
+
+enum fp_rounding fp_rounding_to_integer(const struct jit_block *t)
+{
+	bool to_away = t->raw >> (fp_is_general(t) ? 18 : 14) & 1;
+	unsigned kind = (t->raw >> 22 & 2) | (t->raw >> 12 & 1);
+	return to_away ? FP_AWAY
+		       : (enum fp_rounding)(fp_is_general(t) ? t->raw >> 19 & 3
+							     : vector_roundings[kind]);
+}
+
+/* T0 = @n rounded, but not away from zero. */
+static void round_to(struct jit_block *t, unsigned n, enum fp_rounding how)
+{
+	/* the host's: nearest, down, up, to zero, by MXCSR; all without "inexact" */
+	enum { NEAREST = 8, DOWN, UP, ZERO, CURRENT };
+	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO, 0, 0, CURRENT, CURRENT};
+	static const fp_forms ops = {{V_ROUNDPS, V_ROUNDPD}, {V_ROUNDSS, V_ROUNDSD}};
+	x86_vrr_imm(&t->x, fp_form(t, ops), T0, fp_is_scalar(t) ? n : 0, n, modes[how]);
+}
+
+/* T0 = @n and the largest number below 0.5, with its sign. */
+static void add_half(struct jit_block *t, unsigned n)
 {
 	static const fp_forms ops = {{V_ADDPS, V_ADDPD}, {V_ADDSS, V_ADDSD}};
 	struct x86 *x = &t->x;
@@ -136,18 +150,30 @@ void jit_fp_add_half(struct jit_block *t, unsigned n)
 	x86_v(x, fp_form(t, ops), T0, n, T0);
 }
 
+unsigned jit_fp_to_truncate(struct jit_block *t, unsigned n, enum fp_rounding how)
+{
+	if (how == FP_ZERO) {
+		return n;
+	}
+	if (how == FP_AWAY) {
+		add_half(t, n);
+	} else {
+		round_to(t, n, how);
+	}
+	return T0;
+}
+
 /* FCVTNS, FCVTMS, FCVTPS, FCVTZS, FCVTAS and the unsigned ones, to general registers. */
 void jit_fp_to_general(struct jit_block *t)
 {
-	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO};
-	bool wide = t->raw >> 31, is_unsigned = t->raw >> 16 & 1, to_away = t->raw >> 18 & 1;
-	unsigned mode = modes[t->raw >> 19 & 3],
-		 rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw);
+	enum fp_rounding how = fp_rounding_to_integer(t);
+	bool wide = t->raw >> 31, is_unsigned = t->raw >> 16 & 1;
+	unsigned rd = A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw);
 	int bits = fixed_bits(t);
 	jit_fp_enter(t);
 	jit_fp_need(t, JIT_FP_KEPT);
 	jit_fp_need(t, JIT_FP_INEXACT);
-	if (to_away) {
+	if (how == FP_AWAY) {
 		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	if (fp_is_half(t)) {
@@ -163,37 +189,35 @@ void jit_fp_to_general(struct jit_block *t)
 	if (bits) {
 		jit_fp_scale(t, n, T1, bits);
 		n = T0;
-	} else if (to_away) {
-		jit_fp_add_half(t, n);
-		n = T0;
-	} else if (mode != ZERO) {
-		round_to(t, n, mode);
-		n = T0;
 	}
-	jit_fp_truncate(t, n, wide, is_unsigned);
+	jit_fp_truncate(t, jit_fp_to_truncate(t, n, how), wide, is_unsigned);
 	jit_write(t, rd, RDX);
 }
 
-/* FRINTN, FRINTP, FRINTM, FRINTZ, FRINTA, FRINTX, FRINTI. */
+/* FRINTN, FRINTP, FRINTM, FRINTZ, FRINTA, FRINTX, FRINTI; scalars and vectors. */
 void jit_fp_round(struct jit_block *t)
 {
-	static const uint8_t modes[] = {NEAREST, UP, DOWN, ZERO, ZERO, 0, CURRENT, CURRENT};
-	enum { AWAY = 4, INEXACT = 6 };
-	unsigned opcode = t->raw >> 15 & 7;
+	enum fp_rounding how = fp_rounding(t);
+	bool scalar = fp_is_scalar(t), wide = fp_is_double(t);
+	unsigned bytes = scalar ? fp_bytes(t) : simd_bytes(t);
 	jit_fp_enter(t);
 	jit_fp_need(t, JIT_FP_KEPT);
-	if (opcode == INEXACT) { /* FRINTX tells that it rounded */
+	if (how == FP_EXACT) {
 		jit_fp_need(t, JIT_FP_INEXACT);
-	} else if (opcode == AWAY) {
+	} else if (how == FP_AWAY) {
 		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	jit_flags_clobber(t);
-	unsigned n = jit_vread(t, A64_Rn(t->raw), fp_bytes(t));
-	if (opcode == AWAY) {
-		jit_fp_add_half(t, n);
-		n = T0;
+	unsigned n = jit_vread(t, A64_Rn(t->raw), bytes);
+	if (how == FP_AWAY) {
+		n = jit_fp_to_truncate(t, n, how);
+		how = FP_ZERO;
 	}
-	round_to(t, n, modes[opcode]);
-	jit_fp_check(t, fp_is_double(t), true);
-	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), fp_bytes(t)), 0, T0);
+	round_to(t, n, how);
+	if (scalar) {
+		jit_fp_check(t, wide, true);
+	} else {
+		jit_fp_check_lanes(t, wide, true);
+	}
+	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), bytes), 0, T0);
 }

@@ -18,35 +18,10 @@ static void begin(struct jit_block *t)
 	jit_flags_clobber(t);
 }
 
-static bool is_min(enum a64_op op)
-{
-	switch (op) {
-	case A64_FMIN_f_s:
-	case A64_FMIN_f_d:
-	case A64_FMINNM_f_s:
-	case A64_FMINNM_f_d:
-	case A64_FMIN_v_s:
-	case A64_FMIN_v_d:
-	case A64_FMINNM_v_s:
-	case A64_FMINNM_v_d:
-	case A64_FMINP_v_s:
-	case A64_FMINP_v_d:
-	case A64_FMINNMP_v_s:
-	case A64_FMINNMP_v_d:
-	case A64_FMINP_pair_s:
-	case A64_FMINP_pair_d:
-	case A64_FMINNMP_pair_s:
-	case A64_FMINNMP_pair_d:
-	case A64_FMINV_s:
-	case A64_FMINNMV_s: return true;
-	default: return false;
-	}
-}
-
 /* T0 = the one of @n and @m; T1 changes.  @m is not T1, and neither is T0 unless @n is. */
 static void choose(struct jit_block *t, unsigned n, unsigned m)
 {
-	bool least = is_min(t->op);
+	bool least = fp_is_min(t);
 	unsigned op = fp_form(t, least ? min_forms : max_forms);
 	x86_v(&t->x, op, T1, m, n);
 	x86_v(&t->x, op, T0, n, m);

@@ -67,19 +67,9 @@ static void sign_mask(struct jit_block *t, unsigned to, bool sign)
 /* FADD, FSUB, FMUL, FDIV, FNMUL, FABD, FSQRT. */
 void jit_half_arithmetic(struct jit_block *t)
 {
-	enum jit_half kind;
-	switch (t->op) {
-	case A64_FADD_f_h:
-	case A64_FADD_v_h: kind = HALF_ADD; break;
-	case A64_FSUB_f_h:
-	case A64_FSUB_v_h:
-	case A64_FABD_v_h: kind = HALF_SUB; break;
-	case A64_FDIV_f_h:
-	case A64_FDIV_v_h: kind = HALF_DIV; break;
-	case A64_FSQRT_f_h:
-	case A64_FSQRT_v_h: kind = HALF_SQRT; break;
-	default: kind = HALF_MUL; break;
-	}
+	_Static_assert(HALF_SQRT - HALF_ADD == FP_SQRT,
+		       "the stubs are in the order of enum fp_operation");
+	enum jit_half kind = (enum jit_half)(HALF_ADD + fp_operation(t));
 	begin(t, true);
 	load(t, T0, A64_Rn(t->raw));
 	if (kind != HALF_SQRT) {
@@ -155,21 +145,12 @@ static void load_pairs(struct jit_block *t)
 	}
 }
 
-static enum jit_half selection(enum a64_op op)
+static enum jit_half selection(const struct jit_block *t)
 {
-	switch (op) {
-	case A64_FMIN_f_h:
-	case A64_FMINNM_f_h:
-	case A64_FMIN_v_h:
-	case A64_FMINNM_v_h:
-	case A64_FMINP_v_h:
-	case A64_FMINNMP_v_h:
-	case A64_FMINP_pair_h:
-	case A64_FMINNMP_pair_h: return HALF_MIN;
-	case A64_FADDP_v_h:
-	case A64_FADDP_pair_h: return HALF_ADD;
-	default: return HALF_MAX;
+	if (t->op == A64_FADDP_v_h || t->op == A64_FADDP_pair_h) {
+		return HALF_ADD;
 	}
+	return fp_is_min(t) ? HALF_MIN : HALF_MAX;
 }
 
 /* FMAX, FMIN, FMAXNM, FMINNM. */
@@ -179,7 +160,7 @@ void jit_half_select(struct jit_block *t)
 	jit_fp_need(t, JIT_FP_KEPT);
 	load(t, T0, A64_Rn(t->raw));
 	load(t, T1, A64_Rm(t->raw));
-	call(t, selection(t->op), lane_count(t));
+	call(t, selection(t), lane_count(t));
 	put(t);
 }
 
@@ -194,7 +175,7 @@ static void begin_pairs(struct jit_block *t, enum jit_half kind)
 /* FADDP, FMAXP, FMINP, FMAXNMP, FMINNMP of vectors. */
 void jit_half_pairs(struct jit_block *t)
 {
-	enum jit_half kind = selection(t->op);
+	enum jit_half kind = selection(t);
 	begin_pairs(t, kind);
 	load_pairs(t);
 	call(t, kind, lane_count(t));
@@ -204,7 +185,7 @@ void jit_half_pairs(struct jit_block *t)
 /* The same of one pair. */
 void jit_half_pair(struct jit_block *t)
 {
-	enum jit_half kind = selection(t->op);
+	enum jit_half kind = selection(t);
 	begin_pairs(t, kind);
 	load(t, T0, A64_Rn(t->raw));
 	x86_vshift(&t->x, V_PSRLD, T1, jit_vread(t, A64_Rn(t->raw), 4), 16);
@@ -216,39 +197,21 @@ void jit_half_pair(struct jit_block *t)
 /* FCMEQ, FCMGE, FCMGT, FACGE, FACGT and the comparisons with zero. */
 void jit_half_compare(struct jit_block *t)
 {
-	bool with_zero = false, swaps = false, magnitudes = false;
-	enum jit_half kind;
-	switch (t->op) {
-	case A64_FCMEQ0_v_h: with_zero = true; __attribute__((fallthrough));
-	case A64_FCMEQ_v_h: kind = HALF_EQ; break;
-	case A64_FCMLE0_v_h: swaps = true; __attribute__((fallthrough));
-	case A64_FCMGE0_v_h: with_zero = true; __attribute__((fallthrough));
-	case A64_FCMGE_v_h: kind = HALF_GE; break;
-	case A64_FACGE_v_h:
-		magnitudes = true;
-		kind = HALF_GE;
-		break;
-	case A64_FCMLT0_v_h: swaps = true; __attribute__((fallthrough));
-	case A64_FCMGT0_v_h: with_zero = true; __attribute__((fallthrough));
-	case A64_FCMGT_v_h: kind = HALF_GT; break;
-	default:
-		magnitudes = true;
-		kind = HALF_GT;
-		break;
-	}
+	_Static_assert(HALF_GT - HALF_EQ == FP_GT, "the stubs are in the order of enum fp_order");
+	const struct fp_comparison c = fp_comparison(t);
 	begin(t, false);
-	load(t, swaps ? T1 : T0, A64_Rn(t->raw));
-	if (with_zero) {
-		simd_zero(t, swaps ? T0 : T1);
+	load(t, c.swaps ? T1 : T0, A64_Rn(t->raw));
+	if (c.with_zero) {
+		simd_zero(t, c.swaps ? T0 : T1);
 	} else {
 		load(t, T1, A64_Rm(t->raw));
 	}
-	if (magnitudes) {
+	if (c.magnitudes) {
 		sign_mask(t, T2, false);
 		x86_v(&t->x, V_PAND, T0, T0, T2);
 		x86_v(&t->x, V_PAND, T1, T1, T2);
 	}
-	call(t, kind, lane_count(t));
+	call(t, (enum jit_half)(HALF_EQ + c.order), lane_count(t));
 	put(t);
 }
 
@@ -265,24 +228,18 @@ void jit_half_sign(struct jit_block *t)
 	put(t);
 }
 
+static const uint8_t roundings[] = {
+	[FP_NEAREST] = HALF_ROUND_NEAREST, [FP_UP] = HALF_ROUND_UP,
+	[FP_DOWN] = HALF_ROUND_DOWN,	   [FP_ZERO] = HALF_ROUND_ZERO,
+	[FP_EXACT] = HALF_ROUND_CURRENT,   [FP_CURRENT] = HALF_ROUND_CURRENT};
+
 /* FRINTN, FRINTM, FRINTP, FRINTZ, FRINTX, FRINTI. */
 void jit_half_round(struct jit_block *t)
 {
-	enum jit_half kind;
-	switch (t->op) {
-	case A64_FRINTN_f_h:
-	case A64_FRINTN_v_h: kind = HALF_ROUND_NEAREST; break;
-	case A64_FRINTM_f_h:
-	case A64_FRINTM_v_h: kind = HALF_ROUND_DOWN; break;
-	case A64_FRINTP_f_h:
-	case A64_FRINTP_v_h: kind = HALF_ROUND_UP; break;
-	case A64_FRINTZ_f_h:
-	case A64_FRINTZ_v_h: kind = HALF_ROUND_ZERO; break;
-	default: kind = HALF_ROUND_CURRENT; break;
-	}
-	begin(t, t->op == A64_FRINTX_f_h || t->op == A64_FRINTX_v_h);
+	enum fp_rounding how = fp_rounding(t);
+	begin(t, how == FP_EXACT);
 	load(t, T0, A64_Rn(t->raw));
-	call(t, kind, lane_count(t));
+	call(t, (enum jit_half)roundings[how], lane_count(t));
 	put(t);
 }
 
@@ -397,13 +354,11 @@ void jit_half_from_integer(struct jit_block *t)
 /* FCVTNS, FCVTMS, FCVTPS, FCVTZS and the unsigned ones, of vectors and scalars. */
 void jit_half_to_integer(struct jit_block *t)
 {
-	static const uint8_t kinds[] = {HALF_ROUND_NEAREST, HALF_ROUND_DOWN, HALF_ROUND_UP,
-					HALF_ROUND_ZERO}; /* by bits 23 and 12 */
-	unsigned kind = kinds[(t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1)];
+	enum fp_rounding how = fp_rounding_to_integer(t);
 	begin(t, true);
 	load(t, T0, A64_Rn(t->raw));
-	if (kind != HALF_ROUND_ZERO) {
-		call(t, (enum jit_half)kind, lane_count(t));
+	if (how != FP_ZERO) {
+		call(t, (enum jit_half)roundings[how], lane_count(t));
 	}
 	call(t, t->raw >> 29 & 1 ? HALF_TO_U : HALF_TO_S, lane_count(t));
 	put(t);

@@ -21,6 +21,7 @@
 #define ORIEL_ENGINE_SOFT_JIT_PRIV_H
 
 #include "a64/a64.h"
+#include "a64_handlers_gen.h"
 #include "engine/soft/jit/half.h"
 #include "engine/soft/jit/jit.h"
 #include "engine/soft/jit/store.h"
@@ -190,11 +191,12 @@ struct jit_block {
 
 typedef void (*jit_emit_fn)(struct jit_block *t);
 
+/* What an emitter does for a row.  The tables in gen/a64 say pure, reads, sets, rsi behind its name. */
 enum {
 	JIT_SETS = 1,  /* writes all of NZCV */
 	JIT_READS = 2, /* reads NZCV */
-	JIT_USES_RSI = 8,
 	JIT_PURE = 4,  /* no slow path, no exit: nobody can look at the state in between */
+	JIT_USES_RSI = 8,
 };
 
 struct jit_emitter {
@@ -203,6 +205,8 @@ struct jit_emitter {
 };
 
 extern const struct jit_emitter jit_emitters[A64_OPS];
+/* The one for @op on this block's CPU, which may not have the row's feature. */
+const struct jit_emitter *jit_emitter_of(const struct jit_block *t, enum a64_op op);
 
 /*
  * ----- code that can be moved (place.c) -----
@@ -350,7 +354,6 @@ void jit_leave(struct jit_block *t, unsigned n);
 
 /* ----- what a block covers (region.c) ----- */
 
-const struct jit_emitter *jit_emitter_of(const struct jit_block *t, enum a64_op op);
 /* Where the direct branch @raw, at word @n, leads; false: it is none, or leaves the page. */
 bool jit_branch_target(uint32_t raw, enum a64_op op, unsigned n, unsigned *target);
 /* Fill in last, is_region, labels and exchanges for the block that starts at t->first. */
@@ -420,52 +423,8 @@ void jit_late_hole(struct jit_late *late, uint8_t *hole);
 /* Translate from word @n of @page.  There is room. */
 void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned n);
 
-/* Emitters by file. */
-#define JIT_EMITTER(name) void jit_##name(struct jit_block *t);
-JIT_EMITTER(add_sub_imm) JIT_EMITTER(logic_imm) JIT_EMITTER(mov_wide) JIT_EMITTER(address)
-JIT_EMITTER(bitfield) JIT_EMITTER(extract) JIT_EMITTER(logic_reg) JIT_EMITTER(add_sub_reg)
-JIT_EMITTER(add_sub_ext) JIT_EMITTER(carry) JIT_EMITTER(compare_cond) JIT_EMITTER(select)
-JIT_EMITTER(multiply) JIT_EMITTER(multiply_long) JIT_EMITTER(multiply_high) JIT_EMITTER(divide)
-JIT_EMITTER(shift_reg) JIT_EMITTER(bits) JIT_EMITTER(crc32) JIT_EMITTER(crc32c) JIT_EMITTER(nothing)
-JIT_EMITTER(branch) JIT_EMITTER(branch_cond) JIT_EMITTER(branch_zero) JIT_EMITTER(branch_bit)
-JIT_EMITTER(branch_reg) JIT_EMITTER(barrier)
-JIT_EMITTER(load_acquire) JIT_EMITTER(store_release) JIT_EMITTER(load_exclusive) JIT_EMITTER(store_exclusive)
-JIT_EMITTER(clear_exclusive) JIT_EMITTER(exchange) JIT_EMITTER(modify) JIT_EMITTER(compare_swap)
-JIT_EMITTER(mops_begin) JIT_EMITTER(mops_continue)
-JIT_EMITTER(move_system) JIT_EMITTER(move_pstate) JIT_EMITTER(system) JIT_EMITTER(synchronize)
-JIT_EMITTER(access) JIT_EMITTER(access_pair) JIT_EMITTER(access_literal)
-JIT_EMITTER(simd_plain) JIT_EMITTER(simd_logic) JIT_EMITTER(simd_compare) JIT_EMITTER(simd_unary)
-JIT_EMITTER(simd_multiply) JIT_EMITTER(simd_multiply_elem) JIT_EMITTER(simd_average) JIT_EMITTER(simd_difference)
-JIT_EMITTER(simd_pairwise) JIT_EMITTER(simd_pair_d) JIT_EMITTER(simd_add_long_pairs) JIT_EMITTER(simd_across)
-JIT_EMITTER(simd_across_long) JIT_EMITTER(simd_count) JIT_EMITTER(simd_reverse_bits)
-JIT_EMITTER(simd_leading) JIT_EMITTER(simd_reverse) JIT_EMITTER(simd_dot)
-JIT_EMITTER(simd_dup_elem) JIT_EMITTER(simd_dup_scalar) JIT_EMITTER(simd_dup_gen) JIT_EMITTER(simd_to_general)
-JIT_EMITTER(simd_ins_gen) JIT_EMITTER(simd_ins_elem) JIT_EMITTER(fmov_to_general) JIT_EMITTER(fmov_from_general)
-JIT_EMITTER(simd_permute) JIT_EMITTER(simd_ext) JIT_EMITTER(simd_table) JIT_EMITTER(simd_movi)
-JIT_EMITTER(simd_logic_imm) JIT_EMITTER(simd_shift_right) JIT_EMITTER(simd_shift_left) JIT_EMITTER(simd_shift_insert)
-JIT_EMITTER(simd_shift_reg) JIT_EMITTER(simd_shift_long) JIT_EMITTER(simd_shift_long_whole) JIT_EMITTER(simd_narrow)
-JIT_EMITTER(simd_shift_narrow) JIT_EMITTER(simd_saturate_narrow) JIT_EMITTER(simd_saturate)
-JIT_EMITTER(simd_saturate_unary) JIT_EMITTER(simd_double_high) JIT_EMITTER(simd_double_high_elem)
-JIT_EMITTER(simd_double_long) JIT_EMITTER(simd_double_long_elem) JIT_EMITTER(simd_saturate_shift_narrow)
-JIT_EMITTER(simd_saturate_shift_left) JIT_EMITTER(simd_saturate_shift_reg) JIT_EMITTER(simd_saturate_mixed)
-JIT_EMITTER(simd_add_long) JIT_EMITTER(simd_add_high_narrow) JIT_EMITTER(simd_difference_long)
-JIT_EMITTER(simd_multiply_long) JIT_EMITTER(simd_multiply_long_elem)
-JIT_EMITTER(fp_arithmetic) JIT_EMITTER(fp_fuse) JIT_EMITTER(fp_select_by_value) JIT_EMITTER(fp_sign)
-JIT_EMITTER(fp_imm) JIT_EMITTER(fp_compare) JIT_EMITTER(fp_compare_cond) JIT_EMITTER(fp_select)
-JIT_EMITTER(fp_convert) JIT_EMITTER(fp_from_general) JIT_EMITTER(fp_to_general) JIT_EMITTER(fp_round)
-JIT_EMITTER(simd_from_integer) JIT_EMITTER(simd_to_integer) JIT_EMITTER(simd_convert) JIT_EMITTER(simd_round)
-JIT_EMITTER(simd_fp_arithmetic) JIT_EMITTER(simd_fp_fuse) JIT_EMITTER(simd_fp_elem) JIT_EMITTER(simd_fp_sign)
-JIT_EMITTER(simd_fp_select) JIT_EMITTER(simd_fp_add_pairs) JIT_EMITTER(simd_fp_add_pair) JIT_EMITTER(simd_fp_compare)
-JIT_EMITTER(simd_fp_select_pair) JIT_EMITTER(simd_fp_select_across) JIT_EMITTER(simd_fp_step)
-JIT_EMITTER(simd_complex_add) JIT_EMITTER(simd_complex_multiply)
-JIT_EMITTER(half_arithmetic) JIT_EMITTER(half_fuse) JIT_EMITTER(half_elem) JIT_EMITTER(half_select)
-JIT_EMITTER(half_compare) JIT_EMITTER(half_sign) JIT_EMITTER(half_pairs) JIT_EMITTER(half_pair) JIT_EMITTER(half_round)
-JIT_EMITTER(half_from_general) JIT_EMITTER(half_from_integer) JIT_EMITTER(half_to_integer)
-JIT_EMITTER(half_narrow) JIT_EMITTER(half_widen) JIT_EMITTER(half_fuse_long)
-JIT_EMITTER(simd_multiple) JIT_EMITTER(simd_structures) JIT_EMITTER(simd_lane) JIT_EMITTER(simd_replicate)
-JIT_EMITTER(aes_round) JIT_EMITTER(aes_mix) JIT_EMITTER(polynomial_long) JIT_EMITTER(sha256_rounds)
-JIT_EMITTER(sha256_schedule) JIT_EMITTER(sha1_rounds) JIT_EMITTER(sha1_turn) JIT_EMITTER(sha1_schedule)
-JIT_EMITTER(sha512_rounds) JIT_EMITTER(sha512_schedule) JIT_EMITTER(sha3)
-JIT_EMITTER(vaccess) JIT_EMITTER(vaccess_pair) JIT_EMITTER(vaccess_literal)
+/* The emitters: each translates the instruction at t->n. */
+#define JIT_DECLARE(emitter) void jit_##emitter(struct jit_block *t);
+A64_EMITTERS(JIT_DECLARE)
 
 #endif

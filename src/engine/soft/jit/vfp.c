@@ -65,44 +65,23 @@ static void put(struct jit_block *t)
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), single ? 4 : simd_bytes(t)), 0, T0);
 }
 
-/* FADD, FSUB, FMUL, FMULX, FDIV, FABD, FSQRT. */
+/* FADD, FSUB, FMUL, FDIV, FABD, FSQRT; FMULX, but for infinities times 0, which the handler does.
+ */
 void jit_simd_fp_arithmetic(struct jit_block *t)
 {
-	enum { ADD, SUB, MUL, DIV, SQRT };
 	static const fp_forms ops[] = {
-		[ADD] = {{V_ADDPS, V_ADDPD}}, /* scalar forms are of the general rows */
-		[SUB] = {{V_SUBPS, V_SUBPD}, {V_SUBSS, V_SUBSD}}, /* FABD */
-		[MUL] = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}}, /* FMULX */
-		[DIV] = {{V_DIVPS, V_DIVPD}},
-		[SQRT] = {{V_SQRTPS, V_SQRTPD}}};
-	unsigned kind;
-	bool root = false, magnitude = false;
-	switch (t->op) {
-	case A64_FADD_v_s:
-	case A64_FADD_v_d: kind = ADD; break;
-	case A64_FABD_v_s:
-	case A64_FABD_v_d:
-		magnitude = true;
-		kind = SUB;
-		break;
-	case A64_FSUB_v_s:
-	case A64_FSUB_v_d: kind = SUB; break;
-	case A64_FMUL_v_s:
-	case A64_FMUL_v_d:
-	case A64_FMULX_v_s: /* differs for infinities times 0, which the handler does */
-	case A64_FMULX_v_d: kind = MUL; break;
-	case A64_FDIV_v_s:
-	case A64_FDIV_v_d: kind = DIV; break;
-	default:
-		root = true;
-		kind = SQRT;
-		break;
-	}
+		[FP_ADD] = {{V_ADDPS, V_ADDPD}}, /* scalar forms are of the general rows */
+		[FP_SUB] = {{V_SUBPS, V_SUBPD}, {V_SUBSS, V_SUBSD}}, /* FABD */
+		[FP_MUL] = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}}, /* FMULX */
+		[FP_DIV] = {{V_DIVPS, V_DIVPD}},
+		[FP_SQRT] = {{V_SQRTPS, V_SQRTPD}}};
+	enum fp_operation operation = fp_operation(t);
+	bool root = operation == FP_SQRT, magnitude = operation == FP_SUB && t->raw >> 29 & 1;
 	begin(t, true);
 	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T0),
 		 m = root ? n : fp_only_lanes(t, A64_Rm(t->raw), T1);
-	x86_v(&t->x, fp_form(t, ops[kind]), T0, root ? 0 : n, m);
-	jit_fp_check_lanes(t, fp_is_double(t), kind <= SUB);
+	x86_v(&t->x, fp_form(t, ops[operation]), T0, root ? 0 : n, m);
+	jit_fp_check_lanes(t, fp_is_double(t), operation <= FP_SUB);
 	if (magnitude) {
 		x86_vm(&t->x, V_PAND, T0, T0,
 		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
@@ -205,31 +184,39 @@ void jit_simd_fp_add_pair(struct jit_block *t)
 	put(t);
 }
 
+struct fp_comparison fp_comparison(const struct jit_block *t)
+{
+	bool u = t->raw >> 29 & 1, a = t->raw >> 23 & 1;
+	unsigned opcode = t->raw >> 12 & 0x1f; /* 12: GT, GE; 13: EQ, LE; 14: LT */
+	struct fp_comparison c = {.with_zero = !(t->raw >> 10 & 1)};
+	if (c.with_zero) {
+		c.order = opcode == 13 && !u ? FP_EQ : u ? FP_GE : FP_GT;
+		c.swaps = opcode == 14 || (opcode == 13 && u);
+	} else {
+		c.order = !u ? FP_EQ : a ? FP_GT : FP_GE;
+		c.magnitudes = t->raw >> 11 & 1;
+	}
+	return c;
+}
+
 /* FCMEQ, FCMGE, FCMGT, FACGE, FACGT and the comparisons with zero. */
 void jit_simd_fp_compare(struct jit_block *t)
 {
 	enum { EQUAL, LESS, LESS_OR_EQUAL, UNORDERED };
-	struct x86 *x = &t->x;
+	static const uint8_t predicates[] = {
+		[FP_EQ] = EQUAL, [FP_GE] = LESS_OR_EQUAL, [FP_GT] = LESS}; /* of m and n */
 	static const fp_forms ops = {{V_CMPPS, V_CMPPD}, {V_CMPSS, V_CMPSD}};
+	struct x86 *x = &t->x;
 	const unsigned op = fp_form(t, ops);
-	bool u = t->raw >> 29 & 1, a = t->raw >> 23 & 1, with_zero = !(t->raw >> 10 & 1),
-	     swap = true;
-	bool magnitudes = !with_zero && (t->raw >> 11 & 1);
-	unsigned predicate;
+	const struct fp_comparison c = fp_comparison(t);
 	begin(t, false);
 	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T0), m = T2;
-	if (with_zero) { /* opcode 12: GT, GE; 13: EQ, LE; 14: LT */
-		unsigned opcode = t->raw >> 12 & 0x1f;
+	if (c.with_zero) {
 		simd_zero(t, T2);
-		swap = opcode == 12;
-		predicate = opcode == 12   ? (u ? LESS_OR_EQUAL : LESS)
-			    : opcode == 13 ? (u ? LESS_OR_EQUAL : EQUAL)
-					   : LESS;
 	} else {
 		m = fp_only_lanes(t, A64_Rm(t->raw), T2);
-		predicate = !u ? EQUAL : a ? LESS : LESS_OR_EQUAL;
 	}
-	if (magnitudes) {
+	if (c.magnitudes) {
 		x86_vm(x, V_PAND, T0, n,
 		       fp_is_double(t) ? JIT_CONSTANT(t, abs_d) : JIT_CONSTANT(t, abs_s));
 		x86_vm(x, V_PAND, T2, m,
@@ -239,6 +226,6 @@ void jit_simd_fp_compare(struct jit_block *t)
 	}
 	x86_vrr_imm(x, op, T1, n, m, UNORDERED);
 	jit_fp_check_signs(t, fp_is_double(t));
-	x86_vrr_imm(x, op, T0, swap ? m : n, swap ? n : m, (uint8_t)predicate);
+	x86_vrr_imm(x, op, T0, c.swaps ? n : m, c.swaps ? m : n, predicates[c.order]);
 	put(t);
 }

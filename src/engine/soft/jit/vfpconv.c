@@ -138,33 +138,25 @@ static void truncate_vector(struct jit_block *t, unsigned n)
 	}
 }
 
-/* @n, or T0 if it has to be rounded or scaled before it is truncated. */
+/* @n, or T0 if it has to be scaled or rounded before it is truncated. */
 static unsigned prepare(struct jit_block *t, unsigned n)
 {
-	static const fp_forms ops = {{V_ROUNDPS, V_ROUNDPD}, {V_ROUNDSS, V_ROUNDSD}};
-	static const uint8_t modes[] = {NEAREST, DOWN, UP, ZERO}; /* by bits 23 and 12 */
-	unsigned mode = modes[(t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1)];
 	if (is_fixed(t)) {
 		jit_fp_scale(t, n, T1, fixed_bits(t));
-	} else if (t->raw >> 14 & 1) {
-		jit_fp_add_half(t, n);
-	} else if (mode == ZERO) {
-		return n;
-	} else {
-		x86_vrr_imm(&t->x, fp_form(t, ops), T0, fp_is_scalar(t) ? n : 0, n, mode);
+		return T0;
 	}
-	return T0;
+	return jit_fp_to_truncate(t, n, fp_rounding_to_integer(t));
 }
 
 /* FCVTNS, FCVTMS, FCVTPS, FCVTZS, FCVTAS and the unsigned ones. */
 void jit_simd_to_integer(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	bool wide = fp_is_double(t), to_away = !is_fixed(t) && (t->raw >> 14 & 1);
+	bool wide = fp_is_double(t);
 	jit_fp_enter(t);
 	jit_fp_need(t, JIT_FP_KEPT);
 	jit_fp_need(t, JIT_FP_INEXACT);
-	if (to_away) {
+	if (!is_fixed(t) && fp_rounding_to_integer(t) == FP_AWAY) {
 		jit_fp_need(t, JIT_FP_NEAREST);
 	}
 	jit_flags_clobber(t);
@@ -208,29 +200,4 @@ void jit_simd_convert(struct jit_block *t)
 	x86_v(x, V_PUNPCKLQDQ, T0, T0, T0); /* so that no lane is 0 */
 	jit_fp_check_lanes(t, false, false);
 	simd_to_half(t);
-}
-
-/* FRINTN, FRINTM, FRINTP, FRINTZ, FRINTA, FRINTX, FRINTI. */
-void jit_simd_round(struct jit_block *t)
-{
-	/* by U, bit 23, bit 12: N 0/0/0, M 0/0/1, P 0/1/0, Z 0/1/1, A 1/0/0, X 1/0/1, I 1/1/1 */
-	static const uint8_t modes[] = {NEAREST, DOWN, UP, ZERO, ZERO, CURRENT, 0, CURRENT};
-	enum { AWAY = 4, INEXACT = 5 };
-	unsigned kind = (t->raw >> 29 & 1) << 2 | (t->raw >> 23 & 1) << 1 | (t->raw >> 12 & 1);
-	jit_fp_enter(t);
-	jit_fp_need(t, JIT_FP_KEPT);
-	if (kind == INEXACT) {
-		jit_fp_need(t, JIT_FP_INEXACT);
-	} else if (kind == AWAY) {
-		jit_fp_need(t, JIT_FP_NEAREST);
-	}
-	jit_flags_clobber(t);
-	unsigned n = simd_rn(t);
-	if (kind == AWAY) {
-		jit_fp_add_half(t, n);
-		n = T0;
-	}
-	x86_vrr_imm(&t->x, fp_is_double(t) ? V_ROUNDPD : V_ROUNDPS, T0, 0, n, modes[kind]);
-	jit_fp_check_lanes(t, fp_is_double(t), true);
-	x86_v(&t->x, V_MOVDQA, simd_to(t), 0, T0);
 }
