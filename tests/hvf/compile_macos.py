@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(sys.argv[1] if len(sys.argv) > 1 else "build").resolve()
 SOURCES = [f for f in sorted((ROOT / "src/engine/hvf").glob("*.c")) if f.name != "absent.c"]
 SOURCES += [f for f in sorted((ROOT / "src/engine/soft").glob("*.c")) if not f.name.startswith("jit")]  # the translator is for x86-64
-SOURCES += [*sorted((ROOT / "src/a64").glob("*.c")), ROOT / "src/engine/model.c", *(ROOT / f"src/base/{n}.c" for n in ("error", "log", "wait"))]
+SOURCES += [*sorted((ROOT / "src/a64").glob("*.c")), ROOT / "src/engine/model.c", *(ROOT / f"src/base/{n}.c" for n in ("error", "guard", "log", "wait"))]
 FLAGS = ["--target=arm64-apple-macos13", "-ffreestanding", "-nostdlibinc", "-isystem", str(ROOT / "tests/hvf/macos"), f"-I{ROOT / 'src'}",
          f"-I{BUILD / 'src/a64'}", "-std=gnu17", "-O0", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wvla", "-Wmissing-prototypes",
          "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-fno-strict-aliasing"]

@@ -14,6 +14,7 @@ typedef struct {
 	long sig;
 	char opaque[56];
 } pthread_mutex_t;
+#define PTHREAD_MUTEX_INITIALIZER {0x32aaaba7, {0}}
 typedef struct {
 	long sig;
 	char opaque[40];

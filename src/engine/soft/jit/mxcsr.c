@@ -2,6 +2,7 @@
 /* mxcsr.c - see mxcsr.h */
 #include "engine/soft/jit/mxcsr.h"
 
+#include "base/guard.h"
 #include "engine/soft/cpu.h"
 
 #include <signal.h>
@@ -34,7 +35,7 @@ static void on_exception(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *host = context;
 	if (host->uc_mcontext.gregs[REG_TRAPNO] != TRAP_SIMD_FP) {
-		signal(number, SIG_DFL); /* it comes again, and ends the process */
+		guard_refuse(number, info);
 		return;
 	}
 	struct cpu *cpu = (struct cpu *)((uint8_t *)host->uc_mcontext.gregs[REG_RBP] -
