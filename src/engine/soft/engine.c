@@ -246,6 +246,15 @@ static const struct engine_ops soft_ops = {
 	.vcpu_set_diversified = soft_vcpu_set_diversified,
 };
 
+/* Called within an access of any thread to the window (guard.h). */
+static void on_loss(void *opaque, uint64_t offset)
+{
+	const struct engine_config *config = &((struct soft_engine *)opaque)->config;
+	if (config->host_ops->window_lost) {
+		config->host_ops->window_lost(config->host, offset);
+	}
+}
+
 static struct jit_store *open_store(const struct engine_config *config)
 {
 	struct sysregs sys = {0};
@@ -272,7 +281,7 @@ struct engine *soft_engine_create(const struct engine_config *config, struct err
 	engine->translates = !config->interp && jit_is_supported();
 	engine->store = engine->translates ? open_store(config) : NULL;
 	engine->config.cache_folder = NULL; /* the caller's */
-	memory_init(&engine->memory);
+	memory_init(&engine->memory, on_loss, engine);
 	int rc = timer_thread_start(engine);
 	if (rc) {
 		error_set(err, rc, "the CPU engine's timer thread can not start");

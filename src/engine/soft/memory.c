@@ -7,15 +7,18 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 enum { WORD_BITS = sizeof(unsigned long) * CHAR_BIT };
 
-void memory_init(struct memory *memory)
+void memory_init(struct memory *memory, void (*on_loss)(void *opaque, uint64_t offset), void *opaque)
 {
 	memset(memory, 0, sizeof(*memory));
+	memory->on_loss = on_loss;
+	memory->opaque = opaque;
 	pthread_mutex_init(&memory->lock, NULL);
 	atomic_store(&memory->window_gpa, MEMORY_NOWHERE);
 }
@@ -23,9 +26,11 @@ void memory_init(struct memory *memory)
 void memory_finish(struct memory *memory)
 {
 	if (memory->window_hva) {
+		guard_remove(&memory->window_guard);
 		munmap(memory->window_hva, memory->window_len);
 	}
 	free(memory->window_mapped);
+	free(memory->window_starts);
 	pthread_mutex_destroy(&memory->lock);
 }
 
@@ -56,6 +61,8 @@ int memory_add(struct memory *memory, uint64_t gpa, uint64_t len, void *hva, boo
 	return 0;
 }
 
+static bool window_loses(struct guard *guard, const uint8_t *at);
+
 /* The range is reserved once; a private mapping without reserve costs nothing until it is touched. */
 static int reserve_window(struct memory *memory, uint64_t len, struct error *err)
 {
@@ -63,19 +70,24 @@ static int reserve_window(struct memory *memory, uint64_t len, struct error *err
 		return error_set(err, -EINVAL, "GPU window of %llu bytes", (unsigned long long)len);
 	}
 	uint64_t words = (len / MEMORY_PAGE + WORD_BITS - 1) / WORD_BITS;
-	atomic_ulong *bits = calloc(words, sizeof(*bits));
-	if (!bits) {
+	AUTO_FREE atomic_ulong *mapped = calloc(words, sizeof(*mapped));
+	AUTO_FREE unsigned long *starts = calloc(words, sizeof(*starts));
+	if (!mapped || !starts) {
 		return error_set(err, -ENOMEM, "GPU window of %llu bytes", (unsigned long long)len);
 	}
 	void *hva = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 			 -1, 0);
 	if (hva == MAP_FAILED) {
-		free(bits);
 		return error_errno(err, "reserve a GPU window of %llu bytes", (unsigned long long)len);
 	}
-	memory->window_mapped = bits;
+	memory->window_mapped = mapped;
+	memory->window_starts = starts;
+	mapped = NULL;
+	starts = NULL;
 	memory->window_hva = hva;
 	memory->window_len = len;
+	memory->window_guard = (struct guard){.start = hva, .len = len, .lost = window_loses};
+	guard_add(&memory->window_guard);
 	return 0;
 }
 
@@ -106,13 +118,18 @@ static bool window_has(const struct memory *memory, uint64_t offset, uint64_t le
 
 static void mark_pages(struct memory *memory, uint64_t offset, uint64_t len, bool mapped)
 {
-	for (uint64_t page = offset / MEMORY_PAGE, end = page + len / MEMORY_PAGE; page < end; page++) {
+	const uint64_t first = offset / MEMORY_PAGE, end = first + len / MEMORY_PAGE;
+	for (uint64_t page = first; page < end; page++) {
 		unsigned long bit = 1ul << page % WORD_BITS;
 		if (mapped) {
 			atomic_fetch_or(&memory->window_mapped[page / WORD_BITS], bit);
 		} else {
 			atomic_fetch_and(&memory->window_mapped[page / WORD_BITS], ~bit);
 		}
+		memory->window_starts[page / WORD_BITS] &= ~bit;
+	}
+	if (mapped) {
+		memory->window_starts[first / WORD_BITS] |= 1ul << first % WORD_BITS;
 	}
 }
 
@@ -164,6 +181,58 @@ static bool page_is_mapped(struct memory *memory, uint64_t page)
 {
 	return atomic_load_explicit(&memory->window_mapped[page / WORD_BITS], memory_order_acquire) >>
 		       page % WORD_BITS & 1;
+}
+
+static bool is_start(const struct memory *memory, uint64_t page)
+{
+	return memory->window_starts[page / WORD_BITS] >> page % WORD_BITS & 1;
+}
+
+/* The mapping that @page, which is mapped, belongs to: its pages [*first, *end). */
+static void find_mapping(struct memory *memory, uint64_t page, uint64_t *first, uint64_t *end)
+{
+	const uint64_t pages = memory->window_len / MEMORY_PAGE;
+	*first = page;
+	while (!is_start(memory, *first) && *first && page_is_mapped(memory, *first - 1)) {
+		--*first;
+	}
+	*end = page + 1;
+	while (*end < pages && page_is_mapped(memory, *end) && !is_start(memory, *end)) {
+		++*end;
+	}
+}
+
+/*
+ * The page at @at is gone: all of its mapping becomes zeros.  Where nothing is mapped any more, the access was older than that,
+ * and only wants some page.  *lost becomes the mapping's offset, or stays.
+ */
+static bool renew_locked(struct memory *memory, const uint8_t *at, uint64_t *lost)
+{
+	const size_t granule = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t page = (uint64_t)(at - memory->window_hva) / MEMORY_PAGE, first, end;
+	if (!page_is_mapped(memory, page)) {
+		return guard_renew(at - (uintptr_t)at % granule, granule) == 0;
+	}
+	find_mapping(memory, page, &first, &end);
+	*lost = first * MEMORY_PAGE;
+	return guard_renew(memory->window_hva + *lost, (end - first) * MEMORY_PAGE) == 0;
+}
+
+static bool window_loses(struct guard *guard, const uint8_t *at)
+{
+	struct memory *memory =
+		(struct memory *)((uint8_t *)guard - offsetof(struct memory, window_guard));
+	uint64_t lost = MEMORY_NOWHERE;
+	{
+		LOCKED(&memory->lock);
+		if (!renew_locked(memory, at, &lost)) {
+			return false;
+		}
+	}
+	if (lost != MEMORY_NOWHERE) {
+		memory->on_loss(memory->opaque, lost);
+	}
+	return true;
 }
 
 enum memory_kind memory_find(struct memory *memory, uint64_t gpa, uint8_t **hva)

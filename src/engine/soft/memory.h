@@ -5,12 +5,14 @@
  * How it works: RAM regions are fixed before the first run.  The window is one host range that stays mapped for the engine's
  * life, so a host address into it is always valid: a bitmap says which of its pages show something.  The pages taken away are
  * replaced by private zero pages first, and the TLBs are flushed later; what a guest still writes there is lost.
+ * A mapping whose pages the host no longer has becomes private zero pages at the first touch of one of them.
  * Threads: memory_find() on any vCPU thread, without a lock; changes to the window are serialized by its lock.
  */
 #ifndef ORIEL_ENGINE_SOFT_MEMORY_H
 #define ORIEL_ENGINE_SOFT_MEMORY_H
 
 #include "base/error.h"
+#include "base/guard.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,11 +33,15 @@ struct memory {
 	struct memory_region regions[MEMORY_REGIONS];
 	unsigned count;
 
-	pthread_mutex_t lock; /* window changes */
+	pthread_mutex_t lock; /* window changes; the window's pages are not touched under it */
 	_Atomic uint64_t window_gpa;
 	uint64_t window_len; /* fixed once set */
 	uint8_t *window_hva;
 	atomic_ulong *window_mapped;	/* a bit for each page */
+	unsigned long *window_starts;	/* a bit for each page that a mapping begins with; under lock */
+	struct guard window_guard;
+	void (*on_loss)(void *opaque, uint64_t offset);
+	void *opaque;
 	atomic_ulong window_misses; /* accesses to unmapped parts */
 };
 
@@ -47,7 +53,11 @@ enum memory_kind {
 	MEMORY_WINDOW_GAP, /* reads as zero, ignores writes */
 };
 
-void memory_init(struct memory *memory);
+/*
+ * @on_loss hears of a mapping at @offset of the window that became zero pages, on the thread that touched it, within that access
+ * (guard.h).
+ */
+void memory_init(struct memory *memory, void (*on_loss)(void *opaque, uint64_t offset), void *opaque);
 void memory_finish(struct memory *memory);
 /* -EINVAL: not whole pages; -EEXIST: overlaps; -ENOSPC. */
 int memory_add(struct memory *memory, uint64_t gpa, uint64_t len, void *hva, bool read_only,

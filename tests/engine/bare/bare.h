@@ -16,6 +16,8 @@
 #define RAM_LEN	 0x04000000ul
 #define DEVICE	 0x09000000ul
 #define WINDOW	 0x80000000ul /* GPU window of 64 KiB, mapped by the test device */
+#define NEXT	 (WINDOW + 0x1000)
+#define NEXT_LEN 0x4000ul
 #define NOTHING	 0x0a000000ul /* an address where nothing answers */
 
 /* The test device. */
@@ -27,6 +29,10 @@ enum {
 	DEVICE_SCRATCH = 0x20,	/* storage */
 	DEVICE_ACCESSES = 0x28, /* read: number of accesses to SCRATCH, low byte the size of the last */
 	DEVICE_PLACE = 0x30,	/* write: where the window is */
+	DEVICE_NEXT = 0x38,	/* write: 1 maps NEXT_LEN zeros of a file at NEXT, 0 unmaps them */
+	DEVICE_CUT = 0x40,	/* write: length of that file from now on */
+	DEVICE_LOSSES = 0x48,	/* read: how many losses the engine told of */
+	DEVICE_LOST = 0x50,	/* read: where in the window the last one was */
 };
 
 enum { STATUS_PASS, STATUS_FAIL, STATUS_NO_SUCH_TEST };

@@ -2,9 +2,9 @@
 /*
  * machine.c - the smallest machine that bare-metal tests can run on: RAM, a test device, a GPU window
  *
- * Usage: machine PROGRAM [--features] [--gic] [--strict].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
+ * Usage: machine PROGRAM [--features] [--gic] [--strict] [--interp].  Runs test 0, 1, ... of the program, each from reset, until it says that there are no more; prints TAP.
  * --features shows FEAT_PAuth and FEAT_BTI to the program.  --gic puts the board's interrupt controller between lines and vCPU;
- * without it the test device and the virtual timer drive IRQ, the physical timer FIQ.  --strict: isv=strict.
+ * without it the test device and the virtual timer drive IRQ, the physical timer FIQ.  --strict: isv=strict.  --interp: nothing is translated.
  * A test that does not end within ten seconds fails.
  * Threads: one runs the vCPU, a timer thread kicks it when time is up.
  */
@@ -34,7 +34,8 @@ struct machine {
 	char name[128], comments[8192];
 	uint64_t status, scratch, accesses;
 	bool ended, named;
-	int window_fd;
+	int window_fd, next_fd;
+	uint64_t losses, lost;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool running; /* under lock */
@@ -62,6 +63,23 @@ static void set_window(struct machine *m, bool mapped)
 	} else if (engine_window_map(m->engine, 0, m->window_fd, 0, 4096, &err)) {
 		printf("Bail out! %s\n", err.text);
 	}
+}
+
+static void set_next(struct machine *m, bool mapped)
+{
+	struct error err = {0};
+	engine_window_unmap(m->engine, NEXT - WINDOW, NEXT_LEN);
+	if (mapped && (ftruncate(m->next_fd, 0) || ftruncate(m->next_fd, NEXT_LEN) ||
+		       engine_window_map(m->engine, NEXT - WINDOW, m->next_fd, 0, NEXT_LEN, &err))) {
+		printf("Bail out! %s\n", err.text);
+	}
+}
+
+static void on_loss(void *host, uint64_t offset)
+{
+	struct machine *m = host;
+	m->losses++;
+	m->lost = offset;
 }
 
 struct frame {
@@ -112,6 +130,12 @@ static bool on_read(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uint
 	case DEVICE_ACCESSES:
 		*value = m->accesses;
 		return true;
+	case DEVICE_LOSSES:
+		*value = m->losses;
+		return true;
+	case DEVICE_LOST:
+		*value = m->lost;
+		return true;
 	default:
 		if (gpa - DEVICE - DEVICE_SCRATCH < 8) {
 			m->accesses = (m->accesses & ~UINT64_C(0xff)) + 0x100 + size;
@@ -148,6 +172,11 @@ static bool on_write(void *host, unsigned vcpu, uint64_t gpa, unsigned size, uin
 		return true;
 	case DEVICE_PLACE:
 		return engine_window_place(m->engine, value, 0x10000, &err) == 0;
+	case DEVICE_NEXT:
+		set_next(m, value & 1);
+		return true;
+	case DEVICE_CUT:
+		return ftruncate(m->next_fd, (off_t)value) == 0;
 	case DEVICE_SCRATCH:
 		m->accesses = (m->accesses & ~UINT64_C(0xff)) + 0x100 + size;
 		m->scratch = value;
@@ -204,6 +233,7 @@ static const struct engine_host host_ops = {
 	.icc_write = on_icc_write,
 	.hypercall = on_hypercall,
 	.timer_line = on_timer_line,
+	.window_lost = on_loss,
 };
 
 static void set_line(void *opaque, unsigned vcpu, enum engine_line line, bool level)
@@ -215,7 +245,7 @@ static void set_line(void *opaque, unsigned vcpu, enum engine_line line, bool le
 static const struct gicv3_cpu_ops cpu_ops = {set_line};
 
 struct options {
-	bool features, gic, strict;
+	bool features, gic, strict, interp;
 };
 
 static bool parse(struct options *options, int argc, char **argv)
@@ -224,6 +254,7 @@ static bool parse(struct options *options, int argc, char **argv)
 		bool *option = !strcmp(argv[i], "--features") ? &options->features
 			       : !strcmp(argv[i], "--gic")    ? &options->gic
 			       : !strcmp(argv[i], "--strict") ? &options->strict
+			       : !strcmp(argv[i], "--interp") ? &options->interp
 							      : NULL;
 		if (!option) {
 			return false;
@@ -252,10 +283,11 @@ static void *watch(void *opaque)
 static int set_up(struct machine *m, const struct options *options, struct error *err)
 {
 	struct engine_config config = {.host_ops = &host_ops, .host = m, .vcpus = 1, .isv_strict = options->strict,
-				       .cpu = options->features ? ENGINE_CPU_MAX : ENGINE_CPU_DEFAULT};
+				       .interp = options->interp, .cpu = options->features ? ENGINE_CPU_MAX : ENGINE_CPU_DEFAULT};
 	m->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	m->window_fd = memfd_create("window", MFD_CLOEXEC);
-	if (m->ram == MAP_FAILED || m->window_fd < 0 || ftruncate(m->window_fd, 4096)) {
+	m->next_fd = memfd_create("next", MFD_CLOEXEC);
+	if (m->ram == MAP_FAILED || m->window_fd < 0 || m->next_fd < 0 || ftruncate(m->window_fd, 4096)) {
 		return error_errno(err, "memory");
 	}
 	smccc_init(&m->smccc, &(struct psci){.vcpus = 1, .version = 0x10001}, options->features);
@@ -292,7 +324,7 @@ static bool run_test(struct machine *m, unsigned number, bool *passed)
 {
 	struct error err = {0};
 	m->ended = m->named = m->late = false;
-	m->accesses = m->scratch = 0;
+	m->accesses = m->scratch = m->losses = 0;
 	memset(m->name, 0, sizeof(m->name));
 	memset(m->comments, 0, sizeof(m->comments));
 	drive_line(m, false);
@@ -302,6 +334,7 @@ static bool run_test(struct machine *m, unsigned number, bool *passed)
 	engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, false);
 	engine_vcpu_set_line(m->vcpu, ENGINE_FIQ, false);
 	engine_window_unmap(m->engine, 0, 4096);
+	set_next(m, false);
 	if (engine_window_place(m->engine, WINDOW, 0x10000, &err)) {
 		return false;
 	}
@@ -358,5 +391,6 @@ int main(int argc, char **argv)
 	smccc_finish(&m.smccc);
 	munmap(m.ram, RAM_LEN);
 	close(m.window_fd);
+	close(m.next_fd);
 	return failed != 0;
 }
