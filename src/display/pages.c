@@ -3,11 +3,13 @@
  * pages.c - frame buffer bytes: host memory, or a mapped descriptor
  *
  * How it works: both kinds are one mmap, private or of the descriptor; the last reference unmaps
- * it.  A dma-buf's descriptor is kept too, for its driver to hear of reads. Threads: any; the count
- * is atomic, the rest never changes.
+ * it.  A dma-buf's descriptor is kept too, for its driver to hear of reads.  What the host loses of
+ * a descriptor's pages becomes zeros. Threads: any; the count and the loss are atomic, the rest
+ * never changes.
  */
 #include "display/pages.h"
 
+#include "base/guard.h"
 #include "base/os.h"
 
 #include <assert.h>
@@ -22,6 +24,7 @@ struct mapped_pages {
 	struct display_pages pages;
 	uint8_t *bytes;
 	int dma_buf; /* what is mapped, or -1 if that is no dma-buf */
+	struct guard guard;
 };
 
 void display_pages_init(struct display_pages *pages, const struct display_pages_ops *ops,
@@ -31,6 +34,7 @@ void display_pages_init(struct display_pages *pages, const struct display_pages_
 	pages->ops = ops;
 	pages->size = size;
 	atomic_init(&pages->references, 1);
+	atomic_init(&pages->lost, false);
 }
 
 struct display_pages *display_pages_get(struct display_pages *pages)
@@ -68,6 +72,11 @@ int display_pages_read(struct display_pages *pages, uint64_t offset, void *to, s
 	return pages->ops->read(pages, offset, to, len);
 }
 
+bool display_pages_are_lost(const struct display_pages *pages)
+{
+	return atomic_load(&pages->lost);
+}
+
 static int mapped_read(struct display_pages *pages, uint64_t offset, void *to, size_t len)
 {
 	memcpy(to, ((struct mapped_pages *)pages)->bytes + offset, len);
@@ -77,6 +86,7 @@ static int mapped_read(struct display_pages *pages, uint64_t offset, void *to, s
 static void mapped_destroy(struct display_pages *pages)
 {
 	struct mapped_pages *mapped = (struct mapped_pages *)pages;
+	guard_remove(&mapped->guard);
 	munmap(mapped->bytes, pages->size);
 	if (mapped->dma_buf >= 0) {
 		close(mapped->dma_buf);
@@ -135,12 +145,22 @@ struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes)
 	return &mapped->pages;
 }
 
+static bool mapped_loses(struct guard *guard, const uint8_t *at)
+{
+	struct mapped_pages *mapped =
+		(struct mapped_pages *)((uint8_t *)guard - offsetof(struct mapped_pages, guard));
+	atomic_store(&mapped->pages.lost, true);
+	return guard_renew(guard->start, guard->len) == 0;
+}
+
 struct display_pages *display_pages_map(int fd, uint64_t size)
 {
 	struct mapped_pages *mapped = mapped_create(fd, PROT_READ, MAP_SHARED, size);
 	if (!mapped) {
 		return NULL;
 	}
+	mapped->guard = (struct guard){.start = mapped->bytes, .len = size, .lost = mapped_loses};
+	guard_add(&mapped->guard);
 	if (os_is_dma_buf(fd)) {
 		mapped->dma_buf = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	}

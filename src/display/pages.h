@@ -13,6 +13,7 @@
 #include "base/error.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,7 +35,8 @@ struct display_pages_ops {
 struct display_pages {
 	const struct display_pages_ops *ops;
 	atomic_uint references;
-	uint64_t size; /* bytes */
+	uint64_t size;	  /* bytes */
+	atomic_bool lost; /* the host has no pages any more for what was here: it is zeros now */
 };
 
 /* One reference, the caller's. */
@@ -49,12 +51,14 @@ void display_pages_end(struct display_pages *pages);
 /* -EFAULT if the range is not inside, else what the buffer says. */
 int display_pages_read(struct display_pages *pages, uint64_t offset, void *to,
 		       size_t len) MUST_CHECK;
+/* A read found that the host has no pages any more; all of the buffer reads as zero since. */
+bool display_pages_are_lost(const struct display_pages *pages);
 
 /* Zeroed host memory; *bytes is for its maker to write while it holds a reference.  NULL if out of
  * memory. */
 struct display_pages *display_pages_host(uint64_t size, uint8_t **bytes) MUST_CHECK;
-/* The first @size bytes of @fd (borrowed), which must not be able to shrink: sealed, or a dma-buf.
- * NULL if it can not be mapped. */
+/* The first @size bytes of @fd (borrowed), which must not be able to shrink: sealed, or a dma-buf;
+ * pages that go all the same are survived.  NULL if it can not be mapped. */
 struct display_pages *display_pages_map(int fd, uint64_t size) MUST_CHECK;
 
 #endif

@@ -218,12 +218,8 @@ uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wir
 	return result;
 }
 
-static void blob_lost_one(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
+void gpu_resource_lost(struct gpu_resource *resource)
 {
-	uint64_t offset = *(const uint64_t *)opaque;
-	if (!resource->mapped || offset - resource->window_offset >= resource->window_len) {
-		return;
-	}
 	struct gpu_context *owner = resource->owner;
 	if (!owner || owner->lost || owner->closing) {
 		log_limited(LOG_WARN,
@@ -236,6 +232,14 @@ static void blob_lost_one(struct gpu *gpu, struct gpu_resource *resource, void *
 	snprintf(why, sizeof(why), "the host has no pages any more for its resource %u",
 		 resource->id);
 	gpu_context_lose(owner, why);
+}
+
+static void blob_lost_one(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
+{
+	uint64_t offset = *(const uint64_t *)opaque;
+	if (resource->mapped && offset - resource->window_offset < resource->window_len) {
+		gpu_resource_lost(resource);
+	}
 }
 
 void gpu_blob_lost(struct gpu *gpu, uint64_t offset)

@@ -206,7 +206,9 @@ void gpu_resource_command(struct gpu *gpu, struct gpu_command *command); /* MAP,
 uint32_t gpu_blob_settle(struct gpu *gpu, uint32_t resource_id, const struct wire_blob *blob,
 			 int fd);
 
-/* The host has no pages any more for what is mapped at @offset of the window: its context ends. */
+/* The host has no pages any more for a blob: its context ends. */
+void gpu_resource_lost(struct gpu_resource *resource);
+/* The same of what is mapped at @offset of the window. */
 void gpu_blob_lost(struct gpu *gpu, uint64_t offset);
 
 /* context.c */

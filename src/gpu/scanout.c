@@ -122,8 +122,12 @@ static void scanout_shift(uint32_t *start, uint32_t *len, uint32_t origin)
 uint32_t gpu_flush(struct gpu *gpu, const struct gpu_command *command)
 {
 	const struct gpu_flush *request = (const void *)command->bytes;
-	if (!gpu_resource_find(gpu, request->resource_id)) {
+	struct gpu_resource *resource = gpu_resource_find(gpu, request->resource_id);
+	if (!resource) {
 		return GPU_ERR_INVALID_RESOURCE_ID;
+	}
+	if (resource->pages && display_pages_are_lost(resource->pages)) {
+		gpu_resource_lost(resource); /* a display found that out */
 	}
 	for (uint32_t i = 0; i < scanout_count(gpu); i++) {
 		const struct gpu_scanout *scanout = &gpu->scanouts[i];

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "wire")]
@@ -70,14 +71,72 @@ def test_a_dead_server_costs_one_program_not_the_vm():
             {SCENE} | sed 's/.*hashes//'
             echo alive""") as machine:
         machine.wait_for("drawing")
-        children = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        family = [int(l.split()[0]) for l in children.splitlines() if "oriel-gpu" in l and is_below(int(l.split()[0]), machine.process.pid)]
-        assert family, children
-        for pid in family:
+        for pid in servers(machine):
             os.kill(pid, signal.SIGKILL)
         result = machine.finish(240)
         result.told("^alive")
         assert json.loads(result.told(r'^":(\[.*\])\}').group(1)) == native()["hashes"]
+
+
+def cut_gpu_memory(machine):
+    """Every file of a server's memory that the VM has becomes empty: how many."""
+    cut = 0
+    for link in Path(f"/proc/{machine.process.pid}/fd").iterdir():
+        if os.readlink(link) == "/memfd:oriel-gpu (deleted)":
+            os.truncate(link, 0)
+            cut += 1
+    return cut
+
+
+def test_memory_that_the_host_loses_ends_its_context_not_the_vm():
+    """First while the server stands still, so that the guest touches it; then while the VM does, so that the server touches it."""
+    with vm.Vm(gpu="shared", memory="1G", env={"LD_PRELOAD": str(vm.BUILD / "tests/guest/libunsealed.so")}, script=f"""
+            for n in 1 2; do
+                timeout 60 /usr/lib/oriel/vkscene --frames 1000000 --progress >/tmp/long$n 2>&1 &
+                until grep -q 'frame 20' /tmp/long$n; do sleep 0.2; done
+                echo "drawing $n"
+                wait $!
+                echo "victim $n ended with $?"; tail -n 2 /tmp/long$n
+            done
+            {SCENE} | sed 's/.*hashes//'
+            echo alive""") as machine:
+        machine.wait_for("drawing 1")
+        for pid in servers(machine):
+            os.kill(pid, signal.SIGSTOP)
+        assert cut_gpu_memory(machine) > 3
+        machine.wait_for("drawing 2")
+        family = servers(machine)
+        machine.process.send_signal(signal.SIGSTOP)
+        assert cut_gpu_memory(machine) > 3
+        end = time.monotonic() + 30
+        while any(is_alive(pid) for pid in family):  # it says that it lives, in that memory, all the time
+            assert time.monotonic() < end, "the server does not mind"
+            time.sleep(0.1)
+        machine.process.send_signal(signal.SIGCONT)
+        result = machine.finish(240)
+    result.told("^victim 1 ended with [1-9]")
+    result.told("^victim 2 ended with [1-9]")
+    result.told("^alive")
+    assert json.loads(result.told(r'^":(\[.*\])\}').group(1)) == native()["hashes"]
+    assert result.status == 0, result.errors
+    ended = re.findall(r"gpu: context \d+ \(vkscene\): server is gone: (.*)", result.errors)
+    assert len(ended) == 2 and ended[0].startswith("the host has no pages any more for its resource ") and ended[1] == "it ended", result.errors
+
+
+def servers(machine):
+    """Processes of the GPU's servers of this VM."""
+    children = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    family = [int(l.split()[0]) for l in children.splitlines() if "oriel-gpu" in l and is_below(int(l.split()[0]), machine.process.pid)]
+    assert family, children
+    return family
+
+
+def is_alive(pid):
+    """False if there is no such process, or it has ended and nobody has noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def is_below(pid, ancestor):

@@ -61,9 +61,9 @@ def program_disk(path):
 
 
 class Vm:
-    """A running `oriel run`; use as a context manager.  @image: a folder of guests.py; @cache: one for kept translations."""
+    """A running `oriel run`; use as a context manager.  @image: a folder of guests.py; @cache: one for kept translations; @env: more of `oriel`'s."""
 
-    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None, image=None):
+    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None, image=None, env=None):
         self.dir = tempfile.TemporaryDirectory(prefix="oriel-test-")
         image = image or IMAGE
         command = [str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or image / "Image"), "--initrd", str(image / "initrd.img"), "--memory", memory,
@@ -79,7 +79,7 @@ class Vm:
         self.out = open(Path(self.dir.name) / "console", "w+")
         self.err = open(Path(self.dir.name) / "errors", "w+")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self.out, stderr=self.err,
-                                        env={**os.environ, "XDG_CACHE_HOME": str(cache)} if cache else None)
+                                        env={**os.environ, **({"XDG_CACHE_HOME": str(cache)} if cache else {}), **(env or {})})
 
     def __enter__(self):
         return self

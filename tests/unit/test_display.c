@@ -209,6 +209,27 @@ static void mapped_pages_are_bounded(void **state)
 	display_pages_put(pages);
 }
 
+static void mapped_pages_that_go_read_as_zero(void **state)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	uint8_t bytes[16] = {7}, zeros[16] = {0};
+	assert_int_equal(ftruncate(fd, 16384), 0);
+	assert_int_equal(pwrite(fd, bytes, 1, 0), 1);
+	struct display_pages *pages = display_pages_map(fd, 16384);
+	assert_int_equal(display_pages_read(pages, 0, bytes, 16), 0);
+	assert_int_equal(bytes[0], 7);
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_false(display_pages_are_lost(pages));
+	memset(bytes, 1, sizeof(bytes));
+	assert_int_equal(display_pages_read(pages, 8184, bytes, 16), 0);
+	assert_memory_equal(bytes, zeros, 16);
+	assert_true(display_pages_are_lost(pages));
+	assert_int_equal(display_pages_read(pages, 0, bytes, 16), 0); /* all of it went */
+	assert_memory_equal(bytes, zeros, 16);
+	display_pages_put(pages);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +240,7 @@ int main(void)
 		cmocka_unit_test(screenshots_keep_the_last_picture),
 		cmocka_unit_test(screenshots_need_a_writable_folder),
 		cmocka_unit_test(mapped_pages_are_bounded),
+		cmocka_unit_test(mapped_pages_that_go_read_as_zero),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -587,6 +587,45 @@ static void a_context_whose_mapped_memory_is_gone_is_ended(void **state)
 	assert_int_equal(f->last_offset, 0x4000);
 }
 
+/* What a display reads is mapped by its own: nothing of it is in the window. */
+static void a_context_whose_shown_memory_is_gone_is_ended(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	blob(f, a, 1, 10, 64 * 64 * 4);
+	int fd = fixture_memfd(64 * 64 * 4, 0); /* no seals: it can be cut */
+	gpu_resource_find(f->gpu, 10)->pages = display_pages_map(fd, 64 * 64 * 4);
+	struct gpu_set_scanout_blob show = {.header = {.type = GPU_SET_SCANOUT_BLOB},
+					    .rect = {0, 0, 64, 64},
+					    .resource_id = 10,
+					    .width = 64,
+					    .height = 64,
+					    .format = PIXEL_BGRX,
+					    .strides = {256}};
+	fixture_send(f, 1, &show, sizeof(show));
+	assert_int_equal(fixture_type(f, 1), GPU_OK_NODATA);
+	struct gpu_flush flush = {
+		.header = {.type = GPU_RESOURCE_FLUSH}, .rect = {0, 0, 64, 64}, .resource_id = 10};
+	assert_int_equal(ftruncate(fd, 0), 0);
+	close(fd);
+	fixture_send(f, 2, &flush, sizeof(flush));
+	assert_int_equal(f->gpu->contexts_lost, 0); /* nobody has looked */
+	struct display_frame frame;
+	uint8_t rgba[256], raw[256];
+	assert_true(display_take(f->display, 0, &frame));
+	assert_int_equal(display_frame_row(&frame, 63, rgba, raw), 0);
+	assert_memory_equal(rgba, ((uint8_t[]){0, 0, 0, 255}), 4);
+	display_frame_put(&frame);
+	fixture_send(f, 3, &flush, sizeof(flush));
+	assert_int_equal(f->gpu->contexts_lost, 1);
+	assert_int_equal(fixture_type(f, 3), GPU_OK_NODATA);
+	send_submit(f, 4, 1, 1, 6, 0);
+	assert_int_equal(fixture_type(f, 4), GPU_ERR_UNSPEC);
+	fixture_send(f, 5, &flush, sizeof(flush)); /* told twice */
+	assert_int_equal(f->gpu->contexts_lost, 1);
+	blob(f, b, 2, 20, 4096); /* the other one lives */
+}
+
 static void a_server_that_breaks_the_rules_is_ended(void **state)
 {
 	struct fixture *f = *state;
@@ -871,6 +910,7 @@ int main(void)
 		SHARED(a_flood_in_one_context_leaves_room_for_others),
 		SHARED(a_dead_server_answers_everything_and_leaves_its_memory),
 		SHARED(a_context_whose_mapped_memory_is_gone_is_ended),
+		SHARED(a_context_whose_shown_memory_is_gone_is_ended),
 		SHARED(a_server_that_breaks_the_rules_is_ended),
 		SHARED(the_arbiter_grants_at_once),
 		SHARED(sharing_passes_the_memory_on_in_order),
