@@ -144,6 +144,25 @@ def test_monitored_rings_are_said_to_live():
                 time.sleep(0.01)
 
 
+def nices(parent):
+    """Of all threads of @parent's children."""
+    out = subprocess.run(["ps", "-L", "--ppid", str(parent), "-o", "nice="], capture_output=True, text=True, check=True).stdout
+    return [int(line) for line in out.split()]
+
+
+def test_rings_run_at_their_priority():
+    with Server() as server:
+        client = server.client()
+        client.ring(1, monitor_us=100000, priority=11)
+        client.ring(2, priority=-5)  # guests may ask for less, not for more
+        client.ping_until_processed()
+        deadline = time.monotonic() + 5
+        while nices(server.process.pid).count(11) != 1:
+            assert time.monotonic() < deadline, nices(server.process.pid)
+            time.sleep(0.01)
+        assert -5 not in nices(server.process.pid)
+
+
 def test_rings_end_on_request():
     with Server() as server:
         client = server.client()
@@ -214,6 +233,7 @@ def test_bad_ring_contents_are_fatal():
         "ring made by a ring": struct.pack("<IIQ", venus.CREATE_RING, 0, 9) + venus.ring_body(1),
         "ring ends itself": struct.pack("<IIQ", venus.DESTROY_RING, 0, 1),
         "ring waits for a ring": struct.pack("<IIQQ", venus.WAIT_RING, 0, 1, 100),
+        "stream that depends on another": struct.pack("<IIIQIQQQIQIII", venus.EXECUTE, 0, 1, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0),
         "device that is not": struct.pack("<IIQQ", 12, 0, 42, 0),
     }
     with Server() as server:

@@ -22,7 +22,7 @@ SYNC_CREATE, SYNC_UNREF, SYNC_READ, SYNC_WRITE, SYNC_WAIT, SUBMIT = 19, 20, 21, 
 SET_REPLY, EXECUTE, CREATE_RING, DESTROY_RING, NOTIFY_RING, WRITE_EXTRA = 178, 180, 188, 189, 190, 191
 INSTANCE_VERSION, SUBMIT_SEQNO, WAIT_SEQNO, WAIT_RING = 137, 251, 252, 253
 IDLE, FATAL, ALIVE = 1, 2, 4
-RING_INFO, RING_MONITOR = 1000384000, 1000384006
+RING_INFO, RING_MONITOR, RING_PRIORITY = 1000384000, 1000384006, 1000384007
 
 
 class Server:
@@ -68,14 +68,16 @@ class Server:
         return client
 
 
-def ring_body(resource, size=131268, monitor_us=None, **changes):
+def ring_body(resource, size=131268, monitor_us=None, priority=None, **changes):
     """vkCreateRingMESA without its header and ring id."""
     fields = dict(flags=0, resource=resource, offset=0, size=size, idle=1000000, head=0, tail=64, status=128,
                   buffer=192, buffer_size=131072, extra=131264, extra_size=4)
     fields.update(changes)
     chain = struct.pack("<Q", 0)
+    if priority is not None:  # a struct's own chain comes before its members
+        chain = struct.pack("<QI", 1, RING_PRIORITY) + chain + struct.pack("<i", priority)
     if monitor_us is not None:
-        chain = struct.pack("<QIQI", 1, RING_MONITOR, 0, monitor_us)
+        chain = struct.pack("<QI", 1, RING_MONITOR) + chain + struct.pack("<I", monitor_us)
     values = list(fields.values())
     return struct.pack("<QI", 1, RING_INFO) + chain + struct.pack("<II10Q", *values)
 
@@ -173,10 +175,10 @@ class Client:
             return False
         raise AssertionError(f"not reset, but {'an orderly end' if not data else 'an answer'}")
 
-    def ring(self, ring_id=1, monitor_us=None):
-        """A ring of Mesa's shape."""
+    def ring(self, ring_id=1, **body):
+        """A ring of Mesa's shape; @body: what ring_body() shall say of it."""
         resource, memory = self.blob(131268)
-        self.submit(struct.pack("<IIQ", CREATE_RING, 0, ring_id) + ring_body(resource, monitor_us=monitor_us))
+        self.submit(struct.pack("<IIQ", CREATE_RING, 0, ring_id) + ring_body(resource, **body))
         return Ring(self, ring_id, memory)
 
 
