@@ -110,14 +110,6 @@ void jit_half_fuse(struct jit_block *t)
 	put(t);
 }
 
-/* @to = the element of Rm (0..15) that the instruction names, in all lanes. */
-static void spread_element(struct jit_block *t, unsigned to)
-{
-	uint32_t w = t->raw;
-	unsigned index = A64_ixh(w) << 2 | A64_ixl(w) << 1 | A64_ixm(w);
-	simd_spread(t, to, jit_vread(t, A64_Rm4(w), 16), 1, index);
-}
-
 /* FMUL, FMLA, FMLS by element. */
 void jit_half_elem(struct jit_block *t)
 {
@@ -130,7 +122,7 @@ void jit_half_elem(struct jit_block *t)
 	if (fuses) {
 		load(t, T2, A64_Rd(t->raw));
 	}
-	spread_element(t, T1);
+	simd_factor(t, 1, T1);
 	call(t, fuses ? HALF_MADD : HALF_MUL, lane_count(t));
 	put(t);
 }
@@ -308,13 +300,11 @@ static void widen_part(struct jit_block *t, unsigned to, unsigned from, bool upp
 /* FMLAL, FMLAL2, FMLSL, FMLSL2: the product is exact as single precision. */
 void jit_half_fuse_long(struct jit_block *t)
 {
-	bool by_element = t->op == A64_FMLAL_elem || t->op == A64_FMLAL2_elem ||
-			  t->op == A64_FMLSL_elem || t->op == A64_FMLSL2_elem,
-	     upper = t->raw >> 29 & 1, subtracts = by_element ? t->raw >> 14 & 1 : t->raw >> 23 & 1;
+	bool by_element = simd_by_element(t), upper = t->raw >> 29 & 1,
+	     subtracts = t->raw >> (by_element ? 14 : 23) & 1;
 	begin(t, true);
 	if (by_element) {
-		spread_element(t, T2);
-		x86_v(&t->x, V_CVTPH2PS, T2, 0, T2);
+		x86_v(&t->x, V_CVTPH2PS, T2, 0, simd_factor(t, 1, T2));
 	} else {
 		widen_part(t, T2, simd_rm(t), upper);
 	}

@@ -231,14 +231,10 @@ void jit_simd_multiply(struct jit_block *t)
 /* MUL, MLA, MLS by element. */
 void jit_simd_multiply_elem(struct jit_block *t)
 {
-	uint32_t w = t->raw;
-	unsigned log2 = simd_log2(t), index = A64_ixh(w) << 1 | A64_ixl(w);
-	unsigned from = log2 == 1 ? A64_Rm4(w) : A64_Rm(w);
-	index = log2 == 1 ? index << 1 | A64_ixm(w) : index;
+	unsigned log2 = simd_log2(t), opcode = t->raw >> 12 & 15;
 	jit_fp_enter(t);
-	unsigned n = simd_rn(t), m = jit_vread(t, from, 16), opcode = w >> 12 & 15;
-	simd_spread(t, T0, m, log2, index);
-	multiply(t, log2, n, T0);
+	unsigned n = simd_rn(t), m = simd_factor(t, log2, T0);
+	multiply(t, log2, n, m);
 	simd_accumulate(t, log2, opcode == 0, opcode == 4);
 }
 
@@ -339,17 +335,9 @@ static void dot_by_host(struct jit_block *t, bool is_unsigned, unsigned d, unsig
 void jit_simd_dot(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
-	bool is_unsigned = t->raw >> 29 & 1,
-	     by_element = t->op == A64_SDOT_elem || t->op == A64_UDOT_elem;
+	bool is_unsigned = t->raw >> 29 & 1;
 	jit_fp_enter(t);
-	unsigned n = simd_rn(t), d = simd_rd(t), m;
-	if (by_element) {
-		m = jit_vread(t, A64_Rm(t->raw), 16);
-		simd_spread(t, T2, m, 2, A64_ixh(t->raw) << 1 | A64_ixl(t->raw));
-		m = T2;
-	} else {
-		m = simd_rm(t);
-	}
+	unsigned n = simd_rn(t), d = simd_rd(t), m = simd_factor(t, 2, T2);
 	if (t->jit->host & JIT_HOST_DOT) {
 		dot_by_host(t, is_unsigned, d, n, m);
 		return;

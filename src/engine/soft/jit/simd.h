@@ -82,6 +82,22 @@ static inline bool simd_next(struct jit_block *t, uint32_t *word)
 	return true;
 }
 
+/* First thing in an emitter that changes the host's flags; those that may set FPSR.QC do. */
+static inline void simd_enter(struct jit_block *t)
+{
+	jit_flags_clobber(t);
+	jit_fp_enter(t);
+}
+
+/* Rows "by element". */
+static inline bool simd_by_element(const struct jit_block *t)
+{
+	return t->raw >> 24 & 1;
+}
+
+/* The second factor, of 2^@log2 bytes: Rm, or the element of it that the instruction names, in all
+ * lanes of @temp. */
+unsigned simd_factor(struct jit_block *t, unsigned log2, unsigned temp);
 /* @to = element @index of @from, of 2^@log2 bytes, in all lanes. */
 void simd_spread(struct jit_block *t, unsigned to, unsigned from, unsigned log2, unsigned index);
 /* T0, T1 = even and odd elements of n and m together; those of 64-bit vectors are in the low
@@ -96,11 +112,11 @@ void simd_narrow(struct jit_block *t, unsigned log2);
 void simd_to_half(struct jit_block *t);
 /* Elements of 2^@log2 bytes with the top bit alone. */
 struct x86_mem simd_sign(struct jit_block *t, unsigned log2);
-/* FPSR.QC if the low @bytes of two registers differ.  T1 and the host's flags change:
- * jit_flags_clobber() must come first. */
+/* FPSR.QC if the low @bytes of two registers differ.  T1 and the host's flags change: simd_enter()
+ * must come first. */
 void simd_note_difference(struct jit_block *t, unsigned result, unsigned exact, unsigned bytes);
 /* FPSR.QC unless all of the low @bytes of @mask are ones.  @temp and the host's flags change:
- * jit_flags_clobber() must come first. */
+ * simd_enter() must come first. */
 void simd_note_unless(struct jit_block *t, unsigned mask, unsigned temp, unsigned bytes);
 /* The low @bytes of T0 (1 to 16) become the destination, with zeros above. */
 void simd_put_low(struct jit_block *t, unsigned bytes);

@@ -112,17 +112,15 @@ void jit_simd_fp_fuse(struct jit_block *t)
 /* FMUL, FMULX, FMLA, FMLS by element. */
 void jit_simd_fp_elem(struct jit_block *t)
 {
-	uint32_t w = t->raw;
-	unsigned index = fp_is_double(t) ? A64_ixh(w) : A64_ixh(w) << 1 | A64_ixl(w),
-		 opcode = w >> 12 & 15;
-	begin(t, true);
 	static const fp_forms mul = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
-	unsigned n = fp_only_lanes(t, A64_Rn(w), T2), m = jit_vread(t, A64_Rm(w), 16);
-	simd_spread(t, T1, m, fp_is_double(t) ? 3 : 2, index);
+	unsigned opcode = t->raw >> 12 & 15;
+	begin(t, true);
+	unsigned n = fp_only_lanes(t, A64_Rn(t->raw), T2),
+		 m = simd_factor(t, fp_is_double(t) ? 3 : 2, T1);
 	if (opcode == 9) {
-		x86_v(&t->x, fp_form(t, mul), T0, n, T1);
+		x86_v(&t->x, fp_form(t, mul), T0, n, m);
 	} else {
-		fuse(t, opcode == 5, n, T1);
+		fuse(t, opcode == 5, n, m);
 	}
 	jit_fp_check_lanes(t, fp_is_double(t), false);
 	put(t);

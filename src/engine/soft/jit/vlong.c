@@ -116,21 +116,10 @@ static void accumulate(struct jit_block *t, unsigned log2, bool adds_up, bool su
 /* SMULL, UMULL, SMLAL, UMLAL, SMLSL, UMLSL. */
 void jit_simd_multiply_long(struct jit_block *t)
 {
-	unsigned log2 = simd_log2(t), opcode = t->raw >> 12 & 15;
+	unsigned log2 = simd_log2(t);
+	unsigned opcode = t->raw >> (simd_by_element(t) ? 14 : 13) & 3; /* 0: adds, 1: subtracts */
 	jit_fp_enter(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
+	unsigned n = simd_rn(t), m = simd_factor(t, log2, T2);
 	simd_multiply_long(t, log2, n, m);
-	accumulate(t, log2, opcode == 8, opcode == 10);
-}
-
-void jit_simd_multiply_long_elem(struct jit_block *t)
-{
-	uint32_t w = t->raw;
-	unsigned log2 = simd_log2(t), opcode = w >> 12 & 15, index = A64_ixh(w) << 1 | A64_ixl(w);
-	unsigned from = log2 == 1 ? A64_Rm4(w) : A64_Rm(w);
-	jit_fp_enter(t);
-	unsigned n = simd_rn(t), m = jit_vread(t, from, 16);
-	simd_spread(t, T2, m, log2, log2 == 1 ? index << 1 | A64_ixm(w) : index);
-	simd_multiply_long(t, log2, n, T2);
-	accumulate(t, log2, opcode == 2, opcode == 6);
+	accumulate(t, log2, opcode == 0, opcode == 1);
 }

@@ -19,6 +19,18 @@ void simd_spread(struct jit_block *t, unsigned to, unsigned from, unsigned log2,
 	}
 }
 
+unsigned simd_factor(struct jit_block *t, unsigned log2, unsigned temp)
+{
+	if (!simd_by_element(t)) {
+		return simd_rm(t);
+	}
+	uint32_t w = t->raw;
+	unsigned m = jit_vread(t, log2 == 1 ? A64_Rm4(w) : A64_Rm(w), 16);
+	unsigned index = A64_ixh(w) << 2 | A64_ixl(w) << 1 | A64_ixm(w); /* of halfwords */
+	simd_spread(t, temp, m, log2, index >> (log2 - 1));
+	return temp;
+}
+
 void simd_unzip(struct jit_block *t, unsigned n, unsigned m, unsigned log2)
 {
 	struct x86 *x = &t->x;

@@ -59,6 +59,15 @@ void jit_simd_shift_narrow(struct jit_block *t)
 /* How elements narrow: signed to signed, signed to unsigned, unsigned to unsigned. */
 enum narrowing { SIGNED, TO_UNSIGNED, UNSIGNED };
 
+/* @same_kind: where the row has U, it is not from signed to unsigned. */
+static enum narrowing narrowing(const struct jit_block *t, bool same_kind)
+{
+	if (!(t->raw >> 29 & 1)) {
+		return SIGNED;
+	}
+	return same_kind ? UNSIGNED : TO_UNSIGNED;
+}
+
 /* Doublewords by the halves, each twice in T0 and T1: exact if the upper is the lower's sign. */
 static void narrow_d(struct jit_block *t, enum narrowing how, unsigned n)
 {
@@ -135,27 +144,19 @@ static void narrow(struct jit_block *t, unsigned log2, enum narrowing how, unsig
 /* SQXTN, SQXTUN, UQXTN. */
 void jit_simd_saturate_narrow(struct jit_block *t)
 {
-	bool same_kind = (t->raw >> 12 & 0x1f) == 0x14;
-	jit_flags_clobber(t);
-	jit_fp_enter(t);
+	simd_enter(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	narrow(t, simd_log2(t),
-	       !(t->raw >> 29 & 1) ? SIGNED
-	       : same_kind	   ? UNSIGNED
-				   : TO_UNSIGNED,
-	       n);
+	narrow(t, simd_log2(t), narrowing(t, t->raw >> 14 & 1), n);
 }
 
 /* SQSHRN, SQRSHRN, UQSHRN, UQRSHRN, SQSHRUN, SQRSHRUN. */
 void jit_simd_saturate_shift_narrow(struct jit_block *t)
 {
 	unsigned log2 = simd_imm_log2(t->raw), s = simd_imm_right(t->raw, 8u << log2);
-	bool same_kind = t->raw >> 12 & 1, rounds = t->raw >> 11 & 1;
-	enum narrowing how = !(t->raw >> 29 & 1) ? SIGNED : same_kind ? UNSIGNED : TO_UNSIGNED;
-	jit_flags_clobber(t);
-	jit_fp_enter(t);
+	enum narrowing how = narrowing(t, t->raw >> 12 & 1);
+	simd_enter(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), 16);
-	simd_shift_right(t, log2 + 1, how != UNSIGNED, rounds, n, s);
+	simd_shift_right(t, log2 + 1, how != UNSIGNED, t->raw >> 11 & 1, n, s);
 	x86_v(&t->x, V_MOVDQA, T2, 0, T0);
 	narrow(t, log2, how, T2);
 }

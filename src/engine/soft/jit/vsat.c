@@ -59,13 +59,6 @@ void simd_note_unless(struct jit_block *t, unsigned mask, unsigned temp, unsigne
 	note(t, V_PTEST, temp, temp, bytes);
 }
 
-/* Before anything else: the host's flags change. */
-static void enter(struct jit_block *t)
-{
-	jit_flags_clobber(t);
-	jit_fp_enter(t);
-}
-
 /* ----- sums and differences ----- */
 
 static void add_small(struct jit_block *t, unsigned log2, bool is_signed, bool sub, unsigned n,
@@ -143,7 +136,7 @@ static void add_saturated(struct jit_block *t, unsigned log2, bool is_signed, bo
 void jit_simd_saturate(struct jit_block *t)
 {
 	unsigned log2 = simd_log2(t), bytes = simd_live(t, log2);
-	enter(t);
+	simd_enter(t);
 	unsigned n = simd_rn(t), m = simd_rm(t);
 	add_saturated(t, log2, !is_unsigned(t), t->raw >> 13 & 1, n, m, bytes);
 	simd_put_low(t, bytes);
@@ -161,7 +154,7 @@ void jit_simd_saturate_mixed(struct jit_block *t)
 		jit_call_handler(t); /* seldom */
 		return;
 	}
-	enter(t);
+	simd_enter(t);
 	unsigned n = simd_rn(t), d = simd_rd(t);
 	if (is_unsigned(t)) {
 		simd_zero(t, T1);
@@ -194,7 +187,7 @@ void jit_simd_saturate_unary(struct jit_block *t)
 {
 	struct x86 *x = &t->x;
 	unsigned log2 = simd_log2(t), bytes = simd_live(t, log2);
-	enter(t);
+	simd_enter(t);
 	unsigned n = simd_rn(t);
 	if (is_unsigned(t)) {
 		simd_zero(t, T0);
@@ -233,68 +226,33 @@ static void multiply_high(struct jit_block *t, unsigned log2, bool rounds, unsig
 	}
 }
 
-/* The element of rows by element, in all lanes of T2. */
-static void spread_element(struct jit_block *t, unsigned log2)
-{
-	uint32_t w = t->raw;
-	unsigned index = A64_ixh(w) << 1 | A64_ixl(w);
-	unsigned m = jit_vread(t, log2 == 1 ? A64_Rm4(w) : A64_Rm(w), 16);
-	simd_spread(t, T2, m, log2, log2 == 1 ? index << 1 | A64_ixm(w) : index);
-}
-
 /* SQDMULH, SQRDMULH. */
 void jit_simd_double_high(struct jit_block *t)
 {
 	unsigned log2 = simd_log2(t), bytes = simd_live(t, log2);
-	enter(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
-	multiply_high(t, log2, is_unsigned(t), n, m);
+	bool rounds = t->raw >> (simd_by_element(t) ? 12 : 29) & 1;
+	simd_enter(t);
+	unsigned n = simd_rn(t), m = simd_factor(t, log2, T2);
+	multiply_high(t, log2, rounds, n, m);
 	limit_most_negative(t, log2, bytes);
-	simd_put_low(t, bytes);
-}
-
-void jit_simd_double_high_elem(struct jit_block *t)
-{
-	unsigned log2 = simd_log2(t), bytes = simd_live(t, log2);
-	enter(t);
-	unsigned n = simd_rn(t);
-	spread_element(t, log2);
-	multiply_high(t, log2, t->raw >> 12 & 1, n, T2);
-	limit_most_negative(t, log2, bytes);
-	simd_put_low(t, bytes);
-}
-
-/* Twice the product in T0 to the destination, or added there, or subtracted. */
-static void double_long(struct jit_block *t, unsigned log2, bool accumulates, bool sub)
-{
-	unsigned bytes = t->raw >> 28 & 1 ? 2u << log2 : 16;
-	x86_v(&t->x, adds[log2 + 1], T0, T0, T0);
-	limit_most_negative(t, log2 + 1, bytes);
-	if (accumulates) {
-		unsigned d = jit_vread(t, A64_Rd(t->raw), 16);
-		add_saturated(t, log2 + 1, true, sub, d, T0, bytes);
-	}
 	simd_put_low(t, bytes);
 }
 
 /* SQDMULL, SQDMLAL, SQDMLSL. */
 void jit_simd_double_long(struct jit_block *t)
 {
-	unsigned log2 = simd_log2(t), opcode = t->raw >> 12 & 15;
-	enter(t);
-	unsigned n = simd_rn(t), m = simd_rm(t);
+	unsigned log2 = simd_log2(t), bytes = t->raw >> 28 & 1 ? 2u << log2 : 16;
+	unsigned opcode = t->raw >> (simd_by_element(t) ? 14 : 13) & 3; /* 0: adds, 1: subtracts */
+	simd_enter(t);
+	unsigned n = simd_rn(t), m = simd_factor(t, log2, T2);
 	simd_multiply_long(t, log2, n, m);
-	double_long(t, log2, opcode != 13, opcode == 11);
-}
-
-void jit_simd_double_long_elem(struct jit_block *t)
-{
-	unsigned log2 = simd_log2(t), opcode = t->raw >> 12 & 15;
-	enter(t);
-	unsigned n = simd_rn(t);
-	spread_element(t, log2);
-	simd_multiply_long(t, log2, n, T2);
-	double_long(t, log2, opcode != 11, opcode == 7);
+	x86_v(&t->x, adds[log2 + 1], T0, T0, T0);
+	limit_most_negative(t, log2 + 1, bytes);
+	if (opcode < 2) {
+		unsigned d = jit_vread(t, A64_Rd(t->raw), 16);
+		add_saturated(t, log2 + 1, true, opcode == 1, d, T0, bytes);
+	}
+	simd_put_low(t, bytes);
 }
 
 /* ----- shifts ----- */
@@ -306,7 +264,7 @@ void jit_simd_saturate_shift_left(struct jit_block *t)
 	unsigned log2 = simd_imm_log2(t->raw), bytes = simd_live(t, log2);
 	unsigned s = simd_imm_left(t->raw, 8u << log2);
 	bool to_unsigned = !(t->raw >> 12 & 1);
-	enter(t);
+	simd_enter(t);
 	unsigned n = simd_rn(t);
 	simd_shift_left(t, T2, log2, n, s);
 	simd_shift_right(t, log2, !is_unsigned(t), false, T2, s);

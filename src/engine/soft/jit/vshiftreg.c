@@ -225,8 +225,7 @@ void jit_simd_saturate_shift_reg(struct jit_block *t)
 		jit_call_handler(t); /* seldom */
 		return;
 	}
-	jit_flags_clobber(t);
-	jit_fp_enter(t);
+	simd_enter(t);
 	unsigned n = simd_rn(t), m = simd_rm(t);
 	shift_left_saturated(t, log2, n, m, bytes);
 	take_amounts(t, log2, m);
