@@ -83,22 +83,24 @@ static const uint8_t *emit_tiny(struct x86 *x, bool is_wide)
 	uint8_t *unknown = x86_jcc_later(x, CC_E);
 	x86_test_imm_mem(x, JIT_CPU(fpcr), FPCR_FZ);
 	uint8_t *kept = x86_jcc_later(x, CC_E);
-	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2, normal);
-	uint8_t *flushed = any_lane(x, is_wide);
-	x86_ret(x);
 	x86_land(x, unknown);
 	x86_vm(x, is_wide ? V_PCMPEQQ : V_PCMPEQD, T1, T2, normal);
-	uint8_t *rounded = any_lane(x, is_wide);
+	uint8_t *smallest = any_lane(x, is_wide);
+	x86_test_imm_mem(x, JIT_CPU(fpsr), FPSR_UFC);
+	uint8_t *known = x86_jcc_later(x, CC_NE);
 	x86_mxcsr(x, true, JIT_CPU(result));
 	x86_test_imm_mem(x, JIT_CPU(result), MXCSR_UE);
 	uint8_t *exact = x86_jcc_later(x, CC_E);
 	x86_alu_imm_mem(x, ALU_AND, false, JIT_CPU(result), ~MXCSR_UE);
 	x86_mxcsr(x, false, JIT_CPU(result));
 	x86_alu_imm(x, ALU_OR, false, RDX, 1);
-	uint8_t *const ways[] = {large, kept, flushed, rounded, exact};
+	uint8_t *const ways[] = {large, kept, smallest, exact};
 	for (unsigned n = 0; n < sizeof(ways) / sizeof(ways[0]); n++) {
 		x86_land(x, ways[n]);
 	}
+	x86_ret(x);
+	x86_land(x, known);
+	x86_rr(x, X_CMP, false, RDX, RDX);
 	x86_ret(x);
 	return here;
 }
