@@ -194,6 +194,31 @@ void jit_fp_to_general(struct jit_block *t)
 	jit_write(t, rd, RDX);
 }
 
+/* FJCVTZS: Z says whether the number was such an integer, which -0 is not.  What has more than 32
+ * bits goes to the handler. */
+void jit_fp_to_javascript(struct jit_block *t)
+{
+	struct x86 *x = &t->x;
+	jit_fp_enter(t);
+	jit_fp_need(t, JIT_FP_KEPT);
+	jit_fp_need(t, JIT_FP_INEXACT);
+	jit_flags_clobber(t);
+	unsigned n = jit_vread(t, A64_Rn(t->raw), 8);
+	x86_vrr(x, V_CVTTSD2SI, false, RDX, 0, n);
+	x86_alu_imm(x, ALU_CMP, false, RDX, 1); /* the lowest integer less one overflows */
+	jit_slow_next(t, x86_jcc_later(x, CC_O));
+	simd_zero(t, T0);
+	x86_vrr(x, V_CVTSI2SD, false, T0, T0, RDX);
+	jit_write(t, A64_Rd(t->raw) == 31 ? CPU_SINK : A64_Rd(t->raw), RDX);
+	x86_v(x, V_MOVQ_OUT, n, 0, RCX);
+	x86_v(x, V_MOVQ_OUT, T0, 0, RDX);
+	x86_rr(x, X_CMP, true, RCX, RDX);
+	x86_setcc(x, CC_NE, RDX);
+	x86_rr(x, X_MOVZX8, false, RDX, RDX);
+	x86_rr(x, X_TEST, false, RDX, RDX);
+	jit_flags_set(t, JIT_FLAGS_LOGIC);
+}
+
 /* FRINTN, FRINTP, FRINTM, FRINTZ, FRINTA, FRINTX, FRINTI; scalars and vectors. */
 void jit_fp_round(struct jit_block *t)
 {
