@@ -13,25 +13,40 @@
 
 #include "base/os.h"
 
-void pci_bell_route(struct pci_device *device, struct pci_bell *bell, bool open, uint64_t address,
-		    uint32_t data)
+static void route(struct pci_device *device, struct pci_bell *bell, struct pci_message message)
 {
 	struct irq_chip *irq = device->host->config.irq;
-	open = open && bell->fd >= 0;
-	if (bell->direct && (!open || address != bell->address || data != bell->data)) {
+	bool open = message.open && bell->fd >= 0;
+	if (bell->direct &&
+	    (!open || message.address != bell->address || message.data != bell->data)) {
 		irq->ops->unbind_msi(irq, bell->fd, bell->data);
 		bell->direct = false;
 	}
 	if (open && !bell->direct && irq->ops->bind_msi) {
-		bell->direct = irq->ops->bind_msi(irq, bell->fd, address, data) == 0;
-		bell->address = address;
-		bell->data = data;
+		bell->direct =
+			irq->ops->bind_msi(irq, bell->fd, message.address, message.data) == 0;
+		bell->address = message.address;
+		bell->data = message.data;
 	}
+}
+
+void pci_bells_route(struct pci_device *device, struct pci_bell *bells, unsigned count,
+		     pci_message_fn *message_of)
+{
+	for (unsigned i = 0; i < count; i++) {
+		route(device, &bells[i], message_of(device, i));
+	}
+}
+
+void pci_message_send(struct pci_device *device, struct pci_message message)
+{
+	struct irq_chip *irq = device->host->config.irq;
+	irq->ops->send_msi(irq, message.address, message.data, pci_requester_id(device));
 }
 
 void pci_bell_attach(struct pci_device *device, struct pci_bell *bell, int fd)
 {
-	pci_bell_route(device, bell, false, 0, 0);
+	route(device, bell, (struct pci_message){.open = false});
 	bell->fd = fd;
 }
 

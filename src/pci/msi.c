@@ -32,17 +32,13 @@ static unsigned pci_msi_mask_offset(const struct pci_msi *msi)
 	return msi->capability + (msi->wide ? 16 : 12);
 }
 
-static uint32_t pci_msi_data_of(const struct pci_msi *msi, unsigned vector)
-{
-	return (msi->data & ~(uint32_t)(msi->vectors - 1)) | vector;
-}
-
-static void pci_msi_send_locked(struct pci_device *device, unsigned vector)
+static struct pci_message pci_msi_message(const struct pci_device *device, unsigned vector)
 {
 	const struct pci_msi *msi = &device->msi;
-	struct irq_chip *irq = device->host->config.irq;
-	irq->ops->send_msi(irq, msi->address, pci_msi_data_of(msi, vector),
-			   pci_requester_id(device));
+	return (struct pci_message){.open = atomic_load(&msi->enabled) && vector < msi->vectors &&
+					    !(msi->masked >> vector & 1),
+				    .address = msi->address,
+				    .data = (msi->data & ~(uint32_t)(msi->vectors - 1)) | vector};
 }
 
 static void pci_msi_raise_locked(struct pci_device *device, unsigned vector)
@@ -54,7 +50,7 @@ static void pci_msi_raise_locked(struct pci_device *device, unsigned vector)
 	if (msi->masked >> vector & 1) {
 		msi->pending |= UINT32_C(1) << vector;
 	} else {
-		pci_msi_send_locked(device, vector);
+		pci_message_send(device, pci_msi_message(device, vector));
 	}
 }
 
@@ -66,12 +62,7 @@ void pci_device_raise_msi(struct pci_device *device, unsigned vector)
 
 static void pci_msi_route_locked(struct pci_device *device)
 {
-	struct pci_msi *msi = &device->msi;
-	for (unsigned i = 0; i < msi->count; i++) {
-		bool open =
-			atomic_load(&msi->enabled) && i < msi->vectors && !(msi->masked >> i & 1);
-		pci_bell_route(device, &msi->bells[i], open, msi->address, pci_msi_data_of(msi, i));
-	}
+	pci_bells_route(device, device->msi.bells, device->msi.count, pci_msi_message);
 }
 
 void pci_msi_attach(struct pci_device *device, unsigned vector, int fd)
@@ -103,7 +94,7 @@ static void pci_msi_flush_locked(struct pci_device *device)
 		uint32_t bit = UINT32_C(1) << i;
 		if (msi->pending & ~msi->masked & bit) {
 			msi->pending &= ~bit;
-			pci_msi_send_locked(device, i);
+			pci_message_send(device, pci_msi_message(device, i));
 		}
 	}
 }

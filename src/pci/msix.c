@@ -21,25 +21,18 @@ static bool pci_vector_is_masked(const struct pci_msix *msix, unsigned vector)
 	return msix->function_mask || (msix->entries[vector].words[3] & PCI_VECTOR_MASKED);
 }
 
-static uint64_t pci_msix_address(const struct pci_msix *msix, unsigned vector)
-{
-	return msix->entries[vector].words[0] | (uint64_t)msix->entries[vector].words[1] << 32;
-}
-
-static void pci_msix_send_locked(struct pci_device *device, unsigned vector)
+static struct pci_message pci_msix_message(const struct pci_device *device, unsigned vector)
 {
 	const struct pci_msix *msix = &device->msix;
-	struct irq_chip *irq = device->host->config.irq;
-	irq->ops->send_msi(irq, pci_msix_address(msix, vector), msix->entries[vector].words[2], pci_requester_id(device));
+	const uint32_t *words = msix->entries[vector].words;
+	return (struct pci_message){.open = atomic_load(&msix->enabled) && !pci_vector_is_masked(msix, vector),
+				    .address = words[0] | (uint64_t)words[1] << 32,
+				    .data = words[2]};
 }
 
 static void pci_msix_route_locked(struct pci_device *device)
 {
-	const struct pci_msix *msix = &device->msix;
-	for (unsigned i = 0; i < msix->count; i++) {
-		bool open = atomic_load(&msix->enabled) && !pci_vector_is_masked(msix, i);
-		pci_bell_route(device, &msix->bells[i], open, pci_msix_address(msix, i), msix->entries[i].words[2]);
-	}
+	pci_bells_route(device, device->msix.bells, device->msix.count, pci_msix_message);
 }
 
 /* After a change of the table or of the control word. */
@@ -51,7 +44,7 @@ static void pci_msix_flush_locked(struct pci_device *device)
 		uint64_t bit = UINT64_C(1) << (i % 64);
 		if ((msix->pending[i / 64] & bit) && !pci_vector_is_masked(msix, i)) {
 			msix->pending[i / 64] &= ~bit;
-			pci_msix_send_locked(device, i);
+			pci_message_send(device, pci_msix_message(device, i));
 		}
 	}
 }
@@ -65,7 +58,7 @@ static void pci_msix_raise_locked(struct pci_device *device, unsigned vector)
 	if (pci_vector_is_masked(msix, vector)) {
 		msix->pending[vector / 64] |= UINT64_C(1) << (vector % 64);
 	} else {
-		pci_msix_send_locked(device, vector);
+		pci_message_send(device, pci_msix_message(device, vector));
 	}
 }
 

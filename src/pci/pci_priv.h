@@ -70,6 +70,14 @@ struct pci_bell {
 	uint32_t data;
 };
 
+/* What a signal of a vector is now. */
+struct pci_message {
+	bool open; /* to be sent at once: on, and not masked */
+	uint64_t address;
+	uint32_t data;
+};
+typedef struct pci_message pci_message_fn(const struct pci_device *device, unsigned vector);
+
 struct pci_msix {
 	unsigned count; /* 0: the device has no MSI-X */
 	unsigned capability;
@@ -188,8 +196,11 @@ void pci_config_reset_locked(struct pci_device *device);
 void pci_host_place_bars_locked(struct pci_host *host);
 /* intx.c: make the wired line agree with what @device asks for and the guest allows. */
 void pci_intx_update(struct pci_device *device);
-/* bell.c: bind, rebind or unbind: @open says that a signal is the message @address, @data now.  The kind's lock is held. */
-void pci_bell_route(struct pci_device *device, struct pci_bell *bell, bool open, uint64_t address, uint32_t data);
+/* bell.c: bind, rebind or unbind the @bells of @count vectors, as @message_of says.  The kind's lock is held. */
+void pci_bells_route(struct pci_device *device, struct pci_bell *bells, unsigned count, pci_message_fn *message_of);
+/* bell.c: send it, open or not.  The kind's lock is held. */
+void pci_message_send(struct pci_device *device, struct pci_message message);
+/* @fd stays the caller's; -1: none.  pci_bells_route() has to follow. */
 void pci_bell_attach(struct pci_device *device, struct pci_bell *bell, int fd);
 /* PCI_TAKEN: the caller raises the interrupt, still with the lock. */
 enum pci_taken pci_bell_take(const struct pci_bell *bell);
