@@ -129,6 +129,13 @@ uint64_t fp_process_nan(struct fp_env *e, unsigned size, enum fp_class class, ui
 	return e->cr & FPCR_DN ? fp_default_nan(size) : bits;
 }
 
+uint64_t fp_convert_nan(unsigned to, unsigned from, uint64_t a)
+{
+	const struct fp_format *f = &fp_formats[from], *t = &fp_formats[to];
+	uint64_t payload = a << (64 - f->mant + 1) >> (64 - t->mant + 1); /* below the quiet bit */
+	return fp_zero(to, (a & fp_sign_bit(from)) != 0) | fp_default_nan(to) | payload;
+}
+
 bool fp_process_nans(struct fp_env *e, unsigned size, enum fp_class class_a, enum fp_class class_b,
 		     uint64_t a, uint64_t b, uint64_t *out)
 {

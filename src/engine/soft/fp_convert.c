@@ -7,13 +7,6 @@
  */
 #include "engine/soft/fp_priv.h"
 
-uint64_t fp_convert_nan(unsigned to, unsigned from, uint64_t a)
-{
-	const struct fp_format *f = &fp_formats[from], *t = &fp_formats[to];
-	uint64_t payload = a << (64 - f->mant + 1) >> (64 - t->mant + 1); /* below the quiet bit */
-	return fp_zero(to, (a & fp_sign_bit(from)) != 0) | fp_default_nan(to) | payload;
-}
-
 uint64_t fp_convert(struct fp_env *e, unsigned to, unsigned from, uint64_t a, enum fp_round mode)
 {
 	struct fp_num n = fp_unpack(e, from, a, true);

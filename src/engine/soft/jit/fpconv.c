@@ -30,21 +30,6 @@ void jit_fp_convert(struct jit_block *t)
 	x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), widens ? 8 : 4), 0, T0);
 }
 
-void jit_fp_scale(struct jit_block *t, unsigned reg, unsigned temp, int exponent)
-{
-	static const fp_forms ops = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
-	struct x86 *x = &t->x;
-	bool wide = fp_is_double(t);
-	uint64_t factor =
-		wide ? (uint64_t)(1023 + exponent) << 52 : (uint64_t)(127 + exponent) << 23;
-	x86_mov_imm(x, RDX, factor);
-	x86_v(x, V_MOVQ_IN, temp, 0, RDX);
-	if (!fp_is_scalar(t)) {
-		simd_spread(t, temp, temp, wide ? 3 : 2, 0);
-	}
-	x86_v(x, fp_form(t, ops), T0, reg, temp);
-}
-
 void jit_fp_from_register(struct jit_block *t, unsigned to, bool wide, bool is_unsigned)
 {
 	struct x86 *x = &t->x;

@@ -26,25 +26,6 @@ enum {
 	RECORDS_PER_MIB = 16 * 1024,
 };
 
-bool jit_is_supported(void)
-{
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-	       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-	       __builtin_cpu_supports("popcnt");
-}
-
-unsigned jit_host_features(bool plain)
-{
-	if (plain || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-	    !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
-	    !__builtin_cpu_supports("avx512vl")) {
-		return 0;
-	}
-	bool bytes = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg");
-	return JIT_HOST_AVX512 | (bytes ? JIT_HOST_BYTES : 0) |
-	       (__builtin_cpu_supports("avx512vnni") ? JIT_HOST_DOT : 0);
-}
-
 static bool map_code(struct jit *jit)
 {
 	int fd = os_memory("oriel-code");

@@ -416,7 +416,7 @@ static int open_folder(const char *folder)
 
 /* ----- the store ----- */
 
-static void free_store(struct jit_store *store)
+void store_free(struct jit_store *store)
 {
 	store_unmap(&store->file);
 	store_unmap(&store->newer);
@@ -482,7 +482,7 @@ struct jit_store *jit_store_open(const char *folder, const struct jit_identity *
 	snprintf(store->path, sizeof(store->path), "%s/oriel/translations/%s", folder, store->name);
 	store->folder = open_folder(folder);
 	if (store->folder < 0 || !get_memory(store)) {
-		free_store(store);
+		store_free(store);
 		return NULL;
 	}
 	if (store_map(store, &store->file)) {
@@ -491,12 +491,4 @@ struct jit_store *jit_store_open(const char *folder, const struct jit_identity *
 		let_go(store); /* the check read it all */
 	}
 	return store;
-}
-
-void jit_store_close(struct jit_store *store)
-{
-	if (store) {
-		store_save(store);
-		free_store(store);
-	}
 }

@@ -82,6 +82,7 @@ static inline const struct store_header *store_header(const struct store_map *ma
 /* Map the file as it is now.  False: none (then @map is empty), or no good, which is said in the
  * log. */
 bool store_map(struct jit_store *store, struct store_map *map);
+/* Accepts an empty one; @map is empty then. */
 void store_unmap(struct store_map *map);
 /* Enter all blocks of @map that are not there.  @distinct: the table is empty, so all are new. */
 void store_enter(struct jit_store *store, const struct store_map *map, bool distinct);
@@ -93,8 +94,9 @@ bool store_was_used(const struct store_map *map, const struct jit_packed *p);
 bool store_is_good(struct jit_store *store, const struct jit_packed *p);
 /* Of a file with these bytes. */
 void store_hash(const uint8_t *bytes, size_t len, uint8_t hash[16]);
+/* To look up a block that starts at word @first of its page with @words: the next STORE_KEY_WORDS, or those to the page's end. */
 uint32_t store_key(unsigned first, const uint32_t *words);
-/* Replace the file if that is worth it.  Errors are said in the log. */
-void store_save(struct jit_store *store);
+/* Accepts a half-built one.  jit_store_close() without saving. */
+void store_free(struct jit_store *store);
 
 #endif

@@ -222,7 +222,8 @@ static void prune(const struct jit_store *store)
 	}
 }
 
-void store_save(struct jit_store *store)
+/* Replace the file if that is worth it. */
+static void save(struct jit_store *store)
 {
 	if (store->fresh_len * WORTH <= store->file.size) {
 		utimensat(store->folder, store->name, NULL, AT_SYMLINK_NOFOLLOW); /* it was used */
@@ -246,4 +247,12 @@ void store_save(struct jit_store *store)
 	}
 	prune(store);
 	flock(store->folder, LOCK_UN);
+}
+
+void jit_store_close(struct jit_store *store)
+{
+	if (store) {
+		save(store);
+		store_free(store);
+	}
 }

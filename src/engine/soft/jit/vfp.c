@@ -50,6 +50,21 @@ void jit_fp_check_lanes(struct jit_block *t, bool is_wide, bool is_sum)
 	}
 }
 
+void jit_fp_scale(struct jit_block *t, unsigned reg, unsigned temp, int exponent)
+{
+	static const fp_forms ops = {{V_MULPS, V_MULPD}, {V_MULSS, V_MULSD}};
+	struct x86 *x = &t->x;
+	bool wide = fp_is_double(t);
+	uint64_t factor =
+		wide ? (uint64_t)(1023 + exponent) << 52 : (uint64_t)(127 + exponent) << 23;
+	x86_mov_imm(x, RDX, factor);
+	x86_v(x, V_MOVQ_IN, temp, 0, RDX);
+	if (!fp_is_scalar(t)) {
+		simd_spread(t, temp, temp, wide ? 3 : 2, 0);
+	}
+	x86_v(x, fp_form(t, ops), T0, reg, temp);
+}
+
 static void begin(struct jit_block *t, bool rounds)
 {
 	jit_fp_enter(t);

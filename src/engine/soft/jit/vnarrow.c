@@ -8,34 +8,6 @@
 #include "engine/soft/jit/simd.h"
 #include "engine/soft/simd.h"
 
-void simd_to_half(struct jit_block *t)
-{
-	struct x86 *x = &t->x;
-	if (simd_bytes(t) == 16) {
-		unsigned d = jit_vread(t, A64_Rd(t->raw), 8);
-		x86_v(x, V_PUNPCKLQDQ, jit_vwrite(t, A64_Rd(t->raw), 16), d, T0);
-	} else {
-		x86_v(x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), 8), 0, T0);
-	}
-}
-
-/* T0: the low halves of its elements to its low half. */
-static void narrow_lanes(struct jit_block *t, unsigned log2)
-{
-	struct x86 *x = &t->x;
-	switch (log2) {
-	case 0: x86_vm(x, V_PSHUFB, T0, T0, JIT_CONSTANT(t, unzip_b)); break;
-	case 1: x86_vm(x, V_PSHUFB, T0, T0, JIT_CONSTANT(t, unzip_h)); break;
-	default: x86_vrr_imm(x, V_PSHUFD, T0, 0, T0, 0x08); break;
-	}
-}
-
-void simd_narrow(struct jit_block *t, unsigned log2)
-{
-	narrow_lanes(t, log2);
-	simd_to_half(t);
-}
-
 void jit_simd_narrow(struct jit_block *t)
 {
 	jit_fp_enter(t);
