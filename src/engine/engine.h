@@ -170,6 +170,7 @@ struct engine_debug_ops {
 /* Receives one counter: a name in lower case with underscores, valid for ever. */
 typedef void engine_stat_fn(void *opaque, const char *name, uint64_t value);
 
+/* What an engine does for the engine_*() function of the same name below, whose contract it is. */
 struct engine_ops {
 	const char *name;
 	void (*destroy)(struct engine *engine);
@@ -213,7 +214,7 @@ struct engine_vcpu {
 	unsigned index;
 };
 
-/* The built-in interpreter (src/engine/soft).  NULL and @err on failure. */
+/* The built-in engine (src/engine/soft).  NULL and @err on failure. */
 struct engine *soft_engine_create(const struct engine_config *config, struct error *err) MUST_CHECK;
 
 #if defined(__aarch64__) && defined(__linux__)
@@ -444,6 +445,7 @@ static inline struct engine_stop engine_debug_stop(struct engine_vcpu *vcpu)
 	return vcpu->engine->ops->debug->stop(vcpu);
 }
 
+/* What the vCPU would go on with. */
 static inline void engine_debug_registers(struct engine_vcpu *vcpu, struct engine_registers *registers)
 {
 	vcpu->engine->ops->debug->registers(vcpu, registers);

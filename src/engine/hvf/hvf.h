@@ -98,7 +98,7 @@ static inline void hvf_count(atomic_ulong *counter)
 /* What @rc of the framework means, in words. */
 const char *hvf_text(hv_return_t rc);
 
-/* ----- vcpu.c ----- */
+/* ----- vcpu.c: engine_ops, and what the others need ----- */
 
 struct engine_vcpu *hvf_vcpu_create(struct engine *engine, unsigned index, uint64_t mpidr,
 				    struct error *err);
@@ -145,7 +145,7 @@ bool hvf_assist(struct hvf_vcpu *vcpu, uint64_t gpa) MUST_CHECK;
 bool hvf_raise(struct hvf_vcpu *vcpu, unsigned ec, uint32_t iss, bool has_far,
 	       uint64_t far) MUST_CHECK;
 
-/* ----- memory.c ----- */
+/* ----- memory.c: engine_ops, and what the others need ----- */
 
 int hvf_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
 		struct error *err);
@@ -160,6 +160,7 @@ bool hvf_window_has(struct hvf_engine *engine, uint64_t gpa, unsigned size);
 bool hvf_window_move(void *engine, uint64_t gpa, unsigned size, uint64_t *value, bool write);
 /* True if the page of @gpa is in the window and has pages now. */
 bool hvf_window_is_mapped(struct hvf_engine *engine, uint64_t gpa);
+/* No vCPU runs any more. */
 void hvf_window_finish(struct hvf_engine *engine);
 
 #endif

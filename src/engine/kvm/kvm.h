@@ -149,7 +149,7 @@ static inline struct kvm_vcpu *kvm_vcpu(struct engine_vcpu *vcpu)
 	return (struct kvm_vcpu *)vcpu;
 }
 
-/* ----- vcpu.c ----- */
+/* ----- vcpu.c: engine_ops, and what the others need ----- */
 
 struct engine_vcpu *kvm_vcpu_create(struct engine *engine, unsigned index, uint64_t mpidr,
 				    struct error *err);
@@ -192,7 +192,7 @@ bool kvm_shadow_move(void *engine, uint64_t gpa, unsigned size, uint64_t *value,
  * the VM can not go on; @why says what. */
 bool kvm_assist(struct kvm_vcpu *vcpu, uint64_t fault_gpa, const char **why) MUST_CHECK;
 
-/* ----- gic.c ----- */
+/* ----- gic.c: engine_ops, and what the others need ----- */
 
 struct irq_chip *kvm_gic_create(struct engine *engine, const struct engine_gic_config *config,
 				struct error *err);
@@ -211,14 +211,16 @@ void kvm_gic_set_line(struct irq_chip *chip, unsigned line, bool level);
 int kvm_gic_watch_end(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque) MUST_CHECK;
 int kvm_gic_bind_line(struct irq_chip *chip, unsigned line, int fd, int ended) MUST_CHECK;
 void kvm_gic_unbind_line(struct irq_chip *chip, unsigned line, int fd);
+/* Ends the thread behind kvm_gic_watch_end(), if there is one. */
 void kvm_gic_unwatch(struct kvm_gic *gic);
 /* gic_frames.c: an access by hand of @size bytes (1, 2, 4, 8, aligned) to a register of the
  * controller.  False: none is there.  The shadow's lock is held. */
 bool kvm_gic_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
 		  bool write) MUST_CHECK;
+/* Also of one that was only initialised.  No vCPU runs any more. */
 void kvm_gic_destroy(struct kvm_gic *gic);
 
-/* ----- memory.c ----- */
+/* ----- memory.c: engine_ops, and what the others need ----- */
 
 int kvm_map_ram(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool read_only,
 		struct error *err);
@@ -235,6 +237,7 @@ void kvm_window_unmap(struct engine *engine, uint64_t offset, uint64_t len);
  */
 bool kvm_window_move(struct kvm_engine *engine, uint64_t gpa, unsigned size, uint64_t *value,
 		     bool write) MUST_CHECK;
+/* No vCPU runs any more. */
 void kvm_window_finish(struct kvm_window *window);
 void kvm_device_memory(struct engine *engine, uint64_t gpa, uint64_t len, void *hva, bool on);
 void kvm_doorbell(struct engine *engine, uint64_t gpa, int fd, bool on);

@@ -28,6 +28,7 @@ struct code {
 	struct code_page *buckets[CODE_BUCKETS];
 };
 
+/* Of a vCPU that does not run.  NULL: no memory; code_destroy() accepts NULL. */
 struct code *code_create(void);
 void code_destroy(struct code *code);
 /*

@@ -54,6 +54,7 @@ void exception_take_interrupt(struct cpu *cpu, bool fiq);
 
 /* MDSCR_EL1, the OS lock, PSTATE.D or the EL changed: have the run loop look if software step or breakpoints are active now. */
 void exception_update_step(struct cpu *cpu);
+/* Is software step enabled for the next instruction (Arm ARM D2.12)? */
 bool exception_step_enabled(const struct cpu *cpu);
 
 /* PSTATE as SPSR_EL1 holds it. */

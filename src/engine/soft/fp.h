@@ -74,6 +74,7 @@ typedef uint64_t fp_unary(struct fp_env *e, unsigned size, uint64_t a);
 typedef uint64_t fp_binary(struct fp_env *e, unsigned size, uint64_t a, uint64_t b);
 typedef bool fp_predicate(struct fp_env *e, unsigned size, uint64_t a, uint64_t b);
 
+/* FPAdd, FPSub and so on (Arm ARM J1.3.3). */
 fp_binary fp_add, fp_sub, fp_mul, fp_div, fp_mulx, fp_abd, fp_nmul;
 fp_binary fp_max, fp_min, fp_maxnm, fp_minnm;
 /* FRECPS: 2 - a*b; FRSQRTS: (3 - a*b) / 2; both rounded once. */

@@ -52,6 +52,7 @@ struct invalidate_box {
 	bool waits; /* own vCPU thread only: something was posted to others since the last DSB */
 };
 
+/* Of a vCPU that does not run. */
 void invalidate_init(struct invalidate_box *box);
 void invalidate_finish(struct invalidate_box *box);
 /* Do @op on this vCPU now, and if @broadcast post it to the others. */

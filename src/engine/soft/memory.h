@@ -58,11 +58,12 @@ enum memory_kind {
  * (guard.h).
  */
 void memory_init(struct memory *memory, void (*on_loss)(void *opaque, uint64_t offset), void *opaque);
+/* No vCPU runs any more.  RAM stays the caller's; the window's pages go. */
 void memory_finish(struct memory *memory);
-/* -EINVAL: not whole pages; -EEXIST: overlaps; -ENOSPC. */
+/* @hva stays the caller's, until memory_finish().  Set-up.  -EINVAL: not whole pages; -EEXIST: overlaps; -ENOSPC. */
 int memory_add(struct memory *memory, uint64_t gpa, uint64_t len, void *hva, bool read_only,
 	       struct error *err) MUST_CHECK;
-/* As engine_window_place/map/unmap, without the flushing that must follow place and unmap. */
+/* As engine_window_place/map/unmap, without the flushing that must follow place and unmap.  False: no such part. */
 int memory_window_place(struct memory *memory, uint64_t gpa, uint64_t len, struct error *err) MUST_CHECK;
 int memory_window_map(struct memory *memory, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
 		      struct error *err) MUST_CHECK;

@@ -89,12 +89,14 @@ uint64_t mmu_granule(const struct cpu *cpu, uint64_t va);
 
 /* Point cpu->tlb, tlb_user and exec at the tables for the current EL, PAN and ASID. */
 void mmu_select(struct cpu *cpu);
-/* The ASID (or how it is chosen) changed. */
+/* The ASID, or how TCR_EL1.A1 and AS choose it, changed. */
 void mmu_select_asid(struct cpu *cpu);
+/* The current one. */
 uint16_t mmu_asid(const struct cpu *cpu);
+/* What is remembered for @regime, of EL0 for the current ASID. */
 struct mmu_space *mmu_space(struct cpu *cpu, enum mmu_regime regime);
 
-/* Remember a translation. */
+/* Remember a translation, of data, or of code: the caller fills in the rest of the entry. */
 void mmu_fill_data(struct mmu_space *space, uint64_t va, const struct mmu_page *page, uint8_t *hva,
 		   bool writable);
 struct exec_entry *mmu_fill_exec(struct mmu_space *space, uint64_t va, const struct mmu_page *page);
@@ -109,6 +111,7 @@ void mmu_flush_window(struct cpu *cpu, const uint8_t *hva, uint64_t len);
 /* Only decoded code. */
 void mmu_flush_exec(struct cpu *cpu);
 
+/* With nothing remembered; free() it.  NULL: no memory. */
 struct mmu *mmu_create(void);
 
 #endif

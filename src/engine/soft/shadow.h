@@ -37,6 +37,7 @@ struct shadow {
 /* @config's vCPUs: at most SHADOW_MOST_VCPUS. */
 void shadow_init(struct shadow *shadow, const struct engine_config *config, shadow_move_fn *move,
 		 void *opaque);
+/* Its vCPUs go.  No vCPU of the hypervisor runs. */
 void shadow_finish(struct shadow *shadow);
 /* As engine_map_ram(), which the engine does itself.  -ENOSPC. */
 int shadow_add_ram(struct shadow *shadow, uint64_t gpa, uint64_t len, void *hva,

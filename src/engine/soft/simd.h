@@ -95,6 +95,7 @@ SOFT_INLINE void simd_put_half(struct cpu *cpu, uint32_t w, uint64_t value)
 	d->d[1] = upper ? value : 0;
 }
 
+/* FPSR.QC, which is cumulative, if @q. */
 SOFT_INLINE void simd_saturated(struct cpu *cpu, bool q)
 {
 	cpu->fpsr |= q ? FPSR_QC : 0;

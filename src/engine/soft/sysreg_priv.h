@@ -77,6 +77,7 @@ struct sysreg_info {
 const struct sysreg_info *sysreg_find(const struct cpu *cpu, uint32_t number);
 /* An interrupt that was masked may be due now. */
 void sysreg_look_at_lines(struct cpu *cpu);
+/* FPCR and FPSR as MRS reads them. */
 uint64_t sysreg_read_fpcr(struct cpu *cpu);
 uint64_t sysreg_read_fpsr(struct cpu *cpu);
 /* SCTLR_EL1.UMA, for EL0. */

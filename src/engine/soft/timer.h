@@ -46,12 +46,15 @@ struct timer_thread {
 	struct loop_source *timers[SOFT_VCPUS]; /* by vCPU */
 };
 
+/* Set-up and tear-down.  0 or -errno; stop after any start, also one that failed. */
 int timer_thread_start(struct soft_engine *engine);
 void timer_thread_stop(struct soft_engine *engine);
 
+/* Both timers off. */
 void timer_reset(struct cpu *cpu);
+/* CNTPCT and CNTVCT: ticks of TIMER_NS since the engine was made (Arm ARM, CNTVCT_EL0). */
 uint64_t timer_count(struct cpu *cpu);
-/* CTL with ISTATUS; TVAL is 32 bits, signed. */
+/* CNT*_CTL_EL0 with ISTATUS, and CNT*_CVAL_EL0; lines and deadline follow (Arm ARM, CNTV_CTL_EL0). */
 uint64_t timer_read_ctl(struct cpu *cpu, enum timer_kind kind);
 void timer_write_ctl(struct cpu *cpu, enum timer_kind kind, uint64_t value);
 void timer_write_cval(struct cpu *cpu, enum timer_kind kind, uint64_t value);

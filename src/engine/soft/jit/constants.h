@@ -45,6 +45,7 @@ struct jit_constants {
 	uint32_t mxcsr_default;
 };
 
+/* Set-up. */
 void jit_fill_constants(struct jit_constants *c);
 
 #endif

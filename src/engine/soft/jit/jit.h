@@ -62,7 +62,9 @@ struct jit_store *jit_open_store(const struct engine_config *config, const struc
 void jit_close_store(struct jit_store *store);
 /* Take translations from @store, and give it new ones.  Set-up; @store outlives @jit. */
 void jit_use_store(struct jit *jit, struct jit_store *store);
+/* Accepts NULL.  What it translated goes to its store.  Its vCPU does not run. */
 void jit_destroy(struct jit *jit);
+/* Its vCPU does not run. */
 void jit_stats(const struct cpu *cpu, struct jit_stats *stats);
 
 /*

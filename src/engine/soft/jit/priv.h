@@ -229,10 +229,12 @@ uint32_t jit_peek(struct jit_block *t, unsigned n);
 enum a64_op jit_peek_op(struct jit_block *t, unsigned n);
 /* The 4 bytes at @field (writable view) are to be changed when the block is placed. */
 void jit_note(struct jit_block *t, enum jit_note_kind kind, const uint8_t *field, unsigned target);
+/* Jump to or call @stub, and note it; @stub is one of t->jit->stubs. */
 void jit_jmp_stub(struct jit_block *t, const uint8_t *stub);
 void jit_jcc_stub(struct jit_block *t, enum x86_cc cc, const uint8_t *stub);
 void jit_call_stub(struct jit_block *t, const uint8_t *stub);
 
+/* Does a block start at word @n? */
 static inline bool jit_is_translated(const struct jit *jit, const struct jit_page *page, unsigned n)
 {
 	return page->entry[n] != (uint32_t)(uintptr_t)jit->stubs.untranslated;
@@ -407,6 +409,7 @@ void jit_fp_need(struct jit_block *t, enum jit_fp_need what);
 
 /* ----- parts ----- */
 
+/* Set-up: fill in all stubs, and those of mops.c, fp.c and half_stubs.c. */
 void jit_emit_stubs(struct jit *jit);
 void jit_emit_byte_stubs(struct x86 *x, struct jit_stubs *stubs);
 void jit_emit_fp_stubs(struct x86 *x, struct jit_stubs *stubs);
@@ -419,6 +422,7 @@ bool jit_group(struct jit_block *t);
 void jit_group_by_hand(struct cpu *cpu, const struct insn *first);
 /* A late path that does @count instructions from t->n on by hand.  Set its `after` and `resume` behind them. */
 struct jit_late *jit_late_group(struct jit_block *t, unsigned count);
+/* @hole leads to @late.  At most JIT_HOLES. */
 void jit_late_hole(struct jit_late *late, uint8_t *hole);
 /* Translate from word @n of @page.  There is room. */
 void jit_translate(struct cpu *cpu, struct jit_page *page, unsigned n);
