@@ -61,9 +61,9 @@ class Progress:
 
 
 class AptRoot:
-    """Packages of one suite and architecture.  Extra suites (backports) are added as lower priority sources."""
+    """Packages of one suite and architecture.  "X-backports" means X with its backports where there are any."""
 
-    def __init__(self, suite, arch, extra_suites=()):
+    def __init__(self, suite, arch):
         self.suite, self.arch = suite, arch
         self.dir = cache_dir() / f"apt-{suite}-{arch}"
         for sub in ("lists/partial", "cache/archives/partial", "etc"):
@@ -72,9 +72,8 @@ class AptRoot:
         if not Path(KEYRING).exists():
             raise AptError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
         uri = mirror()
-        lines = [f"deb [arch={arch} signed-by={KEYRING}] {uri} {s} main\n" for s in (suite, *extra_suites)]
+        lines = [f"deb [arch={arch} signed-by={KEYRING}] {uri} {s} main\n" for s in sorted({suite.removesuffix("-backports"), suite})]
         (self.dir / "sources.list").write_text("".join(lines))
-        self.default = extra_suites[0] if extra_suites else suite
 
     def _options(self):
         d = self.dir
@@ -83,7 +82,7 @@ class AptRoot:
             "Dir::Etc::preferencesparts": "/nonexistent", "Dir::State::lists": d / "lists", "Dir::Cache": d / "cache",
             "Dir::State::status": d / "status", "Dir::State::extended_states": d / "extended",
             "APT::Architecture": self.arch, "APT::Architectures": self.arch, "APT::Install-Recommends": "false",
-            "APT::Default-Release": self.default, "Acquire::Languages": "none", "APT::Sandbox::User": "root",
+            "APT::Default-Release": self.suite, "Acquire::Languages": "none", "APT::Sandbox::User": "root",
             "Acquire::Check-Valid-Until": "false", "pkgCacheFile::Generate": "true",
         }
         return [x for k, v in pairs.items() for x in ("-o", f"{k}={v}")]

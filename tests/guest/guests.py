@@ -19,6 +19,7 @@ DRACUT = {"dracut", "dracut-core", "3cpio", "systemd-sysv", "e2fsprogs"}
 GUESTS = {
     "newest": ("sid", "linux-image-arm64", guest.ROOT_PACKAGES, guest.EXCLUDE | DRACUT | {"libllvm22", "libxml2-16"}, None),
     "newest-desktop": ("sid", "linux-image-arm64", guest.ROOT_PACKAGES + ["weston"], desktop.EXCLUDE | DRACUT, desktop.add_layer),
+    "backports": ("trixie-backports", "linux-image-arm64", guest.ROOT_PACKAGES, guest.EXCLUDE | DRACUT, None),
     "large-pages": ("trixie", "linux-image-arm64-16k", None, guest.EXCLUDE, None),
 }
 

@@ -92,6 +92,14 @@ def test_guest_the_newest_mesa_in_the_guest():
     assert not result.errors, result.errors
 
 
+def test_long_the_backported_mesa_in_the_guest():
+    result = run(f"{ODD}; {test_gpu.SCENE} --kms /dev/dri/card0", image=guests.make("backports"))
+    result.told(LONE)
+    version = check_scene(result)["driver_info"]
+    assert re.search(r"^Mesa \d.*bpo", version), version
+    assert not result.errors, result.errors
+
+
 def test_long_large_pages_on_large_ones():
     """A kernel with 16 KiB pages needs no agreement."""
     image = guests.make("large-pages")
