@@ -154,6 +154,20 @@ def test_the_end_of_memory_is_an_error_and_passes():
         assert server.errors() == "", server.errors()
 
 
+def test_memory_that_cannot_be_mapped_is_used():
+    """As on a GPU with memory of its own: one type that no program can map, and one that only the server could."""
+    env = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}
+    probe = subprocess.run([str(venus.SERVER), "--probe"], env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout
+    assert json.loads(probe)["devices"][0]["backed_types"] == 1 << 1, probe
+    with Server(env=env) as server:
+        facts = vulkaninfo.facts(newer_mesa().run(server.path, "vulkaninfo"))
+        flags = [int(facts[f"memoryTypes/memoryTypes[{i}]/propertyFlags"].rstrip(":"), 16) for i in range(3)]
+        assert flags == [1, 14, 1], flags  # device-local; visible, coherent, cached
+        assert scene(server)["hashes"] == native()["hashes"]
+        newer_mesa().run(server.path, VKMEMORY, "odd", "100")
+        assert max(int(n) for n in re.findall(r"^device memory: (\d+)$", server.errors(), re.M)) > 3, server.errors()
+
+
 def test_programs_run_side_by_side():
     reports = []
     with Server() as server:

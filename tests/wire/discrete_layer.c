@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * discrete_layer.c - a Vulkan layer that makes a driver with one type of memory look like a GPU
+ * with memory of its own
+ *
+ * How it works: programs see three types instead.  They are all the driver's only one below, and
+ * what the driver says of its own stands for all three; but only type 1 can be imported from host
+ * pointers. 0: the device's, not mappable    1: the host's    2: the device's, mappable When a
+ * device is destroyed, "device memory: N" says on standard error how often type 0 or 2 was
+ * allocated. Loader and Layer Interface, version 2 (Vulkan-Loader documentation). Threads: one
+ * instance; devices are created and destroyed by one thread, memory is allocated by any.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vulkan/vk_layer.h>
+#include <vulkan/vulkan.h>
+
+enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1 };
+
+#define INSTANCE_FUNCTIONS(X)                                                                      \
+	X(vkCreateDevice)                                                                          \
+	X(vkGetPhysicalDeviceMemoryProperties) X(vkGetPhysicalDeviceMemoryProperties2)
+#define DEVICE_FUNCTIONS(X)                                                                        \
+	X(vkDestroyDevice)                                                                         \
+	X(vkAllocateMemory)                                                                        \
+	X(vkGetMemoryHostPointerPropertiesEXT) X(vkGetBufferMemoryRequirements)                    \
+		X(vkGetImageMemoryRequirements) X(vkGetBufferMemoryRequirements2)                  \
+			X(vkGetImageMemoryRequirements2) X(vkGetDeviceBufferMemoryRequirements)    \
+				X(vkGetDeviceImageMemoryRequirements)
+
+/* The next layer's, looked up at creation: later the loader gives ours. */
+#define MEMBER(name) PFN_##name name;
+static struct {
+	PFN_vkGetInstanceProcAddr instance_proc;
+	PFN_vkGetDeviceProcAddr device_proc;
+	INSTANCE_FUNCTIONS(MEMBER)
+	DEVICE_FUNCTIONS(MEMBER)
+} next;
+static atomic_uint discrete_allocations;
+
+static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
+{
+	const VkMemoryPropertyFlags device = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+				    mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+					     VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+	if (memory->memoryTypeCount != 1 || memory->memoryHeapCount != 1) {
+		fputs("discrete: this driver has several types of memory\n", stderr);
+		abort();
+	}
+	memory->memoryTypeCount = 3;
+	memory->memoryTypes[0] = (VkMemoryType){device, 0};
+	memory->memoryTypes[1] = (VkMemoryType){mapped | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, 1};
+	memory->memoryTypes[2] = (VkMemoryType){device | mapped, 0};
+	memory->memoryHeapCount = 2;
+	memory->memoryHeaps[1] = (VkMemoryHeap){memory->memoryHeaps[0].size, 0};
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceMemoryProperties(
+	VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties *memory)
+{
+	next.vkGetPhysicalDeviceMemoryProperties(physical, memory);
+	discrete_types(memory);
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceMemoryProperties2(
+	VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties2 *memory)
+{
+	next.vkGetPhysicalDeviceMemoryProperties2(physical, memory);
+	discrete_types(&memory->memoryProperties);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+discrete_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info,
+			  const VkAllocationCallbacks *allocator, VkDeviceMemory *memory)
+{
+	VkMemoryAllocateInfo below = *info;
+	below.memoryTypeIndex = 0;
+	if (info->memoryTypeIndex != DISCRETE_HOST) {
+		atomic_fetch_add(&discrete_allocations, 1);
+	}
+	return next.vkAllocateMemory(device, &below, allocator, memory);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkGetMemoryHostPointerPropertiesEXT(
+	VkDevice device, VkExternalMemoryHandleTypeFlagBits type, const void *pointer,
+	VkMemoryHostPointerPropertiesEXT *properties)
+{
+	VkResult result =
+		next.vkGetMemoryHostPointerPropertiesEXT(device, type, pointer, properties);
+	properties->memoryTypeBits = properties->memoryTypeBits ? 1u << DISCRETE_HOST : 0;
+	return result;
+}
+
+#define REQUIREMENTS(name, Input, Output, bits)                                                    \
+	static VKAPI_ATTR void VKAPI_CALL discrete_##name(VkDevice device, Input of, Output *out)  \
+	{                                                                                          \
+		next.name(device, of, out);                                                        \
+		out->bits = DISCRETE_TYPES;                                                        \
+	}
+REQUIREMENTS(vkGetBufferMemoryRequirements, VkBuffer, VkMemoryRequirements, memoryTypeBits)
+REQUIREMENTS(vkGetImageMemoryRequirements, VkImage, VkMemoryRequirements, memoryTypeBits)
+REQUIREMENTS(vkGetBufferMemoryRequirements2, const VkBufferMemoryRequirementsInfo2 *,
+	     VkMemoryRequirements2, memoryRequirements.memoryTypeBits)
+REQUIREMENTS(vkGetImageMemoryRequirements2, const VkImageMemoryRequirementsInfo2 *,
+	     VkMemoryRequirements2, memoryRequirements.memoryTypeBits)
+REQUIREMENTS(vkGetDeviceBufferMemoryRequirements, const VkDeviceBufferMemoryRequirements *,
+	     VkMemoryRequirements2, memoryRequirements.memoryTypeBits)
+REQUIREMENTS(vkGetDeviceImageMemoryRequirements, const VkDeviceImageMemoryRequirements *,
+	     VkMemoryRequirements2, memoryRequirements.memoryTypeBits)
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyDevice(VkDevice device,
+							   const VkAllocationCallbacks *allocator)
+{
+	fprintf(stderr, "device memory: %u\n", atomic_exchange(&discrete_allocations, 0));
+	next.vkDestroyDevice(device, allocator);
+}
+
+/* The link of @type's chain that names the next layer, or NULL. */
+static void *discrete_link(const void *chain, VkStructureType type)
+{
+	const VkLayerInstanceCreateInfo *link = chain;
+	while (link && (link->sType != type || link->function != VK_LAYER_LINK_INFO)) {
+		link = link->pNext;
+	}
+	return (void *)link;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+discrete_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
+			const VkAllocationCallbacks *allocator, VkDevice *device)
+{
+	VkLayerDeviceCreateInfo *link =
+		discrete_link(info->pNext, VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
+	if (!link) {
+		return VK_ERROR_INITIALIZATION_FAILED;
+	}
+	next.device_proc = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
+	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
+	VkResult result = next.vkCreateDevice(physical, info, allocator, device);
+#define FIND(name) next.name = (PFN_##name)next.device_proc(*device, #name);
+	if (result == VK_SUCCESS) {
+		DEVICE_FUNCTIONS(FIND)
+	}
+#undef FIND
+	return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+discrete_vkCreateInstance(const VkInstanceCreateInfo *info, const VkAllocationCallbacks *allocator,
+			  VkInstance *instance)
+{
+	VkLayerInstanceCreateInfo *link =
+		discrete_link(info->pNext, VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO);
+	if (!link) {
+		return VK_ERROR_INITIALIZATION_FAILED;
+	}
+	next.instance_proc = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
+	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
+	PFN_vkCreateInstance create =
+		(PFN_vkCreateInstance)next.instance_proc(NULL, "vkCreateInstance");
+	VkResult result = create(info, allocator, instance);
+#define FIND(name) next.name = (PFN_##name)next.instance_proc(*instance, #name);
+	if (result == VK_SUCCESS) {
+		INSTANCE_FUNCTIONS(FIND)
+	}
+	return result;
+}
+
+#define OWN(name)                                                                                  \
+	{                                                                                          \
+#name, (PFN_vkVoidFunction)discrete_##name                                         \
+	}
+#define OWN_KHR(name)                                                                              \
+	OWN(name),                                                                                 \
+	{                                                                                          \
+#name "KHR", (PFN_vkVoidFunction)discrete_##name                                   \
+	}
+static const struct {
+	const char *name;
+	PFN_vkVoidFunction function;
+} discrete_own[] = {
+	OWN(vkCreateInstance),
+	OWN(vkCreateDevice),
+	OWN(vkDestroyDevice),
+	OWN(vkGetPhysicalDeviceMemoryProperties),
+	OWN_KHR(vkGetPhysicalDeviceMemoryProperties2),
+	OWN(vkAllocateMemory),
+	OWN(vkGetMemoryHostPointerPropertiesEXT),
+	OWN(vkGetBufferMemoryRequirements),
+	OWN(vkGetImageMemoryRequirements),
+	OWN_KHR(vkGetBufferMemoryRequirements2),
+	OWN_KHR(vkGetImageMemoryRequirements2),
+	OWN_KHR(vkGetDeviceBufferMemoryRequirements),
+	OWN_KHR(vkGetDeviceImageMemoryRequirements),
+};
+
+static PFN_vkVoidFunction discrete_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(discrete_own) / sizeof(discrete_own[0]); i++) {
+		if (!strcmp(name, discrete_own[i].name)) {
+			return discrete_own[i].function;
+		}
+	}
+	return NULL;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL discrete_device_proc(VkDevice device,
+								     const char *name)
+{
+	PFN_vkVoidFunction own = discrete_find(name);
+	return own ? own : next.device_proc ? next.device_proc(device, name) : NULL;
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL discrete_instance_proc(VkInstance instance,
+								       const char *name)
+{
+	PFN_vkVoidFunction own = discrete_find(name);
+	if (!strcmp(name, "vkGetDeviceProcAddr")) {
+		return (PFN_vkVoidFunction)discrete_device_proc;
+	}
+	return own ? own : next.instance_proc ? next.instance_proc(instance, name) : NULL;
+}
+
+__attribute__((visibility("default"))) VkResult VKAPI_CALL
+vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface);
+VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface)
+{
+	interface->loaderLayerInterfaceVersion = 2;
+	interface->pfnGetInstanceProcAddr = discrete_instance_proc;
+	interface->pfnGetDeviceProcAddr = discrete_device_proc;
+	interface->pfnGetPhysicalDeviceProcAddr = NULL;
+	return VK_SUCCESS;
+}
