@@ -130,7 +130,7 @@ static void *watch(void *opaque)
 		struct timespec until = {.tv_sec = time(NULL) + 1};
 		pthread_cond_timedwait(&m->changed, &m->lock, &until);
 		bool late = time(NULL) >= m->deadline;
-		if (m->deadline > 0 && (late || atomic_load(&soft_vcpu(m->vcpu)->sleeping))) {
+		if (m->deadline > 0 && (late || atomic_load(&soft_vcpu(m->vcpu)->sleep.asleep))) {
 			engine_vcpu_kick(m->vcpu);
 		}
 	}

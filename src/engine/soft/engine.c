@@ -62,8 +62,7 @@ static void destroy_vcpu(struct soft_vcpu *vcpu)
 	jit_destroy(vcpu->cpu.jit);
 	free(vcpu->cpu.mmu);
 	invalidate_finish(&vcpu->invalidate);
-	pthread_mutex_destroy(&vcpu->sleep_lock);
-	pthread_cond_destroy(&vcpu->wake);
+	sleep_free(&vcpu->sleep);
 	free(vcpu);
 }
 
@@ -88,8 +87,7 @@ static struct engine_vcpu *soft_vcpu_create(struct engine *base, unsigned index,
 	vcpu->timers.deadline = TIMER_NEVER;
 	vcpu->debugger.entry.tag = TLB_NONE;
 	invalidate_init(&vcpu->invalidate);
-	pthread_mutex_init(&vcpu->sleep_lock, NULL);
-	pthread_cond_init(&vcpu->wake, NULL);
+	sleep_init(&vcpu->sleep);
 	vcpu->cpu.mmu = mmu_create();
 	vcpu->code = code_create();
 	if (!vcpu->cpu.mmu || !vcpu->code) {

@@ -11,66 +11,21 @@
 #include "engine/soft/run.h"
 
 #include "base/os.h"
-#include "base/wait.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/jit/jit.h"
+#include "engine/soft/sleep.h"
 #include "engine/soft/soft.h"
 
 #include <sched.h>
-#include <time.h>
-
-/* WFE */
-#define CNTKCTL_EVNTEN (1u << 2)
-enum {
-	WFE_RUN_NS = 200000,	  /* WFEs not further apart belong to one wait */
-	WFE_SPIN_NS = 50000,	  /* a wait so long may end at once */
-	WFE_LONGEST_NS = 1000000, /* of one sleep */
-};
 
 #define ISS_CONDITION (1u << 24 | 0xeu << 20) /* CV, COND = always */
-
-/* The lock waits for one that is about to sleep; it is free again before the sleeper needs it. */
-static void wake(struct soft_vcpu *vcpu)
-{
-	if (atomic_load(&vcpu->sleeping)) {
-		pthread_mutex_lock(&vcpu->sleep_lock);
-		pthread_mutex_unlock(&vcpu->sleep_lock);
-		pthread_cond_signal(&vcpu->wake);
-	}
-}
 
 void run_request(struct cpu *cpu, unsigned bits)
 {
 	atomic_fetch_or(&cpu->pending, bits);
-	wake(cpu->vcpu);
-}
-
-static bool has_reason_to_run(struct soft_vcpu *vcpu)
-{
-	return (atomic_load(&vcpu->cpu.pending) & ~(unsigned)RUN_STEP) || atomic_load(&vcpu->lines);
-}
-
-/* Sleep until a line rises (masked or not), a timer passes or anything is requested; @limit_ns: WFE, so until that time or an event at most. */
-static void sleep_until_event(struct soft_vcpu *vcpu, uint64_t limit_ns)
-{
-	uint64_t until = timer_take(&vcpu->cpu);
-	if (limit_ns && limit_ns < until) {
-		until = limit_ns;
-	}
-	atomic_store(&vcpu->running, false);
-	pthread_mutex_lock(&vcpu->sleep_lock);
-	atomic_store(&vcpu->sleeping, true);
-	int rc = 0;
-	while (!has_reason_to_run(vcpu) && rc == 0 && !(limit_ns && atomic_load(&vcpu->event))) {
-		rc = until != TIMER_NEVER ? wait_until(&vcpu->wake, &vcpu->sleep_lock, until)
-					  : pthread_cond_wait(&vcpu->wake, &vcpu->sleep_lock);
-	}
-	atomic_store(&vcpu->sleeping, false);
-	pthread_mutex_unlock(&vcpu->sleep_lock);
-	atomic_store(&vcpu->running, true);
-	timer_update(&vcpu->cpu);
+	sleep_wake(cpu->vcpu);
 }
 
 /* Take the interrupt that is due, if any.  Not while the debugger of the host steps: it wants to see what comes next. */
@@ -102,7 +57,7 @@ static bool look_at_pending(struct soft_vcpu *vcpu)
 		return false;
 	}
 	if ((bits & RUN_WFI) && !atomic_load(&vcpu->lines)) {
-		sleep_until_event(vcpu, 0);
+		sleep_wfi(vcpu);
 		if (!atomic_load(&vcpu->lines)) {
 			/* Work and timers are no wake-up events by themselves; their interrupts are. */
 			atomic_fetch_or(&cpu->pending, RUN_WFI);
@@ -365,36 +320,6 @@ void run_op_wfi(struct cpu *cpu, const struct insn *i)
 	LEAVE(cpu, i);
 }
 
-/* When the event stream (CNTKCTL_EL1) is sure to have come, or WFE just ends: the architecture lets it end at any time. */
-static uint64_t event_limit(const struct soft_vcpu *vcpu, uint64_t now)
-{
-	uint64_t cntkctl = vcpu->sys.cntkctl;
-	uint64_t period = WFE_LONGEST_NS;
-	if (cntkctl & CNTKCTL_EVNTEN) {
-		period = (UINT64_C(2) << (cntkctl >> 4 & 0xf)) * TIMER_NS;
-	}
-	return now + (period < WFE_LONGEST_NS ? period : WFE_LONGEST_NS);
-}
-
-/*
- * Who waits by WFE expects what it waits for at once, and that another vCPU's store ends the wait: no store tells us.  So a
- * run of WFEs first only lets other threads run, and then sleeps for as long as the event stream would let it.
- */
-static void wait_for_event(struct soft_vcpu *vcpu)
-{
-	uint64_t now = wait_now_ns();
-	if (now - vcpu->wfe_last > WFE_RUN_NS) {
-		vcpu->wfe_since = now;
-	}
-	if (now - vcpu->wfe_since < WFE_SPIN_NS || has_reason_to_run(vcpu)) {
-		sched_yield();
-	} else {
-		sleep_until_event(vcpu, event_limit(vcpu, now));
-		now = wait_now_ns();
-	}
-	vcpu->wfe_last = now;
-}
-
 void run_op_wfe(struct cpu *cpu, const struct insn *i)
 {
 	struct soft_vcpu *vcpu = cpu->vcpu;
@@ -403,9 +328,9 @@ void run_op_wfe(struct cpu *cpu, const struct insn *i)
 		return;
 	}
 	if (event) {
-		vcpu->wfe_last = 0;
+		vcpu->sleep.wfe_last = 0;
 	} else {
-		wait_for_event(vcpu);
+		sleep_wfe(vcpu);
 	}
 	LEAVE(cpu, i);
 }
@@ -423,7 +348,7 @@ void run_op_sev(struct cpu *cpu, const struct insn *i)
 	struct soft_engine *engine = cpu->vcpu->engine;
 	for (unsigned n = 0; n < engine->vcpu_count; n++) {
 		atomic_store(&engine->vcpus[n]->event, true);
-		wake(engine->vcpus[n]);
+		sleep_wake(engine->vcpus[n]);
 	}
 	NEXT(cpu, i);
 }

@@ -13,6 +13,7 @@
 #include "engine/soft/memory.h"
 #include "engine/soft/mmu.h"
 #include "engine/soft/sysreg.h"
+#include "engine/soft/sleep.h"
 #include "engine/soft/timer.h"
 #include "engine/soft/trap.h"
 
@@ -25,17 +26,14 @@ struct soft_vcpu {
 	struct timers timers;
 	struct debugger_vcpu debugger;
 	struct invalidate_box invalidate;
+	struct sleep sleep;
 	_Alignas(64) uint8_t scratch[64]; /* stands in for memory where the window has a gap */
 	struct insn step[2];		  /* software step runs a copy of the instruction */
-	uint64_t wfe_since, wfe_last;	  /* host time, ns: of a run of WFEs, the first and the last */
 
 	/* Any thread. */
 	atomic_uint lines;    /* a bit for each enum engine_line */
 	atomic_bool event;    /* event register of WFE */
-	atomic_bool sleeping; /* in WFI or WFE */
 	atomic_bool running;  /* may use tables; others must wait for it */
-	pthread_mutex_t sleep_lock;
-	pthread_cond_t wake;
 };
 
 struct soft_engine {
