@@ -90,7 +90,7 @@ def cut_gpu_memory(machine):
 
 def test_memory_that_the_host_loses_ends_its_context_not_the_vm():
     """First while the server stands still, so that the guest touches it; then while the VM does, so that the server touches it."""
-    with vm.Vm(gpu="shared", memory="1G", env={"LD_PRELOAD": str(vm.BUILD / "tests/guest/libunsealed.so")}, script=f"""
+    with vm.Vm("--cpus", "2", gpu="shared", memory="1G", env={"LD_PRELOAD": str(vm.BUILD / "tests/guest/libunsealed.so")}, script=f"""
             for n in 1 2; do
                 timeout 60 /usr/lib/oriel/vkscene --frames 1000000 --progress >/tmp/long$n 2>&1 &
                 until grep -q 'frame 20' /tmp/long$n; do sleep 0.2; done
@@ -120,7 +120,9 @@ def test_memory_that_the_host_loses_ends_its_context_not_the_vm():
     assert json.loads(result.told(r'^":(\[.*\])\}').group(1)) == native()["hashes"]
     assert result.status == 0, result.errors
     ended = re.findall(r"gpu: context \d+ \(vkscene\): server is gone: (.*)", result.errors)
-    assert len(ended) == 2 and ended[0].startswith("the host has no pages any more for its resource ") and ended[1] == "it ended", result.errors
+    lost = r"the host has no pages any more for its resource \d+"
+    assert len(ended) == 2 and re.fullmatch(lost, ended[0]), result.errors
+    assert re.fullmatch(f"it ended|{lost}", ended[1]), result.errors  # whoever is first when the VM goes on
 
 
 def servers(machine):
