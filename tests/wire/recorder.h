@@ -31,6 +31,9 @@ void rec_fill_memory(VkPhysicalDeviceMemoryProperties *memory);
 void rec_begin(const char *name, uint32_t number);
 void rec_finish(void);
 
+/* What @command returns: VK_SUCCESS, or an error if the file RECORDER_FAIL holds its name. */
+VkResult rec_result(const char *command);
+
 void rec_text(const char *text);
 void rec_number(const void *bits, size_t size);
 void rec_handle(VkObjectType type, uint64_t handle);

@@ -138,8 +138,9 @@ class Writer:
         if kind == "handles":
             count = self.length(var, "")
             kind = self.schema.registry.handle_type(var.type)
+            made = f"result ? 0 : rec_new({kind})" if command.ret == "VkResult" else f"rec_new({kind})"
             return f"\trec_text({name} ? \"?\" : \"~\");\n", \
-                f"\tfor (size_t i = 0; {name} && i < (size_t)({count}); i++) {{\n\t\t{name}[i] = ({var.type})(uintptr_t)rec_new({kind});\n\t}}\n"
+                f"\tfor (size_t i = 0; {name} && i < (size_t)({count}); i++) {{\n\t\t{name}[i] = ({var.type})(uintptr_t)({made});\n\t}}\n"
         if any(p.len == name for p in command.params):
             array = next(p for p in command.params if p.len == name)
             return f"\trec_number({name}, sizeof(*{name}));\n", \
@@ -165,11 +166,13 @@ class Writer:
                 fills += fill
             else:
                 self.emit(self.write(var, ""))
+        if command.ret == "VkResult":
+            self.emit(f"\tVkResult result = rec_result(\"{row['command']}\");\n")
         self.emit(fills)
         if command.ret == "void":
             self.emit("\trec_finish();\n}\n\n")
         elif command.ret == "VkResult":
-            self.emit("\trec_finish();\n\treturn VK_SUCCESS;\n}\n\n")
+            self.emit("\trec_finish();\n\treturn result;\n}\n\n")
         else:
             self.emit(f"\t{command.ret} ret;\n\trec_noise(&ret, sizeof(ret));\n\trec_finish();\n\treturn ret;\n}}\n\n")
 

@@ -105,7 +105,8 @@ class World:
         self.logs.mkdir()
         icd = Path(self.dir.name, "icd.json")
         icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.239", "library_path": str(LIBRARY)}}))
-        self.env = {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs), "RECORDER_WITHOUT": without,
+        self.fail = Path(self.dir.name, "fail")  # holds the name of the command that the driver shall fail
+        self.env = {"VK_DRIVER_FILES": str(icd), "RECORDER_FAIL": str(self.fail), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs), "RECORDER_WITHOUT": without,
                     **({"RECORDER_DMA_BUFS": "1"} if dma_bufs else {})}
 
     def __enter__(self):
@@ -614,6 +615,78 @@ def test_queues_are_those_that_were_asked_for():
             world.objects.pop(T + "QUEUE")
         for name in ("vkGetDeviceQueue2", "VkDeviceQueueInfo2", "VkDeviceQueueTimelineInfoMESA"):
             REACHED.setdefault(name, set()).add("queues")
+
+
+MADE_OTHERWISE = {T + "INSTANCE", T + "PHYSICAL_DEVICE", T + "DEVICE", T + "QUEUE"}  # their creation always has a reply
+
+
+def kinds_made_unasked():
+    """Types of objects whose creation guests do not wait for."""
+    found = []
+    for _, command in schema().commands.values():
+        found += [schema().registry.handle_type(p.type) for p in command.params if schema().is_output(p) and schema().kind(p) == "handles"]
+    return [k for k in dict.fromkeys(found) if k not in MADE_OTHERWISE]
+
+
+def mentions(value, handles):
+    """True if one of @handles is in @value."""
+    if isinstance(value, Node):
+        return mentions(list(value.values.values()), handles) or mentions(value.chain, handles)
+    return any(mentions(v, handles) for v in value) if isinstance(value, list) else any(value is h for h in handles)
+
+
+def destroyer(kind):
+    """(name, command) that destroys objects of that type."""
+    for name, (_, command) in schema().commands.items():
+        handles = [p for p in command.params[1:] if schema().registry.is_handle(p.type)]
+        if re.match("vk(Destroy|Free)", name) and handles and schema().registry.handle_type(handles[-1].type) == kind:
+            return name, command
+    raise AssertionError(kind)
+
+
+def unasked(world, name, reply, change=lambda args: None):
+    """Sends @name as it comes, without comparison: its arguments, the answer's VkResult, and if the driver was asked."""
+    row, command = schema().commands[name]
+    world.now, world.left_out = name, {"VkImportMemoryResourceInfoMESA", "VkImageDrmFormatModifierExplicitCreateInfoEXT"}
+    args = world.arguments(name, command)
+    change(args)
+    world.new_lines()
+    text = world.request(int(row["number"]), command, args)
+    world.ring.put(venus.set_reply(world.reply, 0, 1 << 19) + text if reply else text[:4] + u32(0) + text[8:])
+    assert world.ring.wait(), f"{name}: fatal: {world.server.errors()[-300:]}"
+    return args, struct.unpack_from("<i", world.memory, 4)[0], name in calls(world)
+
+
+def test_objects_that_could_not_be_made_are_remembered():
+    """Guests do not wait for most creations: when one fails in the driver, later uses must fail or be ignored, and nothing else."""
+    uses = 0
+    with World(15) as world:
+        start(world)
+        for kind in kinds_made_unasked():
+            world.object(kind)
+        for kind in kinds_made_unasked():
+            creator = World.creator(kind)
+            world.fail.write_text(creator)
+            command = schema().commands[creator][1]
+            args, _, asked = unasked(world, creator, reply=False)
+            world.fail.unlink()
+            output = next(p.name for p in command.params if schema().is_output(p) and schema().kind(p) == "handles")
+            failed, good = args[output], world.objects[kind]
+            assert asked and len(failed) in (1, MANY), kind
+            world.objects[kind] = failed
+            for name in ordinary():
+                command = schema().commands[name][1]
+                if mentions(list(world.arguments(name, command).values()), failed):
+                    _, result, asked = unasked(world, name, reply=True)
+                    assert not asked and (command.ret != "VkResult" or result < 0), (kind, name, result, asked)
+                    uses += 1
+            name, command = destroyer(kind)
+            _, _, asked = unasked(world, name, reply=False, change=lambda args, command=command: use_all(world, command, args))
+            assert not asked or len(failed) > 1, name  # of several, drivers ignore what is NULL
+            world.objects[kind] = good
+            world.send("vkQueueSubmit2")  # all else is as it was
+        world.send("vkCmdPipelineBarrier2")
+    assert uses > 200, uses
 
 
 def calls(world):
