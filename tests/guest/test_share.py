@@ -4,7 +4,6 @@
 
 Also run where the host has real dma-bufs, see tests/wire/test_dma_bufs.py.
 """
-import os
 import re
 import sys
 import tempfile
@@ -16,13 +15,11 @@ import desktop  # noqa: E402
 import program  # noqa: E402
 import vm  # noqa: E402
 
-LIMIT_S = int(os.environ.get("ORIEL_GUEST_LIMIT_S", "240"))
-
 
 def run(script, *options, name="vkshare"):
     """A program as /tmp/program in a guest."""
     disk = program.disk(vm.BUILD, name, [program.ROOT / f"tests/guest/{name}.c"])
-    return vm.run("--disk", f"{disk},ro", "--cpus", "2", *options, gpu="shared", memory="1G", script=program.TAKE + script, limit_s=LIMIT_S)
+    return vm.run("--disk", f"{disk},ro", "--cpus", "2", *options, gpu="shared", memory="1G", script=program.TAKE + script)
 
 
 def test_two_programs_share_images_and_a_buffer():

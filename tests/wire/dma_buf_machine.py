@@ -3,6 +3,7 @@
 
 Debian's kernel, and a root of its packages with Mesa's lavapipe and Venus, Python, window systems, our programs and our tests.
 """
+import math
 import os
 import re
 import shutil
@@ -28,9 +29,12 @@ EXCLUDE = {"systemd", "udev", "libsystemd-shared", "adwaita-icon-theme", "perl-b
 OURS = ["oriel", "oriel-gpu", "images/vkscene/vkscene", "tests/wire/vkmemory", "tests/wire/vkclaims", "tests/wire/libhold_layer.so", "tests/wire/hold_layer.json",
         "tests/wire/test-oriel-gpu", "tests/guest/libhide_layer.so", "tests/guest/hide_layer.json", "guest/Image",
         "guest/initrd.img", "guest/root.img"]
+# The machine's /tmp would hide what is below this host's.
 START = f"""
 mkdir /mnt && mount -t ext4 /dev/vda /mnt
+for p in {ROOT} {BUILD}; do mkdir -p /ours$p.d && mount --bind /mnt$p /ours$p.d; done
 for d in dev proc sys tmp; do mount --bind /$d /mnt/$d; done
+for p in {ROOT} {BUILD}; do mkdir -p /mnt$p && mount --move /ours$p.d /mnt$p; done
 mkdir -p /mnt/dev/shm /tmp/cache/mesa-{mesa.SUITE}-amd64 /tmp/.X11-unix
 mount -t tmpfs shm /mnt/dev/shm
 ln -s / /tmp/cache/mesa-{mesa.SUITE}-amd64/root; echo in the machine >/tmp/cache/mesa-{mesa.SUITE}-amd64/done
@@ -72,11 +76,12 @@ def make_disk(out, script, more=()):
         guest.make_disk(out, root)
 
 
-def run(script, limit_s=1500, more=()):
+def run(script, more=()):
     """Run @script as a shell's there; what the console said, without carriage returns."""
     with tempfile.TemporaryDirectory(prefix="oriel-dma-buf-", dir=BUILD) as work:
         disk = Path(work) / "root.img"
         make_disk(disk, script, more)
         text = outer.run([], {}, START, ["-drive", f"file={disk},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0"],
-                         limit_s=limit_s, memory="3G", iommu=None, modules=MODULES, console=BUILD / "dma-buf-machine.log")
+                         limit_s=math.inf, silent_s=1200, memory="3G", iommu=None, modules=MODULES, clock="work",
+                         console=BUILD / "dma-buf-machine.log")
         return re.sub(r"\r", "", text)

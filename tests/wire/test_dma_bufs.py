@@ -4,6 +4,7 @@
 
 The machine is booted once for each of two drivers: lavapipe as it is, whose memory is imported pages but for what is shared; and one that
 cannot import host pointers (a layer hides that), so that all memory is dma-bufs.  The probe chooses; what it chose is looked at.
+Time there goes by the work done, so the tests' limits hold however busy this host is; only a machine that says nothing is ended.
 """
 import functools
 import re
@@ -32,13 +33,13 @@ SUITES = {
 def said(hidden):
     """What the machine's console said when all suites had run."""
     names = SUITES if hidden else ("wire", "share")
-    script = f"cd {machine.ROOT}\nexport ORIEL_GUEST_LIMIT_S=900 ORIEL_BOOT_LIMIT_S=600\n" + (HIDE if hidden else "") + f"{machine.BUILD}/oriel-gpu --probe\n"
+    script = f"cd {machine.ROOT}\n" + (HIDE if hidden else "") + f"{machine.BUILD}/oriel-gpu --probe\n"
     script += "".join(f"echo; echo @suite {n}\n{SUITES[n]}; echo; echo @end {n}\n" for n in names)
     try:
         disks = [program.disk(machine.BUILD, n, [program.ROOT / f"tests/guest/{n}.c"]) for n in ("vkshare", "vkclaims", "vkdisplay")]
         newest = guests.make("newest")
         more = [newest / n for n in ("Image", "initrd.img", "root.img", "manifest.json")] if hidden else []
-        return machine.run(script, limit_s=2400, more=[f.relative_to(machine.BUILD) for f in disks + more])
+        return machine.run(script, more=[f.relative_to(machine.BUILD) for f in disks + more])
     except AptError as error:
         raise tap.Skip(str(error)) from error
 
