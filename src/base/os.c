@@ -60,6 +60,17 @@ int os_memory(const char *name)
 	return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
+bool os_discard_some(int fd, uint64_t *at, size_t len)
+{
+	off_t data = lseek(fd, (off_t)*at, SEEK_DATA);
+	if (data < 0 ||
+	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, data, (off_t)len) < 0) {
+		return false;
+	}
+	*at = (uint64_t)data + len;
+	return true;
+}
+
 int os_seal(int fd, unsigned seals)
 {
 	unsigned bits = 0;

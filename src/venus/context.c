@@ -23,6 +23,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -32,6 +33,8 @@ enum {
 	CONTEXT_MAP_CACHED = 1,		    /* VIRTIO_GPU_MAP_CACHE_CACHED */
 	CONTEXT_MAP_COMBINED = 3,	    /* VIRTIO_GPU_MAP_CACHE_WC */
 	CONTEXT_BLOB_MAPPABLE = 1,
+	CONTEXT_BLOB_OTHERS = 2 | 4, /* VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE, _CROSS_DEVICE */
+	CONTEXT_TIDY_MS = 1,
 };
 
 struct context {
@@ -156,9 +159,11 @@ void context_fail(struct context *context, const struct venus_decoder *decoder)
 	context->config.ops->fatal(context->config.opaque, reason);
 }
 
-static void context_tidy(struct context *context)
+void context_await(struct context *context, int socket)
 {
-	while (budget_tidy(&context->budget)) {
+	struct pollfd request = {.fd = socket, .events = POLLIN};
+	while (budget_has_leavings(&context->budget) && poll(&request, 1, CONTEXT_TIDY_MS) == 0) {
+		budget_tidy(&context->budget);
 	}
 }
 
@@ -170,7 +175,6 @@ int context_submit(struct context *context, const void *bytes, size_t len)
 	}
 	int status = venus_decoder_run(decoder, bytes, len);
 	context_count_commands(context, decoder);
-	context_tidy(context);
 	if (status || decoder->fatal) {
 		context_fail(context, decoder);
 		return -EPROTO;
@@ -203,6 +207,9 @@ int context_create_blob(struct context *context, uint32_t id, uint32_t blob_flag
 			     : context_new_shmem(context, bytes, &pages);
 	if (status) {
 		return status;
+	}
+	if (blob_flags & CONTEXT_BLOB_OTHERS) {
+		atomic_store(&pages->shared, true);
 	}
 	uint32_t map_info = pages->combined ? CONTEXT_MAP_COMBINED : CONTEXT_MAP_CACHED;
 	*blob = (struct context_blob){
@@ -418,7 +425,8 @@ void context_destroy(struct context *context)
 	context_quiet_devices(context, NULL);
 	venus_dispatch_finish(&context->dispatch);
 	resource_table_finish(&context->resources);
-	context_tidy(context);
+	while (budget_tidy(&context->budget)) {
+	}
 	pthread_cond_destroy(&context->changed);
 	pthread_mutex_destroy(&context->lock);
 	free(context);

@@ -50,6 +50,11 @@ void context_end(struct context *context);
 /* Front end: stop the rings, wait for the devices, destroy all objects.  May take as long as the driver does. */
 void context_destroy(struct context *context);
 
+/*
+ * Front end: before it waits for the next request on @socket.  Returns when there is one, or nothing left of what was freed; rings
+ * without work give that back first, so this is slow.
+ */
+void context_await(struct context *context, int socket);
 /* Front end: execute a stream that came by the virtqueue; @bytes is private memory.  -EPROTO if the context is over. */
 int context_submit(struct context *context, const void *bytes, size_t len) MUST_CHECK;
 

@@ -13,7 +13,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { BUDGET_LEAVINGS = 64 };
+enum {
+	BUDGET_LEAVINGS = 256,
+	BUDGET_BITE = 32 * 1024, /* bytes: some 5 us */
+};
 
 bool budget_charge(struct budget *budget, uint64_t bytes)
 {
@@ -188,23 +191,47 @@ void pages_leave(struct pages *pages)
 	budget_push(budget, pages, pages);
 }
 
-bool budget_tidy(struct budget *budget)
+/* Takes one of those that are left, or NULL. */
+static struct pages *budget_pop(struct budget *budget)
 {
 	/* All are taken, so that nobody else can be looking at them, and the rest is put back. */
-	struct pages *first = atomic_load_explicit(&budget->leavings, memory_order_relaxed)
-				      ? atomic_exchange(&budget->leavings, NULL)
-				      : NULL;
-	if (!first) {
-		return false;
-	}
-	if (first->next) {
+	struct pages *first =
+		budget_has_leavings(budget) ? atomic_exchange(&budget->leavings, NULL) : NULL;
+	if (first && first->next) {
 		struct pages *last = first->next;
 		while (last->next) {
 			last = last->next;
 		}
 		budget_push(budget, first->next, last);
 	}
+	return first;
+}
+
+static void budget_free(struct budget *budget, struct pages *pages)
+{
 	atomic_fetch_sub(&budget->leaving, 1);
-	pages_free(first);
+	pages_free(pages);
+}
+
+bool budget_tidy(struct budget *budget)
+{
+	struct pages *pages = budget_pop(budget);
+	if (pages) {
+		budget_free(budget, pages);
+	}
+	return pages;
+}
+
+bool budget_tidy_some(struct budget *budget)
+{
+	struct pages *pages = budget_pop(budget);
+	if (!pages) {
+		return false;
+	}
+	if (pages->map && !pages->shared && os_discard_some(pages->fd, &pages->discarded, BUDGET_BITE)) {
+		budget_push(budget, pages, pages);
+	} else {
+		budget_free(budget, pages);
+	}
 	return true;
 }

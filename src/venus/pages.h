@@ -5,7 +5,7 @@
  * A VkDeviceMemory and the resource made of it hold one reference each; the pages go when both are gone.
  * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.  Dma-bufs are of one size by
  * definition; the server never touches their bytes itself.
- * Giving back a page that was touched takes some 100 ns, and a ring's guest may be waiting for what comes next.
+ * Giving back a page that was touched takes up to 700 ns, and a ring's guest may be waiting for what comes next.
  * Threads: any; references and the budget are atomic.
  */
 #ifndef ORIEL_VENUS_PAGES_H
@@ -30,8 +30,14 @@ struct budget {
 /* True if @bytes were charged, false if that would pass the limit. */
 bool budget_charge(struct budget *budget, uint64_t bytes);
 void budget_release(struct budget *budget, uint64_t bytes);
+static inline bool budget_has_leavings(struct budget *budget)
+{
+	return atomic_load_explicit(&budget->leavings, memory_order_relaxed);
+}
 /* Give back one of the pages that were left.  False if there are none. */
 bool budget_tidy(struct budget *budget);
+/* Give back a part of one, in some microseconds if it is a memfd that was not shared.  False if there are none. */
+bool budget_tidy_some(struct budget *budget);
 
 struct pages {
 	atomic_uint references;
@@ -40,7 +46,9 @@ struct pages {
 	bool combined;	/* the driver maps it for writing in bursts, without caches */
 	uint64_t bytes; /* multiple of the page size */
 	struct budget *budget; /* charged with @bytes, or NULL */
+	atomic_bool shared;    /* others than the guest's program may look at the bytes for longer than we do */
 	struct pages *next;    /* private: of those that are left */
+	uint64_t discarded;    /* private: up to here there are no bytes any more */
 };
 
 /* Bytes rounded up to a multiple of @granule (a power of two); 0 on overflow. */

@@ -24,7 +24,7 @@ void resource_table_init(struct resource_table *table, size_t limit)
 
 static void resource_free(struct resource *resource)
 {
-	pages_put(resource->pages);
+	pages_leave(resource->pages);
 	free(resource);
 }
 

@@ -32,7 +32,7 @@ void resource_table_finish(struct resource_table *table);
  */
 int resource_add(struct resource_table *table, uint32_t id, enum resource_kind kind,
 		 struct pages *pages, uint64_t bytes) MUST_CHECK;
-/* Drops a resource; -ENOENT if there is none. */
+/* Drops a resource, whose pages may be left to their budget (pages_leave()); -ENOENT if there is none. */
 int resource_remove(struct resource_table *table, uint32_t id);
 
 /* A resource as looked up; pages is counted, release it with pages_put(). */

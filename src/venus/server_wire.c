@@ -303,8 +303,9 @@ int server_wire_run(int socket, const struct probe_choice *choice)
 	server->socket = socket;
 	pthread_mutex_init(&server->send_lock, NULL);
 	if (server_wire_hello(server, choice)) {
-		while (server_wire_receive(server, message)) {
-		}
+		do {
+			context_await(server->context, server->socket);
+		} while (server_wire_receive(server, message));
 	}
 	if (server->watched) {
 		watch_finish(&server->watch);

@@ -421,6 +421,9 @@ static bool vtest_receive(struct vtest_client *client)
 	uint32_t header[2];
 	uint8_t last;
 	ssize_t got;
+	if (client->context) {
+		context_await(client->context, client->socket);
+	}
 	do {
 		got = recv(client->socket, header, sizeof(header), MSG_PEEK | MSG_WAITALL);
 	} while (got < 0 && errno == EINTR);
