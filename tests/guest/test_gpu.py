@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "wire")]
 import tap  # noqa: E402
 import mesa  # noqa: E402
+import program  # noqa: E402
 import vm  # noqa: E402
 import vulkaninfo  # noqa: E402
 from aptroot import AptError  # noqa: E402
@@ -60,6 +61,14 @@ def test_two_programs_share_the_gpu():
         sed 's/.*hashes//' /tmp/a; sed 's/.*hashes//' /tmp/b""")
     lines = re.findall(r'^":(\[.*\])\}', result.console, re.M)
     assert len(lines) == 2 and json.loads(lines[0]) == json.loads(lines[1]) == native()["hashes"], result.console[-800:]
+
+
+def test_who_waits_for_another_contexts_sync_file_sees_its_work():
+    disk = program.disk(vm.BUILD, "vksync", [program.ROOT / "tests/guest/vksync.c"])
+    result = vm.run("--disk", f"{disk},ro", "--cpus", "2", gpu="shared", memory="1G", script=program.TAKE +
+                    "venus_implicit_fencing=true /tmp/program")  # or Mesa waits itself before it gives a file away
+    result.told("^what was waited for is there")
+    assert not result.errors, result.errors
 
 
 def test_a_dead_server_costs_one_program_not_the_vm():
