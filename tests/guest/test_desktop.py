@@ -135,20 +135,21 @@ def test_long_weston_composes_by_vulkan_in_a_window():
 
 
 def test_long_vkmark_runs_all_scenes():
-    """In a window and without one.  Not texture:anisotropy=16: lavapipe 22.3 does not finish a frame of it in minutes."""
+    """In a window and without one.  The last for a moment only: lavapipe 22.3 does not finish some of its angles in minutes."""
     result = desktop.run("""
         for winsys in wayland headless; do
             echo "vkmark $winsys"
             vkmark --winsys $winsys --size 320x240 -b :duration=1 -b vertex:device-local=true -b vertex:device-local=false \\
                 -b texture:anisotropy=0 -b shading:shading=gouraud -b shading:shading=blinn-phong-inf -b shading:shading=phong \\
-                -b shading:shading=cel -b effect2d:kernel=edge -b effect2d:kernel=blur -b desktop -b cube -b clear 2>&1 |
+                -b shading:shading=cel -b effect2d:kernel=edge -b effect2d:kernel=blur -b desktop -b cube -b clear \\
+                -b texture:anisotropy=16:duration=0.01 2>&1 |
                 grep -E '^\\[|Score|rror'
         done""", long=True, limit_s=1500)
     keep("vkmark.log", result.console)
     for winsys in ("wayland", "headless"):
         part = result.console.split(f"vkmark {winsys}")[1]
         scenes = set(re.findall(r"^\[(\w+)\]", part.split("vkmark Score")[0], re.M))
-        assert scenes >= {"vertex", "texture", "shading", "effect2d", "desktop", "cube", "clear"}, scenes
+        assert "anisotropy=16" in part and scenes >= {"vertex", "texture", "shading", "effect2d", "desktop", "cube", "clear"}, scenes
     assert len(re.findall(r"vkmark Score: [1-9]", result.console)) == 2, result.console[-800:]
 
 
