@@ -27,7 +27,8 @@
 #define HVC  0xd4000002
 #define ERET 0xd69f03e0
 
-enum { INTERRUPTS = 10000 }; /* more of them on the way to a stop: a loop */
+enum { INTERRUPTS = 10000 };  /* more of them on the way to a stop: a loop */
+enum { REST = -1, END = -2 }; /* in place of seconds that are left: nothing runs, nothing will */
 
 struct system_machine {
 	struct engine *engine;
@@ -41,7 +42,7 @@ struct system_machine {
 	pthread_t watcher;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	time_t deadline; /* under lock; 0: does not run, -1: end */
+	int left; /* under lock: seconds for the run, or what stands in place of them */
 };
 
 static struct cpu *cpu_of(const struct system_machine *m)
@@ -122,25 +123,33 @@ static const struct engine_host host_ops = {
 	.timer_line = host_no_timer_line,
 };
 
+/* Seconds as this thread sees them: a process that is stopped for a while is not late. */
 static void *watch(void *opaque)
 {
 	struct system_machine *m = opaque;
 	LOCKED(&m->lock);
-	while (m->deadline >= 0) {
+	while (m->left != END) {
 		struct timespec until = {.tv_sec = time(NULL) + 1};
 		pthread_cond_timedwait(&m->changed, &m->lock, &until);
-		bool late = time(NULL) >= m->deadline;
-		if (m->deadline > 0 && (late || atomic_load(&soft_vcpu(m->vcpu)->sleep.asleep))) {
+		m->left -= m->left > 0;
+		bool asleep = atomic_load(&soft_vcpu(m->vcpu)->sleep.asleep);
+		if (m->left == 0 || (m->left > 0 && asleep)) {
 			engine_vcpu_kick(m->vcpu);
 		}
 	}
 	return NULL;
 }
 
-static void set_deadline(struct system_machine *m, time_t deadline)
+static void set_left(struct system_machine *m, int left)
 {
 	LOCKED(&m->lock);
-	m->deadline = deadline;
+	m->left = left;
+}
+
+static bool is_late(struct system_machine *m)
+{
+	LOCKED(&m->lock);
+	return m->left == 0;
 }
 
 /*
@@ -184,6 +193,7 @@ struct system_machine *system_machine_create(bool interpreter, bool features, bo
 		return NULL;
 	}
 	m->seconds = seconds;
+	m->left = REST;
 	struct engine_config config = {.host_ops = &host_ops,
 				       .host = m,
 				       .vcpus = 1,
@@ -210,7 +220,7 @@ struct system_machine *system_machine_create(bool interpreter, bool features, bo
 
 void system_machine_destroy(struct system_machine *m)
 {
-	set_deadline(m, -1);
+	set_left(m, END);
 	pthread_cond_signal(&m->changed);
 	pthread_join(m->watcher, NULL);
 	engine_destroy(m->engine);
@@ -271,21 +281,20 @@ static bool wake(struct system_machine *m)
 bool system_machine_run(struct system_machine *m)
 {
 	unsigned interrupts = 0;
-	time_t deadline = time(NULL) + m->seconds;
 	bool good = true;
-	set_deadline(m, deadline);
+	set_left(m, (int)m->seconds);
 	do {
 		m->stopped = false;
 		engine_run(m->vcpu);
 		if (m->stopped) {
 			good = !is_interrupt(m) || ++interrupts < INTERRUPTS;
 		} else {
-			good = wake(m) && time(NULL) < deadline;
+			good = wake(m) && !is_late(m);
 		}
 		engine_vcpu_set_line(m->vcpu, ENGINE_IRQ, false);
 		engine_vcpu_set_line(m->vcpu, ENGINE_FIQ, false);
 	} while (good && (!m->stopped || is_interrupt(m)));
-	set_deadline(m, 0);
+	set_left(m, REST);
 	m->interrupts += interrupts;
 	return good;
 }
