@@ -42,10 +42,9 @@ enum os_seal {
 /* An empty file without a name in any folder; @name is for tools that list a process's memory. */
 int os_memory(const char *name) MUST_CHECK;
 /*
- * Gives back the first pages at or after *@at that the file has, @len bytes of it at most, and
- * moves
- * *@at behind them: they read as zeros from then on.  False: there are none, or this system can
- * not.
+ * Gives back the first pages of the file at or after *@at that are there, @len bytes at most, and
+ * moves *@at behind them: they read as zeros from then on.  False: there are none, or this system
+ * can not.
  */
 bool os_discard_some(int fd, uint64_t *at, size_t len) MUST_CHECK;
 /* 0, or -1 and errno. */
