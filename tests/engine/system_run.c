@@ -12,6 +12,7 @@
 #include "system.h"
 
 #include "base/own.h"
+#include "base/wait.h"
 #include "engine/soft/run.h"
 #include "engine/soft/soft.h"
 
@@ -24,8 +25,9 @@
 #define CONTROL_OFFSET	0x800
 #define MSR(op1, crn, crm, op2, rt)                                                                \
 	(0xd5180000 | (op1) << 16 | (crn) << 12 | (crm) << 8 | (op2) << 5 | (rt))
-#define HVC  0xd4000002
-#define ERET 0xd69f03e0
+#define HVC	  0xd4000002
+#define ERET	  0xd69f03e0
+#define SECOND_NS 1000000000ull
 
 enum { INTERRUPTS = 10000 };  /* more of them on the way to a stop: a loop */
 enum { REST = -1, END = -2 }; /* in place of seconds that are left: nothing runs, nothing will */
@@ -129,8 +131,9 @@ static void *watch(void *opaque)
 	struct system_machine *m = opaque;
 	LOCKED(&m->lock);
 	while (m->left != END) {
-		struct timespec until = {.tv_sec = time(NULL) + 1};
-		pthread_cond_timedwait(&m->changed, &m->lock, &until);
+		if (wait_until(&m->changed, &m->lock, wait_now_ns() + SECOND_NS) == 0) {
+			continue;
+		}
 		m->left -= m->left > 0;
 		bool asleep = atomic_load(&soft_vcpu(m->vcpu)->sleep.asleep);
 		if (m->left == 0 || (m->left > 0 && asleep)) {
