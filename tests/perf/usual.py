@@ -40,7 +40,7 @@ class UsualStack:
         except aptroot.AptError as error:
             raise SystemExit(str(error)) from error
 
-    def run(self, script, disk, limit_s=900):
+    def run(self, script, disk, limit_s=180):
         """What the guest's console said; @disk is the third one, as for vm.run()."""
         with tempfile.TemporaryDirectory() as folder:
             command = ["qemu-system-aarch64", *MACHINE, "-kernel", inside(vm.IMAGE / "Image"), "-initrd", inside(vm.IMAGE / "initrd.img"), "-append",
