@@ -65,6 +65,7 @@ struct vtest_client {
 	uint32_t next_resource;
 	struct idmap unbacked; /* resources that could not be made: any value */
 	bool named;
+	bool gone; /* an answer could not be sent */
 	uint32_t *body; /* of the request being carried out */
 	size_t body_room;
 	uint32_t words; /* of body */
@@ -97,6 +98,12 @@ static bool vtest_read(struct vtest_client *client, void *data, size_t len, int 
 	return true;
 }
 
+static bool vtest_send(struct vtest_client *client, const void *data, size_t len, int fd)
+{
+	client->gone = sock_send(client->socket, data, len, &fd, fd >= 0 ? 1 : 0) != (ssize_t)len;
+	return !client->gone;
+}
+
 static bool vtest_reply(struct vtest_client *client, uint32_t command, const uint32_t *words,
 			uint32_t count)
 {
@@ -104,8 +111,7 @@ static bool vtest_reply(struct vtest_client *client, uint32_t command, const uin
 	if (count) {
 		memcpy(message + 2, words, count * sizeof(*words));
 	}
-	ssize_t len = (ssize_t)((2 + count) * sizeof(*words));
-	return sock_send(client->socket, message, (size_t)len, NULL, 0) == len;
+	return vtest_send(client, message, (2 + count) * sizeof(*words), -1);
 }
 
 static bool vtest_reply_u32(struct vtest_client *client, uint32_t command, uint32_t value)
@@ -115,8 +121,7 @@ static bool vtest_reply_u32(struct vtest_client *client, uint32_t command, uint3
 
 static bool vtest_send_fd(struct vtest_client *client, int fd)
 {
-	uint8_t dummy = 0;
-	return sock_send(client->socket, &dummy, 1, &fd, 1) == 1;
+	return vtest_send(client, &(uint8_t){0}, 1, fd);
 }
 
 /* Context */
@@ -415,6 +420,12 @@ static bool vtest_check_first(const struct vtest_client *client, const uint32_t 
 				       header[0] <= VTEST_MAX_NAME;
 }
 
+/* It hung up, or was told why already. */
+static bool vtest_is_over(const struct vtest_client *client)
+{
+	return client->gone || (client->context && context_is_over(client->context));
+}
+
 /* Handles one request.  False at the end of the stream, or of the client's good behaviour. */
 static bool vtest_receive(struct vtest_client *client)
 {
@@ -432,8 +443,8 @@ static bool vtest_receive(struct vtest_client *client)
 	}
 	/* CREATE_RENDERER alone counts in bytes. */
 	uint64_t bytes = header[1] == VTEST_CREATE_RENDERER ? header[0] : header[0] * 4ull;
-	if (client->context && context_is_over(client->context)) {
-		return false; /* hung up, or said why already */
+	if (vtest_is_over(client)) {
+		return false;
 	}
 	if (!vtest_check_first(client, header) || bytes > VTEST_MAX_BODY) {
 		log_limited(LOG_WARN, "client dropped: request %u not allowed here", header[1]);
@@ -445,7 +456,9 @@ static bool vtest_receive(struct vtest_client *client)
 	}
 	client->words = (uint32_t)(bytes / 4);
 	if (client->named && !vtest_handle(client, header[1])) {
-		log_limited(LOG_WARN, "client dropped: request %u breaks a rule", header[1]);
+		if (!vtest_is_over(client)) {
+			log_limited(LOG_WARN, "client dropped: request %u breaks a rule", header[1]);
+		}
 		return false;
 	}
 	client->named = true;

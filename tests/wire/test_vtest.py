@@ -393,6 +393,7 @@ def test_a_client_that_vanishes_while_blocked_leaves_nothing():
         while subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, check=False).stdout:
             assert time.monotonic() < deadline, "a client's process lives on"
             time.sleep(0.05)
+        assert server.errors() == "", "leaving breaks no rule"
 
 
 def test_clients_have_a_limit():
