@@ -34,7 +34,6 @@ enum {
 	CONTEXT_MAP_COMBINED = 3,	    /* VIRTIO_GPU_MAP_CACHE_WC */
 	CONTEXT_BLOB_MAPPABLE = 1,
 	CONTEXT_BLOB_OTHERS = 2 | 4, /* VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE, _CROSS_DEVICE */
-	CONTEXT_TIDY_MS = 1,
 };
 
 struct context {
@@ -110,7 +109,7 @@ struct context *context_create(const struct context_config *config, struct error
 		return NULL;
 	}
 	context->config = *config;
-	context->budget.limit = config->max_bytes;
+	budget_init(&context->budget, config->max_bytes);
 	if (venus_dispatch_init(&context->dispatch, config->probe->get_proc, hooks_table, context)) {
 		free(context);
 		error_set(err, -ENOMEM, "no memory for a context");
@@ -162,8 +161,10 @@ void context_fail(struct context *context, const struct venus_decoder *decoder)
 void context_await(struct context *context, int socket)
 {
 	struct pollfd request = {.fd = socket, .events = POLLIN};
-	while (budget_has_leavings(&context->budget) && poll(&request, 1, CONTEXT_TIDY_MS) == 0) {
-		budget_tidy(&context->budget);
+	uint64_t due;
+	while ((due = budget_due_ns(&context->budget, loop_now_ns())) != UINT64_MAX &&
+	       poll(&request, 1, due ? (int)(due / 1000000) + 1 : 0) == 0) {
+		budget_tidy_some(&context->budget, loop_now_ns());
 	}
 }
 
@@ -425,8 +426,7 @@ void context_destroy(struct context *context)
 	context_quiet_devices(context, NULL);
 	venus_dispatch_finish(&context->dispatch);
 	resource_table_finish(&context->resources);
-	while (budget_tidy(&context->budget)) {
-	}
+	budget_finish(&context->budget);
 	pthread_cond_destroy(&context->changed);
 	pthread_mutex_destroy(&context->lock);
 	free(context);

@@ -169,7 +169,7 @@ static VkResult memory_prepare_export(struct venus_call *call, const struct devi
 	return VK_SUCCESS;
 }
 
-/* Fresh pages, which the driver imports. */
+/* Pages of our own, which the driver imports. */
 static VkResult memory_prepare_pages(struct venus_call *call, const struct device *device,
 				     VkMemoryAllocateInfo *info, struct memory_request *request)
 {
@@ -177,8 +177,11 @@ static VkResult memory_prepare_pages(struct venus_call *call, const struct devic
 	if (!bytes) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
-	memory_await_room(call, device, bytes);
-	int status = pages_create(&request->pages, context_budget(device->context), bytes);
+	int status = pages_create_dirty(&request->pages, context_budget(device->context), bytes);
+	if (status == -EDQUOT) {
+		memory_await_room(call, device, bytes);
+		status = pages_create(&request->pages, context_budget(device->context), bytes);
+	}
 	return status ? memory_result(status) : memory_chain_pages(call, info, request->pages);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "venus/pages.h"
 
+#include "base/loop.h"
 #include "base/os.h"
 #include "base/own.h"
 
@@ -169,42 +170,80 @@ void pages_put(struct pages *pages)
 	}
 }
 
-static void budget_push(struct budget *budget, struct pages *first, struct pages *last)
-{
-	struct pages *head = atomic_load(&budget->leavings);
-	do {
-		last->next = head;
-	} while (!atomic_compare_exchange_weak(&budget->leavings, &head, first));
-}
-
 void pages_leave(struct pages *pages)
 {
 	if (!pages_drop(pages)) {
 		return;
 	}
 	struct budget *budget = pages->budget;
-	if (!budget || atomic_load(&budget->leaving) >= BUDGET_LEAVINGS) {
+	if (!budget || atomic_fetch_add(&budget->leaving, 1) >= BUDGET_LEAVINGS) {
+		if (budget) {
+			atomic_fetch_sub(&budget->leaving, 1);
+		}
 		pages_free(pages);
 		return;
 	}
-	atomic_fetch_add(&budget->leaving, 1);
-	budget_push(budget, pages, pages);
+	pages->left_ns = loop_now_ns();
+	LOCKED(&budget->lock);
+	TAILQ_INSERT_HEAD(&budget->leavings, pages, link);
 }
 
-/* Takes one of those that are left, or NULL. */
-static struct pages *budget_pop(struct budget *budget)
+/* Locked.  How long @pages have yet to rest. */
+static uint64_t pages_rest_ns(const struct pages *pages, uint64_t now)
 {
-	/* All are taken, so that nobody else can be looking at them, and the rest is put back. */
-	struct pages *first =
-		budget_has_leavings(budget) ? atomic_exchange(&budget->leavings, NULL) : NULL;
-	if (first && first->next) {
-		struct pages *last = first->next;
-		while (last->next) {
-			last = last->next;
-		}
-		budget_push(budget, first->next, last);
+	uint64_t until = pages->left_ns + BUDGET_REST_MS * 1000000u;
+	return until > now ? until - now : 0;
+}
+
+uint64_t budget_due_ns(struct budget *budget, uint64_t now)
+{
+	if (!atomic_load_explicit(&budget->leaving, memory_order_relaxed)) {
+		return UINT64_MAX;
 	}
-	return first;
+	LOCKED(&budget->lock);
+	const struct pages *oldest = TAILQ_LAST(&budget->leavings, pages_list);
+	return oldest ? pages_rest_ns(oldest, now) : UINT64_MAX;
+}
+
+/* Takes the pages that have rested longest, or NULL if there are none or they have to rest more at @now. */
+static struct pages *budget_take_oldest(struct budget *budget, uint64_t now)
+{
+	LOCKED(&budget->lock);
+	struct pages *oldest = TAILQ_LAST(&budget->leavings, pages_list);
+	if (!oldest || pages_rest_ns(oldest, now)) {
+		return NULL;
+	}
+	TAILQ_REMOVE(&budget->leavings, oldest, link);
+	return oldest;
+}
+
+/* Takes mapped pages of exactly @bytes that nobody else may look at, or NULL. */
+static struct pages *budget_take_same(struct budget *budget, uint64_t bytes)
+{
+	if (!atomic_load_explicit(&budget->leaving, memory_order_relaxed)) {
+		return NULL;
+	}
+	LOCKED(&budget->lock);
+	struct pages *pages;
+	TAILQ_FOREACH(pages, &budget->leavings, link) {
+		if (pages->bytes == bytes && pages->map && !pages->shared) {
+			TAILQ_REMOVE(&budget->leavings, pages, link);
+			atomic_fetch_sub(&budget->leaving, 1);
+			return pages;
+		}
+	}
+	return NULL;
+}
+
+int pages_create_dirty(struct pages **pages, struct budget *budget, uint64_t bytes)
+{
+	*pages = budget_take_same(budget, bytes);
+	if (!*pages) {
+		return pages_create(pages, budget, bytes);
+	}
+	(*pages)->discarded = 0;
+	atomic_store(&(*pages)->references, 1);
+	return 0;
 }
 
 static void budget_free(struct budget *budget, struct pages *pages)
@@ -215,23 +254,38 @@ static void budget_free(struct budget *budget, struct pages *pages)
 
 bool budget_tidy(struct budget *budget)
 {
-	struct pages *pages = budget_pop(budget);
+	struct pages *pages = budget_take_oldest(budget, UINT64_MAX);
 	if (pages) {
 		budget_free(budget, pages);
 	}
 	return pages;
 }
 
-bool budget_tidy_some(struct budget *budget)
+bool budget_tidy_some(struct budget *budget, uint64_t now)
 {
-	struct pages *pages = budget_pop(budget);
+	struct pages *pages = budget_due_ns(budget, now) ? NULL : budget_take_oldest(budget, now);
 	if (!pages) {
 		return false;
 	}
 	if (pages->map && !pages->shared && os_discard_some(pages->fd, &pages->discarded, BUDGET_BITE)) {
-		budget_push(budget, pages, pages);
+		LOCKED(&budget->lock);
+		TAILQ_INSERT_TAIL(&budget->leavings, pages, link);
 	} else {
 		budget_free(budget, pages);
 	}
 	return true;
+}
+
+void budget_init(struct budget *budget, uint64_t limit)
+{
+	*budget = (struct budget){.limit = limit};
+	pthread_mutex_init(&budget->lock, NULL);
+	TAILQ_INIT(&budget->leavings);
+}
+
+void budget_finish(struct budget *budget)
+{
+	while (budget_tidy(budget)) {
+	}
+	pthread_mutex_destroy(&budget->lock);
 }

@@ -5,8 +5,9 @@
  * A VkDeviceMemory and the resource made of it hold one reference each; the pages go when both are gone.
  * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.  Dma-bufs are of one size by
  * definition; the server never touches their bytes itself.
- * Giving back a page that was touched takes up to 700 ns, and a ring's guest may be waiting for what comes next.
- * Threads: any; references and the budget are atomic.
+ * Giving back a page that was touched takes up to 700 ns and touching a new one as long, and a ring's guest may be waiting.  So
+ * what is freed rests for a while, and new memory of the same context and size is made of it.
+ * Threads: any.
  */
 #ifndef ORIEL_VENUS_PAGES_H
 #define ORIEL_VENUS_PAGES_H
@@ -17,27 +18,34 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct pages;
+#include <pthread.h>
+#include <sys/queue.h>
 
-/* Bytes of host memory one context may hold, and pages that are still to be given back. */
+enum { BUDGET_REST_MS = 100 };
+
+TAILQ_HEAD(pages_list, pages);
+
+/* Bytes of host memory one context may hold, and pages that rest before they are given back. */
 struct budget {
 	_Atomic uint64_t used;
 	uint64_t limit;
-	struct pages *_Atomic leavings; /* linked by next */
-	atomic_uint leaving;		/* how many, roughly */
+	atomic_uint leaving;	    /* how many rest, roughly */
+	pthread_mutex_t lock;
+	struct pages_list leavings; /* guarded by lock; the one left last is the first */
 };
 
-/* True if @bytes were charged, false if that would pass the limit. */
+void budget_init(struct budget *budget, uint64_t limit);
+/* Gives back all that rests. */
+void budget_finish(struct budget *budget);
+/* True if @bytes were charged, false if that would pass the limit even with nothing at rest. */
 bool budget_charge(struct budget *budget, uint64_t bytes);
 void budget_release(struct budget *budget, uint64_t bytes);
-static inline bool budget_has_leavings(struct budget *budget)
-{
-	return atomic_load_explicit(&budget->leavings, memory_order_relaxed);
-}
-/* Give back one of the pages that were left.  False if there are none. */
+/* Give back the pages that have rested longest, though they may not have rested enough.  False if there are none. */
 bool budget_tidy(struct budget *budget);
-/* Give back a part of one, in some microseconds if it is a memfd that was not shared.  False if there are none. */
-bool budget_tidy_some(struct budget *budget);
+/* Nanoseconds until some pages have rested enough at loop_now_ns() @now: 0 if some have, UINT64_MAX if none rest. */
+uint64_t budget_due_ns(struct budget *budget, uint64_t now);
+/* Give back a part of pages that have rested enough, in some microseconds if they are a memfd that was not shared.  False if there are none. */
+bool budget_tidy_some(struct budget *budget, uint64_t now);
 
 struct pages {
 	atomic_uint references;
@@ -47,8 +55,9 @@ struct pages {
 	uint64_t bytes; /* multiple of the page size */
 	struct budget *budget; /* charged with @bytes, or NULL */
 	atomic_bool shared;    /* others than the guest's program may look at the bytes for longer than we do */
-	struct pages *next;    /* private: of those that are left */
-	uint64_t discarded;    /* private: up to here there are no bytes any more */
+	TAILQ_ENTRY(pages) link; /* private: of those that rest */
+	uint64_t left_ns;	 /* private: since when */
+	uint64_t discarded;	 /* private: up to here there are no bytes any more */
 };
 
 /* Bytes rounded up to a multiple of @granule (a power of two); 0 on overflow. */
@@ -59,6 +68,8 @@ uint64_t pages_round(uint64_t bytes, uint64_t granule);
  * *pages gets one reference.  -EDQUOT beyond the budget, -ENOMEM, -EMFILE, ...
  */
 int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
+/* The same without the zeros: what the memory holds is of no matter, and may be what this context had in memory that it freed. */
+int pages_create_dirty(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
 /*
  * Wraps a driver's dma-buf, unmapped and as large as it is, which must be @bytes at least.  Takes @fd, also on failure.
  */
@@ -72,7 +83,7 @@ int pages_adopt(struct pages **pages, int fd, uint64_t bytes) MUST_CHECK;
 struct pages *pages_get(struct pages *pages);
 /* Accepts NULL. */
 void pages_put(struct pages *pages);
-/* The same for those who are in a hurry: what it takes to give memory back is left to budget_tidy(), if not too much is. */
+/* The same, but the last reference leaves the pages to their budget, to rest there, unless too many do. */
 void pages_leave(struct pages *pages);
 
 #endif

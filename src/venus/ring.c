@@ -141,7 +141,7 @@ static bool ring_spin(struct ring *ring, uint64_t start)
 			sched_yield();
 		}
 		if (gone >= RING_TIDY_NS) {
-			budget_tidy_some(context_budget(ring->context));
+			budget_tidy_some(context_budget(ring->context), start + gone);
 		}
 		gone = loop_now_ns() - start;
 	}
@@ -162,7 +162,7 @@ static void ring_adapt_spin(struct ring *ring, uint64_t gap_ns)
 static bool ring_tidy(struct ring *ring)
 {
 	while (!ring_has_work(ring)) {
-		if (!budget_tidy_some(context_budget(ring->context))) {
+		if (!budget_tidy_some(context_budget(ring->context), loop_now_ns())) {
 			return false;
 		}
 	}

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "venus/idmap.h"
+#include "base/loop.h"
 #include "venus/pages.h"
 #include "venus/resource.h"
 #include "venus/ring_layout.h"
@@ -53,8 +54,9 @@ static void test_idmap_keeps_what_a_plain_array_keeps(void **state)
 
 static void test_pages_are_sealed_counted_and_charged(void **state)
 {
-	struct budget budget = {.limit = 64 * 1024};
+	struct budget budget;
 	struct pages *pages, *more;
+	budget_init(&budget, 64 * 1024);
 	assert_int_equal(pages_create(&pages, &budget, 48 * 1024), 0);
 	assert_int_equal(pages_create(&more, &budget, 20 * 1024), -EDQUOT);
 	assert_int_equal(pages_create(&more, &budget, 0), -EINVAL);
@@ -72,12 +74,14 @@ static void test_pages_are_sealed_counted_and_charged(void **state)
 	pages_put(pages);
 	assert_int_equal(budget.used, 0);
 	pages_put(NULL);
+	budget_finish(&budget);
 }
 
 static void test_pages_that_are_left_are_given_back_when_needed(void **state)
 {
-	struct budget budget = {.limit = 16 * 1024};
+	struct budget budget;
 	struct pages *pages[3], *more;
+	budget_init(&budget, 16 * 1024);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(pages_create(&pages[i], &budget, 4096), 0);
 	}
@@ -91,41 +95,56 @@ static void test_pages_that_are_left_are_given_back_when_needed(void **state)
 	assert_false(budget_tidy(&budget));
 	assert_int_equal(budget.used, 8192);
 	pages_leave(more);
-	for (int i = 0; i < 300; i++) { /* not more than so many are left */
-		assert_int_equal(pages_create(&more, &(struct budget){.limit = 4096}, 4096), 0);
-		more->budget = &budget;
-		budget.limit += 4096;
-		assert_true(budget_charge(&budget, 4096));
-		pages_leave(more);
+	budget_finish(&budget);
+	assert_int_equal(budget.used, 0);
+}
+
+static void test_not_too_many_pages_rest(void **state)
+{
+	enum { MANY = 300, MOST = 256 };
+	struct budget budget;
+	struct pages *pages[MANY];
+	budget_init(&budget, MANY * 4096);
+	for (int i = 0; i < MANY; i++) {
+		assert_int_equal(pages_create(&pages[i], &budget, 4096), 0);
 	}
-	assert_in_range(budget.used, 4096, 260 * 4096);
-	while (budget_tidy(&budget)) {
+	for (int i = 0; i < MANY; i++) {
+		pages_leave(pages[i]);
 	}
+	assert_int_equal(budget.used, MOST * 4096);
+	budget_finish(&budget);
 	assert_int_equal(budget.used, 0);
 }
 
 /* Leaves 128 KiB, of which the middle was never touched.  How many bites it takes; *@seen: what another mapping shows after the first. */
 static int leave_and_tidy(bool shared, unsigned char *seen)
 {
-	struct budget budget = {.limit = 128 * 1024};
+	struct budget budget;
 	struct pages *pages;
+	budget_init(&budget, 128 * 1024);
 	assert_int_equal(pages_create(&pages, &budget, 128 * 1024), 0);
 	unsigned char *other = mmap(NULL, 128 * 1024, PROT_READ, MAP_SHARED, pages->fd, 0);
 	memset(pages->map, 5, 4096);
 	memset((unsigned char *)pages->map + 120 * 1024, 6, 8192);
 	pages->shared = shared;
+	uint64_t now = loop_now_ns();
+	assert_int_equal(budget_due_ns(&budget, now), UINT64_MAX);
 	pages_leave(pages);
+	assert_in_range(budget_due_ns(&budget, now), BUDGET_REST_MS * 1000000, BUDGET_REST_MS * 1000000 + 1000000000);
+	assert_false(budget_tidy_some(&budget, now + BUDGET_REST_MS * 1000000 - 1));
+	now = loop_now_ns() + BUDGET_REST_MS * 1000000;
 	int bites = 0;
-	while (budget_tidy_some(&budget)) {
+	while (budget_tidy_some(&budget, now)) {
 		bites++;
 		if (bites == 1) {
 			*seen = other[0];
 			assert_int_equal(other[120 * 1024], 6);
 		}
-		assert_int_equal(budget_has_leavings(&budget), budget.used != 0);
+		assert_int_equal(budget_due_ns(&budget, now), budget.used ? 0 : UINT64_MAX);
 	}
 	assert_int_equal(budget.used, 0);
 	munmap(other, 128 * 1024);
+	budget_finish(&budget);
 	return bites;
 }
 
@@ -136,6 +155,43 @@ static void test_pages_are_given_back_in_bites_unless_others_may_look(void **sta
 	assert_int_equal(seen, 0);
 	assert_int_equal(leave_and_tidy(true, &seen), 1);
 	assert_int_equal(seen, 5);
+}
+
+static void test_new_memory_is_made_of_what_rests_if_nobody_else_may_look(void **state)
+{
+	struct budget budget;
+	struct pages *mine, *shared, *more;
+	budget_init(&budget, 64 * 1024);
+	assert_int_equal(pages_create(&mine, &budget, 16 * 1024), 0);
+	assert_int_equal(pages_create(&shared, &budget, 16 * 1024), 0);
+	struct pages *was = mine;
+	unsigned char *bytes = mine->map;
+	memset(bytes, 5, 16 * 1024);
+	shared->shared = true;
+	pages_leave(mine), pages_leave(shared);
+	assert_int_equal(pages_create_dirty(&more, &budget, 8 * 1024), 0); /* of another size */
+	assert_ptr_not_equal(more, was);
+	pages_put(more);
+	assert_int_equal(pages_create(&more, &budget, 16 * 1024), 0); /* whoever wants zeros gets them */
+	assert_ptr_not_equal(more, was);
+	assert_int_equal(((unsigned char *)more->map)[0], 0);
+	assert_int_equal(budget.used, 48 * 1024);
+	assert_int_equal(pages_create_dirty(&mine, &budget, 16 * 1024), 0);
+	assert_ptr_equal(mine, was);
+	assert_true(mine->map == bytes && bytes[0] == 5 && mine->references == 1);
+	assert_int_equal(budget.used, 48 * 1024);
+	pages_leave(mine);
+	assert_true(budget_tidy_some(&budget, UINT64_MAX)); /* the shared ones, whole */
+	assert_true(budget_tidy_some(&budget, UINT64_MAX)); /* a bite of ours */
+	assert_int_equal(pages_create_dirty(&mine, &budget, 16 * 1024), 0);
+	assert_ptr_equal(mine, was);
+	memset(bytes, 6, 16 * 1024);
+	pages_leave(mine);
+	assert_true(budget_tidy_some(&budget, UINT64_MAX));
+	assert_true(budget_tidy_some(&budget, UINT64_MAX));
+	pages_put(more);
+	assert_int_equal(budget.used, 0);
+	budget_finish(&budget);
 }
 
 static void test_pages_of_others_must_be_sealed_and_long_enough(void **state)
@@ -162,10 +218,11 @@ static void test_rounding_never_wraps(void **state)
 
 static void test_resources_check_ranges_and_live_while_used(void **state)
 {
-	struct budget budget = {.limit = 1 << 20};
+	struct budget budget;
 	struct resource_table table;
 	struct pages *pages, *found;
 	unsigned char *memory;
+	budget_init(&budget, 1 << 20);
 	resource_table_init(&table, 2);
 	assert_int_equal(pages_create(&pages, &budget, 8192), 0);
 	assert_int_equal(resource_add(&table, 0, RESOURCE_SHMEM, pages_get(pages), 5000), -EINVAL);
@@ -185,8 +242,7 @@ static void test_resources_check_ranges_and_live_while_used(void **state)
 	memory[0] = 1; /* found still holds it */
 	pages_put(found);
 	resource_table_finish(&table);
-	while (budget_tidy(&budget)) {
-	}
+	budget_finish(&budget);
 	assert_int_equal(budget.used, 0);
 }
 
@@ -309,7 +365,9 @@ int main(void)
 		cmocka_unit_test(test_idmap_keeps_what_a_plain_array_keeps),
 		cmocka_unit_test(test_pages_are_sealed_counted_and_charged),
 		cmocka_unit_test(test_pages_that_are_left_are_given_back_when_needed),
+		cmocka_unit_test(test_not_too_many_pages_rest),
 		cmocka_unit_test(test_pages_are_given_back_in_bites_unless_others_may_look),
+		cmocka_unit_test(test_new_memory_is_made_of_what_rests_if_nobody_else_may_look),
 		cmocka_unit_test(test_pages_of_others_must_be_sealed_and_long_enough),
 		cmocka_unit_test(test_rounding_never_wraps),
 		cmocka_unit_test(test_resources_check_ranges_and_live_while_used),

@@ -125,6 +125,14 @@ static void lines_allocation(struct bench *bench)
 	}
 	bench_submit_wait(bench, cmd);
 	bench_print("200-frees-copy-64M", "us", (bench_now_s() - start) * 1e6);
+	for (int i = 0; i < COUNT; i++) {
+		start = bench_now_s();
+		memory[0] = lines_allocate(bench, LINES_BIG);
+		lines_touch(bench, memory[0], LINES_BIG);
+		vkFreeMemory(bench->gpu.device, memory[0], NULL);
+		allocate[i] = (bench_now_s() - start) * 1e6;
+	}
+	bench_print("allocate-touch-free-1M", "us", bench_median(allocate, COUNT));
 }
 
 void bench_lines_memory(struct bench *bench)
