@@ -65,6 +65,11 @@ static void gpu_pick_device(struct gpu *gpu, unsigned index)
 
 void gpu_open(struct gpu *gpu, unsigned index)
 {
+	gpu_open_with(gpu, index, NULL, 0, NULL);
+}
+
+void gpu_open_with(struct gpu *gpu, unsigned index, const char *const *extensions, uint32_t count, void *features)
+{
 	VkApplicationInfo app = {VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "vkscene",
 				 .apiVersion = VK_API_VERSION_1_3};
 	VkInstanceCreateInfo instance = {VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
@@ -76,11 +81,12 @@ void gpu_open(struct gpu *gpu, unsigned index)
 					 .queueFamilyIndex = gpu->family,
 					 .queueCount = 1,
 					 .pQueuePriorities = &priority};
-	VkPhysicalDeviceVulkan13Features features = {
-		VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+	VkPhysicalDeviceVulkan13Features all = {
+		VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, features,
 		.synchronization2 = VK_TRUE, .dynamicRendering = VK_TRUE};
-	VkDeviceCreateInfo device = {VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features,
-				     .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
+	VkDeviceCreateInfo device = {VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &all,
+				     .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
+				     .enabledExtensionCount = count, .ppEnabledExtensionNames = extensions};
 	GPU_CHECK(vkCreateDevice(gpu->physical, &device, NULL, &gpu->device));
 	vkGetDeviceQueue(gpu->device, gpu->family, 0, &gpu->queue);
 	VkCommandPoolCreateInfo pool = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,

@@ -42,6 +42,8 @@ _Noreturn void gpu_die(const char *format, ...) __attribute__((format(printf, 1,
 
 /* Open device number @index of the loader's list, Vulkan 1.3 with dynamic rendering and synchronization2. */
 void gpu_open(struct gpu *gpu, unsigned index);
+/* The same with @count device extensions and, unless NULL, more features: structs of Vulkan, linked. */
+void gpu_open_with(struct gpu *gpu, unsigned index, const char *const *extensions, uint32_t count, void *features);
 void gpu_close(struct gpu *gpu);
 
 /* @mapped: host visible and coherent, mapped for its whole life; else device local. */

@@ -49,30 +49,7 @@ static void share_open(struct gpu *gpu)
 	static const char *const names[] = {
 		"VK_KHR_external_memory_fd", "VK_EXT_external_memory_dma_buf",
 		"VK_EXT_image_drm_format_modifier", "VK_EXT_queue_family_foreign"};
-	VkApplicationInfo app = {VK_STRUCTURE_TYPE_APPLICATION_INFO,
-				 .apiVersion = VK_API_VERSION_1_3};
-	VkInstanceCreateInfo instance = {VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-					 .pApplicationInfo = &app};
-	uint32_t count = 1;
-	float priority = 1.0f;
-	VkDeviceQueueCreateInfo queue = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-					 .queueCount = 1, .pQueuePriorities = &priority};
-	VkPhysicalDeviceVulkan13Features features = {
-		VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, .synchronization2 = VK_TRUE};
-	VkDeviceCreateInfo device = {VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-				     &features,
-				     .queueCreateInfoCount = 1,
-				     .pQueueCreateInfos = &queue,
-				     .enabledExtensionCount = 4,
-				     .ppEnabledExtensionNames = names};
-	VkCommandPoolCreateInfo pool = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
-	GPU_CHECK(vkCreateInstance(&instance, NULL, &gpu->instance));
-	if (vkEnumeratePhysicalDevices(gpu->instance, &count, &gpu->physical) < 0 || !count) {
-		gpu_die("no device");
-	}
-	GPU_CHECK(vkCreateDevice(gpu->physical, &device, NULL, &gpu->device));
-	vkGetDeviceQueue(gpu->device, 0, 0, &gpu->queue);
-	GPU_CHECK(vkCreateCommandPool(gpu->device, &pool, NULL, &gpu->pool));
+	gpu_open_with(gpu, 0, names, 4, NULL);
 }
 
 #define SHARE_FN(gpu, name) ((PFN_##name)vkGetDeviceProcAddr((gpu)->device, #name))
