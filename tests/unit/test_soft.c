@@ -13,9 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { RAM = 0x40000000, RAM_LEN = 0x10000, DEVICE = 0x1000, WINDOW = 0x80000000 };
+
+/* How often a thread of this process has let others run. */
+static atomic_uint yields;
+
+int sched_yield(void)
+{
+	atomic_fetch_add(&yields, 1);
+	return (int)syscall(SYS_sched_yield);
+}
 
 struct fixture {
 	struct engine *engine;
@@ -386,6 +396,54 @@ static void wfe_sleeps(void **state)
 	tear_down(f);
 }
 
+/* At EL0, @number in x8, 3000 system calls and nothing else; the handler is at VBAR + 0x400, 0xc00. */
+static const uint32_t polling[] = {
+	0xd2a80001, /* mov x1, #RAM */
+	0x91200021, /* add x1, x1, #0x800 */
+	0xd518c001, /* msr vbar_el1, x1 */
+	0xd518401f, /* msr spsr_el1, xzr */
+	0x10000102, /* adr x2, 1f */
+	0xd5184022, /* msr elr_el1, x2 */
+	0xaa0003e8, /* mov x8, x0 */
+	0xd2817703, /* mov x3, #3000 */
+	0xd5033fdf, /* isb */
+	0xd69f03e0, /* eret */
+	0xd503201f, /* nop */
+	0xd503201f, /* nop */
+	0xd4000001, /* 1: svc #0 */
+	0x17ffffff, /* b 1b */
+};
+
+static const uint32_t polling_handler[] = {
+	0xd1000463, /* sub x3, x3, #1 */
+	0xb4000043, /* cbz x3, 1f */
+	0xd69f03e0, /* eret */
+	0xd4000002, /* 1: hvc #0 */
+	0x17ffffff, /* b 1b */
+};
+
+/* How often the vCPU lets the host's threads run meanwhile. */
+static unsigned yields_of(bool interp, uint64_t number)
+{
+	struct fixture *f = set_up_with(1, interp);
+	memcpy(f->code, polling, sizeof(polling));
+	memcpy(f->code + 0xc00 / 4, polling_handler, sizeof(polling_handler));
+	engine_vcpu_reset(f->vcpu[0], RAM, number);
+	atomic_store(&yields, 0);
+	engine_run(f->vcpu[0]);
+	assert_int_equal(atomic_load(&f->hypercalls), 1);
+	tear_down(f);
+	return atomic_load(&yields);
+}
+
+static void programs_that_poll_let_the_host_run(void **state)
+{
+	for (int interp = 0; interp < 2; interp++) {
+		assert_true(yields_of(interp, 124) > 0);
+		assert_int_equal(yields_of(interp, 123), 0);
+	}
+}
+
 static void rom_is_read_only(void **state)
 {
 	static const uint32_t code[] = {
@@ -601,6 +659,7 @@ int main(void)
 		cmocka_unit_test(wfi_never_misses_an_interrupt),
 		cmocka_unit_test(wfe_and_sev_hand_over),
 		cmocka_unit_test(wfe_sleeps),
+		cmocka_unit_test(programs_that_poll_let_the_host_run),
 		cmocka_unit_test(rom_is_read_only),
 		cmocka_unit_test(debugger_breaks_interpreted_code),
 		cmocka_unit_test(debugger_breaks_translated_code),

@@ -22,6 +22,7 @@ enum {
 	VECTOR_LOWER = 0x400,
 	VECTOR_IRQ = 0x80,
 	VECTOR_FIQ = 0x100,
+	LINUX_SCHED_YIELD = 124, /* in x8; a hint only */
 };
 
 uint64_t exception_pstate(const struct cpu *cpu)
@@ -105,6 +106,9 @@ bool cpu_fp_trap(struct cpu *cpu, const struct insn *i)
 void exception_op_svc(struct cpu *cpu, const struct insn *i)
 {
 	cpu->ss = false;
+	if (cpu->x[8] == LINUX_SCHED_YIELD && !cpu->el) {
+		sleep_yield(cpu->vcpu, cpu->x[31]);
+	}
 	exception_take(cpu, EC_SVC, (uint16_t)i->imm, insn_pc(cpu, i) + 4, false, 0);
 }
 

@@ -14,6 +14,9 @@ enum {
 	WFE_RUN_NS = 200000,	  /* WFEs not further apart belong to one wait */
 	WFE_SPIN_NS = 50000,	  /* a wait so long may end at once */
 	WFE_LONGEST_NS = 1000000, /* of one sleep */
+	YIELD_RUN_NS = 4000,	  /* yields not further apart belong to one wait */
+	YIELD_POLL_NS = 200000,	  /* after that the thread does not mean to sleep soon */
+	YIELD_LONGEST_NS = 20000, /* of one yield */
 	BRIEF_NS = 1000000,	  /* a sleep that is noticeably longer if waking takes its time */
 	WAKING_MOST_NS = 60000,	  /* what waking takes where nobody else wants the CPU */
 	WAKING_SHARE = 8,	  /* of the last time in what is expected of the next */
@@ -138,4 +141,28 @@ void sleep_wfe(struct soft_vcpu *vcpu)
 		now = wait_now_ns();
 	}
 	sleep->wfe_last = now;
+}
+
+/*
+ * Programs that wait for a device often look for its end some times with yields between, as many as
+ * take a real CPU as long as sleeping and waking would, and then sleep.  Here a yield takes half a
+ * microsecond, and what is waited for needs a CPU of the host's itself.
+ */
+void sleep_yield(struct soft_vcpu *vcpu, uint64_t stack)
+{
+	struct sleep *sleep = &vcpu->sleep;
+	uint64_t now = wait_now_ns();
+	if (now - sleep->yield_last > YIELD_RUN_NS || stack != sleep->yield_stack) {
+		sleep->yield_since = now;
+		sleep->yield_stack = stack;
+	}
+	uint64_t polled = now - sleep->yield_since;
+	if (polled < YIELD_POLL_NS) {
+		uint64_t pause = polled / 2 < YIELD_LONGEST_NS ? polled / 2 : YIELD_LONGEST_NS;
+		for (uint64_t end = now + pause; now < end && !has_reason_to_run(vcpu, false);) {
+			sched_yield();
+			now = wait_now_ns();
+		}
+	}
+	sleep->yield_last = now;
 }

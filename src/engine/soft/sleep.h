@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sleep.h - what a vCPU does while it waits: WFI and WFE
+ * sleep.h - what a vCPU does while it waits: WFI, WFE, and programs that yield
  *
  * How it works: a vCPU that waits is its thread asleep on a condition.  Waking takes a thread some
  * time, 5 us on a plain host and 50 on one that is a virtual machine itself, so the thread sets its
@@ -22,6 +22,9 @@ struct sleep {
 	/* The vCPU thread. */
 	uint64_t waking;	      /* what waking takes, ns */
 	uint64_t wfe_since, wfe_last; /* host time, ns: of a run of WFEs, the first and the last */
+	uint64_t yield_since, yield_last; /* likewise, of a thread's yields: when it began, and
+						   what it last got back from */
+	uint64_t yield_stack;		  /* the thread's */
 
 	/* Any thread. */
 	atomic_bool asleep;
@@ -38,6 +41,13 @@ void sleep_wfi(struct soft_vcpu *vcpu);
 /* WFE, without the event: the same, or when the event register is set, and after 1 ms at most: the
  * architecture lets it end at any time.  The vCPU thread. */
 void sleep_wfe(struct soft_vcpu *vcpu);
+/*
+ * The guest's thread whose stack pointer is @stack calls sched_yield().  One that does nothing else
+ * is polling, and nobody in the guest wants its vCPU: then the host's other threads get some time,
+ * half as much as the thread has polled so far, which is then the most that can be added to its
+ * wait, up to 200 us.  The vCPU thread.
+ */
+void sleep_yield(struct soft_vcpu *vcpu, uint64_t stack);
 /* There is a reason to run: it is visible to all threads before this is called.  Any thread. */
 void sleep_wake(struct soft_vcpu *vcpu);
 
