@@ -51,8 +51,8 @@ void context_end(struct context *context);
 void context_destroy(struct context *context);
 
 /*
- * Front end: before it waits for the next request on @socket.  Returns when there is one, or nothing left of what was freed; rings
- * without work give that back first, so this is slow.
+ * Front end: before it waits for the next request on @socket.  Returns when there is one, or nothing left of what was freed, which is
+ * given back here once it has rested, if no ring without work has done it.
  */
 void context_await(struct context *context, int socket);
 /* Front end: execute a stream that came by the virtqueue; @bytes is private memory.  -EPROTO if the context is over. */

@@ -170,22 +170,24 @@ void pages_put(struct pages *pages)
 	}
 }
 
-void pages_leave(struct pages *pages)
+/* Lets @pages rest.  False if too many do. */
+static bool budget_keep(struct budget *budget, struct pages *pages)
 {
-	if (!pages_drop(pages)) {
-		return;
-	}
-	struct budget *budget = pages->budget;
-	if (!budget || atomic_fetch_add(&budget->leaving, 1) >= BUDGET_LEAVINGS) {
-		if (budget) {
-			atomic_fetch_sub(&budget->leaving, 1);
-		}
-		pages_free(pages);
-		return;
-	}
 	pages->left_ns = loop_now_ns();
 	LOCKED(&budget->lock);
+	if (atomic_load_explicit(&budget->leaving, memory_order_relaxed) >= BUDGET_LEAVINGS) {
+		return false;
+	}
+	atomic_fetch_add(&budget->leaving, 1);
 	TAILQ_INSERT_HEAD(&budget->leavings, pages, link);
+	return true;
+}
+
+void pages_leave(struct pages *pages)
+{
+	if (pages_drop(pages) && (!pages->budget || !budget_keep(pages->budget, pages))) {
+		pages_free(pages);
+	}
 }
 
 /* Locked.  How long @pages have yet to rest. */
@@ -208,6 +210,9 @@ uint64_t budget_due_ns(struct budget *budget, uint64_t now)
 /* Takes the pages that have rested longest, or NULL if there are none or they have to rest more at @now. */
 static struct pages *budget_take_oldest(struct budget *budget, uint64_t now)
 {
+	if (!atomic_load_explicit(&budget->leaving, memory_order_relaxed)) {
+		return NULL;
+	}
 	LOCKED(&budget->lock);
 	struct pages *oldest = TAILQ_LAST(&budget->leavings, pages_list);
 	if (!oldest || pages_rest_ns(oldest, now)) {
@@ -263,7 +268,7 @@ bool budget_tidy(struct budget *budget)
 
 bool budget_tidy_some(struct budget *budget, uint64_t now)
 {
-	struct pages *pages = budget_due_ns(budget, now) ? NULL : budget_take_oldest(budget, now);
+	struct pages *pages = budget_take_oldest(budget, now);
 	if (!pages) {
 		return false;
 	}

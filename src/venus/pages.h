@@ -29,7 +29,7 @@ TAILQ_HEAD(pages_list, pages);
 struct budget {
 	_Atomic uint64_t used;
 	uint64_t limit;
-	atomic_uint leaving;	    /* how many rest, roughly */
+	atomic_uint leaving;	    /* how many rest, or are being given back */
 	pthread_mutex_t lock;
 	struct pages_list leavings; /* guarded by lock; the one left last is the first */
 };

@@ -4,8 +4,8 @@
  */
 #include "unit.h"
 
-#include "venus/idmap.h"
 #include "base/loop.h"
+#include "venus/idmap.h"
 #include "venus/pages.h"
 #include "venus/resource.h"
 #include "venus/ring_layout.h"
@@ -185,7 +185,7 @@ static void test_new_memory_is_made_of_what_rests_if_nobody_else_may_look(void *
 	assert_true(budget_tidy_some(&budget, UINT64_MAX)); /* a bite of ours */
 	assert_int_equal(pages_create_dirty(&mine, &budget, 16 * 1024), 0);
 	assert_ptr_equal(mine, was);
-	memset(bytes, 6, 16 * 1024);
+	memset(bytes, 6, 16 * 1024); /* what was given back once is so again */
 	pages_leave(mine);
 	assert_true(budget_tidy_some(&budget, UINT64_MAX));
 	assert_true(budget_tidy_some(&budget, UINT64_MAX));
