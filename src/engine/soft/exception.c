@@ -107,7 +107,7 @@ void exception_op_svc(struct cpu *cpu, const struct insn *i)
 {
 	cpu->ss = false;
 	if (cpu->x[8] == LINUX_SCHED_YIELD && !cpu->el) {
-		sleep_yield(cpu->vcpu, cpu->x[31]);
+		sleep_yield(cpu->vcpu);
 	}
 	exception_take(cpu, EC_SVC, (uint16_t)i->imm, insn_pc(cpu, i) + 4, false, 0);
 }

@@ -22,9 +22,8 @@ struct sleep {
 	/* The vCPU thread. */
 	uint64_t waking;	      /* what waking takes, ns */
 	uint64_t wfe_since, wfe_last; /* host time, ns: of a run of WFEs, the first and the last */
-	uint64_t yield_since, yield_last; /* likewise, of a thread's yields: when it began, and
-						   what it last got back from */
-	uint64_t yield_stack;		  /* the thread's */
+	uint64_t yield_since, yield_last; /* likewise, of a run of one thread's yields */
+	uint64_t yield_stack;		  /* that thread's stack pointer */
 
 	/* Any thread. */
 	atomic_bool asleep;
@@ -42,12 +41,12 @@ void sleep_wfi(struct soft_vcpu *vcpu);
  * architecture lets it end at any time.  The vCPU thread. */
 void sleep_wfe(struct soft_vcpu *vcpu);
 /*
- * The guest's thread whose stack pointer is @stack calls sched_yield().  One that does nothing else
- * is polling, and nobody in the guest wants its vCPU: then the host's other threads get some time,
- * half as much as the thread has polled so far, which is then the most that can be added to its
- * wait, up to 200 us.  The vCPU thread.
+ * The guest's thread calls sched_yield().  One that does nothing else is polling, and nobody in the
+ * guest wants its vCPU: then the host's other threads get some time, half as much as the thread has
+ * polled so far (and more where they do not give the CPU back), for its first 200 us.  The vCPU
+ * thread, at EL0.
  */
-void sleep_yield(struct soft_vcpu *vcpu, uint64_t stack);
+void sleep_yield(struct soft_vcpu *vcpu);
 /* There is a reason to run: it is visible to all threads before this is called.  Any thread. */
 void sleep_wake(struct soft_vcpu *vcpu);
 
