@@ -18,6 +18,19 @@ PACKAGES = ["mesa-vulkan-drivers", "vulkan-tools", "libdrm2"]
 EXCLUDE = {"libllvm19", "libz3-4", "openssl-provider-legacy", "libssl3t64", "coreutils", "debconf"}  # nothing here needs them
 
 
+def without_desktop():
+    """Our environment for programs whose Vulkan driver is named by the caller."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
+
+
+def host_driver():
+    """Which driver programs take natively: the one that the environment names, as for the server, or lavapipe."""
+    named = {k: v for k, v in os.environ.items() if k in ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")}
+    icds = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
+    assert named or icds, "the host has no lavapipe, and VK_DRIVER_FILES names no other driver"
+    return named or {"VK_DRIVER_FILES": str(icds[0])}
+
+
 class Mesa:
     """The unpacked Mesa; root, version, and how to run something with it."""
 
@@ -56,16 +69,13 @@ class Mesa:
 
     def start_on_host(self, program, *args, **env):
         """The same on the host's own driver."""
-        icds = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
-        assert icds, "the host has no lavapipe"
-        return self._start([self.libraries, Path("/usr/lib") / self.libraries.name], program, args, {"VK_DRIVER_FILES": str(icds[0]), **env})
+        return self._start([self.libraries, Path("/usr/lib") / self.libraries.name], program, args, {**host_driver(), **env})
 
     def _start(self, libraries, program, args, env):
         """By the unpacked loader; a path, or one of the packages' programs."""
         path = self.dir / "root/usr/bin" / program
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
         command = [str(self.loader), "--library-path", ":".join(map(str, libraries)), str(path if path.exists() else program), *args]
-        return subprocess.Popen(command, env={**clean, "VK_LOADER_LAYERS_DISABLE": "*", "MESA_SHADER_CACHE_DISABLE": "true", **env},
+        return subprocess.Popen(command, env={**without_desktop(), "VK_LOADER_LAYERS_DISABLE": "*", "MESA_SHADER_CACHE_DISABLE": "true", **env},
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, socket, program, *args, timeout=120, **env):

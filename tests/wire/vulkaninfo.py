@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What vulkaninfo says through Oriel beside what it says on the host's driver itself: each difference has a row in docs/vulkaninfo.md."""
-import os
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tap  # noqa: E402
+from mesa import host_driver, without_desktop  # noqa: E402
 
 TABLE = Path(__file__).resolve().parents[2] / "docs/vulkaninfo.md"
 ABSENT = "absent"
@@ -40,16 +40,13 @@ def facts(text):
 
 def run(words, mesa, env):
     """vulkaninfo of the unpacked Mesa's packages, since another version says more or less."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("VK_", "VN_", "DISPLAY", "WAYLAND"))}
-    return subprocess.run([*words, str(mesa.dir / "root/usr/bin/vulkaninfo")], env={**clean, **env, "VK_LOADER_LAYERS_DISABLE": "*"}, capture_output=True,
-                          text=True, check=True, timeout=120).stdout
+    return subprocess.run([*words, str(mesa.dir / "root/usr/bin/vulkaninfo")], env={**without_desktop(), **env, "VK_LOADER_LAYERS_DISABLE": "*"},
+                          capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def of_the_host(mesa):
     """On the host's own driver."""
-    icds = sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
-    assert icds, "the host has no lavapipe"
-    return run([str(mesa.loader), "--library-path", f"{mesa.libraries}:/usr/lib/{mesa.libraries.name}"], mesa, {"VK_DRIVER_FILES": str(icds[0])})
+    return run([str(mesa.loader), "--library-path", f"{mesa.libraries}:/usr/lib/{mesa.libraries.name}"], mesa, host_driver())
 
 
 def differences(host, ours):
