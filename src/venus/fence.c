@@ -27,6 +27,7 @@ enum {
 	FENCE_SLICE_NS = 100 * 1000 * 1000,
 	FENCE_SPIN_NS = 20 * 1000, /* guests mostly wait for what they have seen done: the driver is
 				      about to signal it */
+	FENCE_SPINS = 8, /* Mesa asks 16 times, then sleeps for 160 us and more between questions */
 };
 
 /* Data of VkFence objects that need it. */
@@ -37,6 +38,7 @@ struct fence {
 	struct queue
 		*queue; /* of the submission that signals it; NULL: none, or it was seen done */
 	uint64_t seqno; /* of that submission */
+	unsigned spins; /* that questions about it may still cost */
 };
 
 static struct device *fence_device(const struct venus_object *object)
@@ -84,7 +86,7 @@ int fence_create(struct venus_call *call)
 	return venus_call_driver(call);
 }
 
-/* What the driver is about to signal is had without sleeping. */
+/* What the driver is about to signal is had without sleeping.  VK_TIMEOUT: not soon. */
 static VkResult fence_spin(struct device *device, uint32_t count, const VkFence *fences,
 			   VkBool32 all)
 {
@@ -146,6 +148,7 @@ void fence_submitted(struct device *device, struct venus_object *object, struct 
 	if (fence) {
 		fence->queue = queue;
 		fence->seqno = seqno;
+		fence->spins = FENCE_SPINS;
 	}
 }
 
@@ -177,6 +180,13 @@ static bool fence_is_signalled(struct venus_call *call, const VkFence *slot)
 	struct venus_object *object = venus_call_object_at(call, slot);
 	const struct fence *fence = object ? object->data : NULL;
 	return fence && fence->signalled;
+}
+
+/* True if the driver may signal it soon: it was submitted, and not asked for often. */
+static bool fence_may_spin(struct venus_object *object)
+{
+	struct fence *fence = object ? object->data : NULL;
+	return fence && fence->queue && fence->spins && fence->spins--;
 }
 
 /* Takes those that we signalled out of a wait.  True if that is all it waits for. */
@@ -232,6 +242,10 @@ int fence_get_status(struct venus_call *call)
 		}
 	}
 	int status = venus_call_driver(call);
+	if (!status && args->ret == VK_NOT_READY && device && fence_may_spin(args->fence_obj)) {
+		VkResult result = fence_spin(device, 1, &args->fence, VK_TRUE);
+		args->ret = result == VK_TIMEOUT ? VK_NOT_READY : result;
+	}
 	if (!status && args->ret == VK_SUCCESS) {
 		fence_seen_done(args->fence_obj);
 	}

@@ -91,9 +91,10 @@ class Host:
 
 
 class Vtest(Host):
-    """Mesa's Venus driver on this machine, served by oriel-gpu."""
+    """Mesa's Venus driver on this machine, served by oriel-gpu; as docs/vtest.md says how to use it."""
 
     name = "vtest"
+    ENV = {"VN_PERF": "no_fence_feedback"}
 
     def __init__(self, build):
         super().__init__(build)
@@ -105,7 +106,7 @@ class Vtest(Host):
         self.server.__enter__()
 
     def run(self, *command):
-        return self.mesa.run(self.server.path, *[str(c) for c in command], timeout=600)
+        return self.mesa.run(self.server.path, *[str(c) for c in command], timeout=600, **self.ENV)
 
     def close(self):
         self.server.__exit__(None, None, None)
@@ -116,7 +117,7 @@ class Vtest(Host):
         same objects, blobs, and what else there is, records of how objects were made among it.
         """
         own = subprocess.Popen([str(self.bench), "hold"], stdout=subprocess.PIPE, text=True)
-        program = self.mesa.start(self.server.path, str(self.bench), "hold")
+        program = self.mesa.start(self.server.path, str(self.bench), "hold", **self.ENV)
         try:
             for each in (own, program):
                 while not each.stdout.readline().startswith("device"):

@@ -64,6 +64,8 @@ static struct fake {
 	struct fake_submit submits[MAX_SUBMITS];
 	unsigned submit_count, resets;
 	struct fake_fence *last[2];
+	unsigned looks;	     /* at fences */
+	unsigned signals_at; /* the look by which it is signalled; 0: none */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static VkResult fake_vkEnumerateInstanceExtensionProperties(const char *layer, uint32_t *count, VkExtensionProperties *out)
@@ -269,9 +271,15 @@ static void fake_vkDestroySemaphore(VkDevice device, VkSemaphore semaphore, cons
 static bool fake_is_signalled(struct fake_fence *fence)
 {
 	pthread_mutex_lock(&fake.lock);
+	fence->signalled |= ++fake.looks == fake.signals_at;
 	bool signalled = fence->signalled;
 	pthread_mutex_unlock(&fake.lock);
 	return signalled;
+}
+
+static VkResult fake_vkGetFenceStatus(VkDevice device, VkFence fence)
+{
+	return fake_is_signalled((struct fake_fence *)fence) ? VK_SUCCESS : VK_NOT_READY;
 }
 
 static VkResult fake_vkWaitForFences(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all, uint64_t timeout)
@@ -409,7 +417,7 @@ static PFN_vkVoidFunction fake_find(const char *name)
 		FAKE(vkCreateDevice), FAKE(vkGetDeviceQueue), FAKE(vkGetDeviceQueue2), FAKE(vkAllocateMemory), FAKE(vkFreeMemory),
 		FAKE(vkGetMemoryHostPointerPropertiesEXT), FAKE(vkGetMemoryFdKHR), FAKE(vkCreateFence),
 		FAKE(vkDestroyFence), FAKE(vkCreateSemaphore), FAKE(vkDestroySemaphore), FAKE(vkWaitForFences),
-		FAKE(vkResetFences), FAKE(vkQueueSubmit), FAKE(vkDeviceWaitIdle), FAKE(vkCreateBuffer),
+		FAKE(vkGetFenceStatus), FAKE(vkResetFences), FAKE(vkQueueSubmit), FAKE(vkDeviceWaitIdle), FAKE(vkCreateBuffer),
 		FAKE(vkDestroyBuffer), FAKE(vkBindBufferMemory2), FAKE(vkCreateCommandPool), FAKE(vkDestroyCommandPool),
 		FAKE(vkAllocateCommandBuffers), FAKE(vkBeginCommandBuffer), FAKE(vkEndCommandBuffer),
 		FAKE(vkCmdPipelineBarrier), FAKE(vkCmdFillBuffer), FAKE(vkCmdDispatch),
@@ -992,6 +1000,38 @@ static void test_exported_fences_are_reset_before_their_next_use(void **state)
 	assert_int_equal(fake.resets, 1);
 }
 
+/* How often the driver is asked when the guest asks once. */
+static unsigned looks_of_a_question(unsigned signals_at)
+{
+	struct wire wire = {.len = 0};
+	fake.looks = 0;
+	fake.signals_at = signals_at;
+	put_pair(&wire, VENUS_vkGetFenceStatus, ID_FENCE);
+	assert_int_equal(run(&wire), 0);
+	return fake.looks;
+}
+
+static void test_who_asks_for_a_fence_is_answered_when_it_signals_soon(void **state)
+{
+	enum { MANY = 8 };
+	struct wire wire = {.len = 0};
+	make_device();
+	put_fence(&wire, ID_FENCE), put_semaphore(&wire, ID_SEMAPHORE);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(looks_of_a_question(0), 1); /* not submitted */
+	fake.held[0] = true;
+	wire.len = 0;
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, ID_FENCE);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(looks_of_a_question(2), 2);
+	assert_int_equal(looks_of_a_question(0), 1); /* it is signalled */
+	assert_int_equal(run(&wire), 0);
+	for (int i = 0; i < MANY; i++) {
+		assert_true(looks_of_a_question(0) > 1);
+	}
+	assert_int_equal(looks_of_a_question(0), 1); /* not soon, it seems */
+}
+
 /* --- submissions that only write words --- */
 
 enum { WORD_AT = 24, WORD_BOUND_AT = 256, WORD_VALUE = 77 };
@@ -1259,6 +1299,7 @@ int main(void)
 		SERVER_TEST(test_imported_payloads_are_consumed_once),
 		SERVER_TEST(test_exported_signals_are_consumed_where_they_come_from),
 		SERVER_TEST(test_exported_fences_are_reset_before_their_next_use),
+		SERVER_TEST(test_who_asks_for_a_fence_is_answered_when_it_signals_soon),
 		SERVER_TEST(test_words_are_written_where_there_is_nothing_else_to_do),
 		SERVER_TEST(test_words_after_work_are_the_drivers),
 		SERVER_TEST(test_other_commands_are_the_drivers),
