@@ -12,6 +12,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -124,6 +125,13 @@ void os_dma_buf_end_read(int fd)
 void os_prefer_huge(void *at, size_t len)
 {
 	(void)madvise(at, len, MADV_HUGEPAGE);
+}
+
+void os_trim_heap(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 /* ----- sockets and pipes ----- */

@@ -60,6 +60,9 @@ void os_dma_buf_begin_read(int fd);
 void os_dma_buf_end_read(int fd);
 /* Huge pages are welcome in the range.  A hint. */
 void os_prefer_huge(void *at, size_t len);
+/* Pages of the heap that hold nothing any more go back.  Takes up to some milliseconds, in which
+ * other threads may wait for their malloc().  A hint. */
+void os_trim_heap(void);
 
 /* ----- sockets and pipes ----- */
 

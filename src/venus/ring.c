@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/os.h"
 #include "base/own.h"
+#include "base/wait.h"
 #include "venus/context.h"
 #include "venus/lane.h"
 
@@ -30,6 +31,7 @@ enum {
 	RING_NAP_MAX_NS = 100 * 1000,
 	RING_IDLE_MIN_NS = 50 * 1000,
 	RING_IDLE_MAX_NS = 20 * 1000 * 1000,
+	RING_TRIM_NS = 500 * 1000 * 1000, /* asleep, then what the driver has freed is given back */
 };
 
 struct ring {
@@ -191,6 +193,17 @@ static bool ring_nap(struct ring *ring, uint64_t start)
 	return false;
 }
 
+/* Sleep until notified: true, or until @deadline_ns. */
+static bool ring_sleep_until(struct ring *ring, uint64_t deadline_ns)
+{
+	int status = 0;
+	LOCKED(&ring->lock);
+	while (!status && !ring->notified && !ring_is_over(ring)) {
+		status = wait_until(&ring->changed, &ring->lock, deadline_ns);
+	}
+	return !status;
+}
+
 /*
  * Set IDLE, look once more, sleep until notified.  The guest stores tail and then reads status; we set IDLE and then
  * read tail, both in one total order, so at least one side sees the other.
@@ -199,10 +212,11 @@ static void ring_sleep(struct ring *ring)
 {
 	atomic_fetch_or(ring->status, RING_STATUS_IDLE);
 	if (atomic_load(ring->tail) == ring->cursor) {
-		LOCKED(&ring->lock);
-		while (!ring->notified && !ring_is_over(ring)) {
-			pthread_cond_wait(&ring->changed, &ring->lock);
+		if (!ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
+			os_trim_heap();
+			ring_sleep_until(ring, UINT64_MAX);
 		}
+		LOCKED(&ring->lock);
 		ring->notified = false;
 	}
 	atomic_fetch_and(ring->status, ~(unsigned)RING_STATUS_IDLE);
