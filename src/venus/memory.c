@@ -4,8 +4,8 @@
  *
  * How it works: memory of a mappable type is made of a memfd of its own, which the driver imports as a host pointer; where the
  * driver cannot do that it allocates, and exports a dma-buf at once.  So it does for memory that the guest wants to share,
- * if that is not emulated.  Other types are left to the driver.  Sizes are rounded up to what guest, host and driver need; the
- * guest sees only what it asked for.
+ * if that is not emulated.  Memory of other types is the driver's, and only charged: it may be the host's, too.  Sizes are rounded up
+ * to what guest, host and driver need; the guest sees only what it asked for.
  *
  * Invariants: pages are freed when both the VkDeviceMemory and the resource made of it are gone, never while the driver
  * knows them.
@@ -34,7 +34,7 @@ enum {
 	MEMORY_MAX_ALLOCATIONS = 32 * 1024, /* each is a mapping too: half of what Linux allows by default */
 };
 
-/* Data of a VkDeviceMemory object are its pages; NULL: it cannot leave the driver. */
+/* Data of a VkDeviceMemory object are its pages; NULL: its allocation failed. */
 void memory_free(struct venus_object *object)
 {
 	/* The table has let go of it under its lock: nobody can be exporting it on another lane any more. */
@@ -169,6 +169,20 @@ static VkResult memory_prepare_export(struct venus_call *call, const struct devi
 	return VK_SUCCESS;
 }
 
+/* Makes the request's pages by @make, also once there is room. */
+static int memory_make_pages(struct venus_call *call, const struct device *device, uint64_t bytes,
+			     int (*make)(struct pages **, struct budget *, uint64_t),
+			     struct memory_request *request)
+{
+	struct budget *budget = context_budget(device->context);
+	int status = make(&request->pages, budget, bytes);
+	if (status == -EDQUOT) {
+		memory_await_room(call, device, bytes);
+		status = make(&request->pages, budget, bytes);
+	}
+	return status;
+}
+
 /* Pages of our own, which the driver imports. */
 static VkResult memory_prepare_pages(struct venus_call *call, const struct device *device,
 				     VkMemoryAllocateInfo *info, struct memory_request *request)
@@ -177,12 +191,16 @@ static VkResult memory_prepare_pages(struct venus_call *call, const struct devic
 	if (!bytes) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
-	int status = pages_create_dirty(&request->pages, context_budget(device->context), bytes);
-	if (status == -EDQUOT) {
-		memory_await_room(call, device, bytes);
-		status = pages_create(&request->pages, context_budget(device->context), bytes);
-	}
+	int status = memory_make_pages(call, device, bytes, pages_create_dirty, request);
 	return status ? memory_result(status) : memory_chain_pages(call, info, request->pages);
+}
+
+/* The driver's own memory, of the GPU or the host, which nobody maps. */
+static VkResult memory_prepare_own(struct venus_call *call, const struct device *device,
+				   const VkMemoryAllocateInfo *info, struct memory_request *request)
+{
+	int status = memory_make_pages(call, device, info->allocationSize, pages_count, request);
+	return status ? memory_result(status) : VK_SUCCESS;
 }
 
 static VkResult memory_prepare_import(struct venus_call *call, const struct device *device,
@@ -224,7 +242,8 @@ static VkResult memory_prepare(struct venus_call *call, const struct device *dev
 				      VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
 		return memory_prepare_export(call, device, info, request);
 	}
-	return visible ? memory_prepare_pages(call, device, info, request) : VK_SUCCESS;
+	return visible ? memory_prepare_pages(call, device, info, request)
+		       : memory_prepare_own(call, device, info, request);
 }
 
 /* The allocated memory as pages.  VK_SUCCESS, or why it cannot be kept. */
@@ -305,7 +324,7 @@ static int memory_export_locked(struct venus_object *object, void *opaque)
 	if (object->failed) {
 		return -ENOMEM; /* the guest has not heard of it yet */
 	}
-	if (!pages || look->bytes > pages->bytes) {
+	if (!pages || pages->fd < 0 || look->bytes > pages->bytes) {
 		return -EINVAL;
 	}
 	look->pages = pages_get(pages);

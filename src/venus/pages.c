@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pages.c - counted host memory that guest and server share
+ * pages.c - counted memory of a guest
  * Threads: any.
  */
 #include "venus/pages.h"
@@ -47,12 +47,14 @@ uint64_t pages_round(uint64_t bytes, uint64_t granule)
 	return sum & ~(granule - 1);
 }
 
-/* A record around @fd; takes @fd, also on failure. */
+/* A record around @fd, which may be -1; takes @fd, also on failure. */
 static int pages_new(struct pages **out, struct budget *budget, int fd, void *map, uint64_t bytes)
 {
 	struct pages *pages = calloc(1, sizeof(*pages));
 	if (!pages) {
-		close(fd);
+		if (fd >= 0) {
+			close(fd);
+		}
 		return -ENOMEM;
 	}
 	*pages = (struct pages){
@@ -109,6 +111,18 @@ int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes)
 	return status;
 }
 
+int pages_count(struct pages **pages, struct budget *budget, uint64_t bytes)
+{
+	if (!budget_charge(budget, bytes)) {
+		return -EDQUOT;
+	}
+	int status = pages_new(pages, budget, -1, NULL, bytes);
+	if (status) {
+		budget_release(budget, bytes);
+	}
+	return status;
+}
+
 int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
@@ -150,7 +164,9 @@ static void pages_free(struct pages *pages)
 	if (pages->map) {
 		munmap(pages->map, pages->bytes);
 	}
-	close(pages->fd);
+	if (pages->fd >= 0) {
+		close(pages->fd);
+	}
 	if (pages->budget) {
 		budget_release(pages->budget, pages->bytes);
 	}
@@ -185,7 +201,7 @@ static bool budget_keep(struct budget *budget, struct pages *pages)
 
 void pages_leave(struct pages *pages)
 {
-	if (pages_drop(pages) && (!pages->budget || !budget_keep(pages->budget, pages))) {
+	if (pages_drop(pages) && (pages->fd < 0 || !pages->budget || !budget_keep(pages->budget, pages))) {
 		pages_free(pages);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pages.h - counted host memory that guest and server share: a sealed memfd and its mapping, or a dma-buf of a driver
+ * pages.h - counted memory of a guest: a sealed memfd and its mapping, or a dma-buf of a driver, which guest and server share, or
+ * a driver's own
  *
  * A VkDeviceMemory and the resource made of it hold one reference each; the pages go when both are gone.
  * Invariants: a memfd made here can neither shrink nor grow, so a mapping of it never faults.  Dma-bufs are of one size by
@@ -25,7 +26,7 @@ enum { BUDGET_REST_MS = 100 };
 
 TAILQ_HEAD(pages_list, pages);
 
-/* Bytes of host memory one context may hold, and pages that rest before they are given back. */
+/* Bytes of memory one context may hold, and pages that rest before they are given back. */
 struct budget {
 	_Atomic uint64_t used;
 	uint64_t limit;
@@ -49,8 +50,8 @@ bool budget_tidy_some(struct budget *budget, uint64_t now);
 
 struct pages {
 	atomic_uint references;
-	int fd;		/* memfd, or a dma-buf of a driver; data starts at offset 0 */
-	void *map;	/* read-write mapping of all bytes, or NULL: a dma-buf */
+	int fd;		/* memfd, or a dma-buf of a driver; data starts at offset 0.  -1: memory that leaves the driver in no way */
+	void *map;	/* read-write mapping of all bytes, or NULL: not a memfd */
 	bool combined;	/* the driver maps it for writing in bursts, without caches */
 	uint64_t bytes; /* multiple of the page size */
 	struct budget *budget; /* charged with @bytes, or NULL */
@@ -70,6 +71,8 @@ uint64_t pages_round(uint64_t bytes, uint64_t granule);
 int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
 /* The same without the zeros: what the memory holds is of no matter, and may be what this context had in memory that it freed. */
 int pages_create_dirty(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
+/* Charges @bytes, not 0, of memory that the driver makes and keeps.  -EDQUOT or -ENOMEM. */
+int pages_count(struct pages **pages, struct budget *budget, uint64_t bytes) MUST_CHECK;
 /*
  * Wraps a driver's dma-buf, unmapped and as large as it is, which must be @bytes at least.  Takes @fd, also on failure.
  */

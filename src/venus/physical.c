@@ -82,7 +82,7 @@ static const struct probe_device *physical_probe(const struct context *context, 
 	return NULL;
 }
 
-/* Types that cannot be mapped lose the flags that say so; heaps of mappable memory end at the guest's limit. */
+/* Types that cannot be mapped lose the flags that say so; heaps end at the guest's limit. */
 static void physical_fill_memory(struct physical *physical, PFN_vkGetInstanceProcAddr get_proc,
 				 uint64_t max_bytes)
 {
@@ -90,17 +90,15 @@ static void physical_fill_memory(struct physical *physical, PFN_vkGetInstancePro
 	const VkMemoryPropertyFlags mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
 					     VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
 					     VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-	uint32_t unlimited_heaps = 0;
 	PHYSICAL_FN(physical, get_proc, vkGetPhysicalDeviceMemoryProperties)(physical->handle, memory);
 	for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
 		VkMemoryType *type = &memory->memoryTypes[i];
 		if (!(physical->probe->backed_types & (1u << i))) {
 			type->propertyFlags &= ~mapped;
-			unlimited_heaps |= 1u << type->heapIndex;
 		}
 	}
 	for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
-		if (!(unlimited_heaps & (1u << i)) && memory->memoryHeaps[i].size > max_bytes) {
+		if (memory->memoryHeaps[i].size > max_bytes) {
 			memory->memoryHeaps[i].size = max_bytes;
 		}
 	}

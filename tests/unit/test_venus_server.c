@@ -658,7 +658,7 @@ static void test_guests_see_usable_devices_memory_and_queues(void **state)
 	assert_false(physical_type_is_visible(physical, 0) || physical_type_is_visible(physical, 1));
 	assert_int_equal(physical->memory.memoryTypes[1].propertyFlags, 0);
 	assert_true(physical_type_is_visible(physical, 2));
-	assert_int_equal(physical->memory.memoryHeaps[0].size, 1ull << 40);
+	assert_int_equal(physical->memory.memoryHeaps[0].size, LIMIT);
 	bool pass;
 	assert_true(physical_offers_extension(physical, "VK_EXT_robustness2", &pass) && pass);
 	assert_true(physical_offers_extension(physical, "VK_KHR_external_semaphore_fd", &pass) && !pass);
@@ -794,7 +794,15 @@ static void test_other_memory_is_the_drivers(void **state)
 	assert_null(fake.pointer);
 	assert_true(fake.saw_dedicated && !fake.saw_export);
 	assert_int_equal(context_create_blob(server.context, 1, 1, ID_MEMORY, 5000, &blob), -EINVAL);
+	assert_int_equal(context_budget(server.context)->used, 5000);
+	allocate(ID_MEMORY + 1, LIMIT - 4999, 0);
+	assert_int_equal(fake.memories, 1); /* beyond the limit */
+	free_memory(ID_MEMORY + 1);
+	free_memory(ID_MEMORY);
 	assert_int_equal(context_budget(server.context)->used, 0);
+	allocate(ID_MEMORY, LIMIT, 0);
+	assert_int_equal(fake.memories, 1);
+	free_memory(ID_MEMORY);
 }
 
 static void test_failed_allocations_cost_nothing(void **state)
