@@ -16,7 +16,6 @@ import mesa  # noqa: E402
 import venus  # noqa: E402
 import vulkaninfo  # noqa: E402
 from aptroot import AptError  # noqa: E402
-from protocol import rows  # noqa: E402
 from venus import Server  # noqa: E402
 
 SCENE = str(venus.BUILD / "images/vkscene/vkscene")
@@ -44,12 +43,16 @@ def scene(server, *args, **env):
     return json.loads(newer_mesa().run(server.path, SCENE, *FRAMES, *args, **env).splitlines()[-1])
 
 
+def probed(env):
+    """The first device, as the server sees it."""
+    out = subprocess.run([str(venus.SERVER), "--probe"], env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout
+    return json.loads(out)["devices"][0]
+
+
 def test_vulkaninfo_shows_the_hosts_device_with_vulkan_1_3():
     with Server() as server:
         out = newer_mesa().run(server.path, "vulkaninfo", "--summary")
-    device = json.loads(subprocess.run([str(venus.SERVER), "--probe"], capture_output=True, text=True, check=True).stdout)
-    name = device["devices"][0]["name"]
-    assert f"Virtio-GPU Venus ({name})" in out, out
+    assert f"Virtio-GPU Venus ({probed({})['name']})" in out, out
     assert re.search(r"apiVersion\s+= 1\.3\.", out), out
 
 
@@ -104,17 +107,11 @@ def newer_host():
         raise tap.Skip(str(error)) from error
 
 
-def decoded_extensions():
-    """What our tables and the installed registry both know."""
-    text = Path(os.environ.get("VULKAN_REGISTRY", "/usr/share/vulkan/registry/vk.xml")).read_text(encoding="utf-8")
-    return {row["name"] for row in rows("extensions.csv")} & set(re.findall(r'<extension name="(\w+)"', text))
-
-
 def test_a_newer_host_driver_says_the_same_with_and_without_oriel():
     serve = newer_host()
     with Server(**serve) as server:
         out = newer_mesa().run(server.path, "vulkaninfo")
-    vulkaninfo.check_newer(vulkaninfo.run(serve["wrap"], newer_mesa(), serve["env"]), out, decoded_extensions())
+    vulkaninfo.check_newer(vulkaninfo.run(serve["wrap"], newer_mesa(), serve["env"]), out, "vtest", "newer")
 
 
 def test_a_newer_host_driver_draws_the_same_with_and_without_oriel():
@@ -155,17 +152,20 @@ def test_the_end_of_memory_is_an_error_and_passes():
 
 
 def test_memory_that_cannot_be_mapped_is_used():
-    """As on a GPU with memory of its own: one type that no program can map, and one that only the server could."""
-    env = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}
-    probe = subprocess.run([str(venus.SERVER), "--probe"], env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout
-    assert json.loads(probe)["devices"][0]["backed_types"] == 1 << 1, probe
+    """On a GPU with memory of its own, or where there is none, as on one: one type that no program can map, and one that only the server could."""
+    layer = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}
+    env = layer if probed({})["visible_types"] == 1 else {}
+    device = probed(env)
+    assert device["backed_types"] and device["visible_types"] & ~device["backed_types"], device
     with Server(env=env) as server:
         facts = vulkaninfo.facts(newer_mesa().run(server.path, "vulkaninfo"))
-        flags = [int(facts[f"memoryTypes/memoryTypes[{i}]/propertyFlags"].rstrip(":"), 16) for i in range(3)]
-        assert flags == [1, 14, 1], flags  # device-local; visible, coherent, cached
+        flags = [int(value.rstrip(":"), 16) for path, value in facts.items() if re.fullmatch(r"memoryTypes/memoryTypes\[\d+\]/propertyFlags", path)]
+        assert sum(1 << i for i, flag in enumerate(flags) if flag & 2) == device["backed_types"], flags  # visible
+        assert 1 in flags, flags  # device-local
         assert scene(server)["hashes"] == native()["hashes"]
         newer_mesa().run(server.path, VKMEMORY, "odd", "100")
-        assert max(int(n) for n in re.findall(r"^device memory: (\d+)$", server.errors(), re.M)) > 3, server.errors()
+        if env:
+            assert max(int(n) for n in re.findall(r"^device memory: (\d+)$", server.errors(), re.M)) > 3, server.errors()
 
 
 def test_programs_run_side_by_side():

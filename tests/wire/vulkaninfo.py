@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What vulkaninfo says through Oriel beside what it says on the host's driver itself: each difference has a row in docs/vulkaninfo.md."""
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import protocol  # noqa: E402
 import tap  # noqa: E402
 from mesa import host_driver, without_desktop  # noqa: E402
 
@@ -57,25 +59,39 @@ def differences(host, ours):
 
 
 def rows():
-    """[(where, pattern of paths, pattern of our value)] of the table."""
+    """[(places, pattern of paths, pattern of our value)] of the tables."""
     cells = [[c.strip().replace(r"\|", "|") for c in re.split(r"(?<!\\)\|", line.strip("|\n"))] for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    return [(where, path.strip("`"), value.strip("`")) for path, value, where, _ in cells]
+    return [(where.split(", "), path.strip("`"), value.strip("`")) for path, value, where, _ in cells]
+
+
+def rows_of(*places):
+    """[(pattern of paths, pattern of our value)] of the rows for any of @places."""
+    return [(path, value) for where, path, value in rows() if set(where) & set(places)]
 
 
 def check(host, ours, where):
     """Every difference is explained, and every explanation needed.  @where: "vtest" or "guest"."""
-    if f"= {HOST}" not in host:
-        raise tap.Skip(f"the table is for the host driver {HOST}")
-    explain(differences(host, ours), where, [(path, value) for place, path, value in rows() if place in (where, "both")])
+    if f"= {HOST}" in host:
+        explain(differences(host, ours), where, rows_of(where, "both"))
+    elif "driverName = NVIDIA" in re.sub(r"\s+", " ", host):
+        check_newer(host, ours, where, "nvidia")
+    else:
+        raise tap.Skip(f"the tables are for the host drivers {HOST} and NVIDIA's")
 
 
-def check_newer(host, ours, decoded):
-    """The same through vtest for a host driver that has more than we decode (@decoded: names of extensions): what is not there is no difference,
-    but for extensions that we know."""
-    seen = [d for d in differences(host, ours) if d[2] != ABSENT or d[0] in {f"Device Extensions/{name}" for name in decoded}]
-    of_all, of_newer = ([(path, value) for place, path, value in rows() if place in places] for places in (("vtest", "both"), ("newer",)))
-    rest = [d for d in seen if not any(re.fullmatch(p, d[0]) and re.fullmatch(v, d[2]) for p, v in of_all)]
-    explain(rest, "a newer driver", of_newer)
+def decoded_extensions():
+    """What our tables and the installed registry both know."""
+    text = Path(os.environ.get("VULKAN_REGISTRY", "/usr/share/vulkan/registry/vk.xml")).read_text(encoding="utf-8")
+    return {row["name"] for row in protocol.rows("extensions.csv")} & set(re.findall(r'<extension name="(\w+)"', text))
+
+
+def check_newer(host, ours, where, driver):
+    """The same for a host driver that has more than we decode: what is not there is no difference, but for extensions that we know.
+    @driver: whose own rows are needed, too, all of them."""
+    known = {f"Device Extensions/{name}" for name in decoded_extensions()}
+    seen = [d for d in differences(host, ours) if d[2] != ABSENT or d[0] in known]
+    rest = [d for d in seen if not any(re.fullmatch(p, d[0]) and re.fullmatch(v, d[2]) for p, v in rows_of(where, "both"))]
+    explain(rest, driver, rows_of(driver, f"{driver}-{where}"))
 
 
 def explain(found, where, explained):
