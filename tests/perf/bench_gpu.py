@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "images"), str(ROOT / "tests/wire"), str(ROOT / "test
 GROUPS = ("start", "sync", "memory", "record", "pipeline", "draw")
 RATES = ("/s", "k/s", "MB/s", "fps")
 SCENE_FRAMES = 60
+IDLE_S = 5
 
 
 def parse(text):
@@ -113,8 +114,8 @@ class Vtest(Host):
 
     def idle(self):
         """
-        Of the server while a program does nothing: CPU milliseconds in a second, and MiB: what the driver has in a native program with the
-        same objects, blobs, and what else there is, records of how objects were made among it.
+        Of the server while a program does nothing: CPU milliseconds in a second, and of a native program with the same objects; and MiB: what the
+        driver has in that, blobs, and what else there is, records of how objects were made among it.
         """
         own = subprocess.Popen([str(self.bench), "hold"], stdout=subprocess.PIPE, text=True)
         program = self.mesa.start(self.server.path, str(self.bench), "hold", **self.ENV)
@@ -123,9 +124,10 @@ class Vtest(Host):
                 while not each.stdout.readline().startswith("device"):
                     pass
             time.sleep(1)
-            start = cpu_s(self.server.process.pid)
-            time.sleep(5)
-            used = (cpu_s(self.server.process.pid) - start) / 5 * 1000
+            pids = (self.server.process.pid, own.pid)
+            start = [cpu_s(pid) for pid in pids]
+            time.sleep(IDLE_S)
+            used = [(cpu_s(pid) - before) / IDLE_S * 1000 for pid, before in zip(pids, start)]
             server = max(children(self.server.process.pid), key=anonymous_mib)
             driver = anonymous_mib(own.pid)
             return used, driver, status_mib(server, "RssShmem"), anonymous_mib(server) - driver
@@ -241,7 +243,7 @@ def main():
     finally:
         vtest.close()
     show(samples, list(samples))
-    print(f"idle server: {idle:.1f} ms of CPU time a second; a context has {driver:.1f} MiB of the driver's own, {blobs:.1f} MiB of blobs, "
+    print(f"idle server: {idle[0]:.1f} ms of CPU time a second, a native program {idle[1]:.1f}; a context has {driver:.1f} MiB of the driver's own, {blobs:.1f} MiB of blobs, "
           f"{rest:.1f} MiB of others")
     (build / "bench/gpu.json").write_text(json.dumps(samples, indent=1) + "\n")
 
