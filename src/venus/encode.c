@@ -130,6 +130,16 @@ static void encode_fixed_handle(struct writer *writer, const struct venus_op *op
 	}
 }
 
+/* The guest's ids of what the driver made; 0 for what it did not make: of several pipelines some may fail. */
+static void encode_ids(struct writer *writer, const struct venus_op *op, const void *base,
+		       const uint64_t *handles, uint64_t count)
+{
+	const uint64_t *ids = *(const uint64_t *const *)((const uint8_t *)base + op->c);
+	for (uint64_t i = 0; i < count && !writer->bad; i++) {
+		encode_u64(writer, handles[i] ? ids[i] : 0);
+	}
+}
+
 static void encode_pointer(struct writer *writer, const struct venus_op *op, const void *base)
 {
 	const uint8_t *target = *(const uint8_t *const *)((const uint8_t *)base + op->off);
@@ -140,10 +150,7 @@ static void encode_pointer(struct writer *writer, const struct venus_op *op, con
 	case OP_OUT_COPY: encode_bytes(writer, target, count * op->a); break;
 	case OP_ARRAY_STRUCT:
 	case OP_OUT_STRUCT: encode_structs(writer, op->a, target, count); break;
-	case OP_OUT_HANDLE:
-		encode_bytes(writer, *(const void *const *)((const uint8_t *)base + op->c),
-			     count * sizeof(uint64_t));
-		break;
+	case OP_OUT_HANDLE: encode_ids(writer, op, base, (const uint64_t *)(const void *)target, count); break;
 	default: assert(!"the generator put an input into a reply");
 	}
 }

@@ -19,6 +19,23 @@ static void test_half_failed_pipelines(void **state)
 	world_close(&world);
 }
 
+/* Else it would use them. */
+static void test_the_guest_is_told_which_pipelines_there_are(void **state)
+{
+	struct world world;
+	world_open(&world, NULL);
+	world_add_drawing(&world);
+	struct wire wire = {0}, expected = {0};
+	put_create_pipelines(&wire, VENUS_FLAG_REPLY, 2, 200);
+	assert_int_equal(world_run(&world, &wire), 0);
+	put_u32(&expected, VENUS_vkCreateGraphicsPipelines);
+	put_u32(&expected, (uint32_t)VK_ERROR_INVALID_SHADER_NV);
+	put_u64(&expected, 2), put_u64(&expected, 200), put_u64(&expected, 0);
+	expect_reply(&world, &expected);
+	assert_null(venus_objects_find(&world.dispatch.objects, 201, VK_OBJECT_TYPE_PIPELINE));
+	world_close(&world);
+}
+
 static void test_create_and_destroy(void **state)
 {
 	struct world world;
@@ -359,6 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_half_failed_pipelines),
+		cmocka_unit_test(test_the_guest_is_told_which_pipelines_there_are),
 		cmocka_unit_test(test_create_and_destroy),
 		cmocka_unit_test(test_failed_creation_is_remembered),
 		cmocka_unit_test(test_pool_frees_children),
