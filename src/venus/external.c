@@ -342,10 +342,9 @@ int external_get_image_modifier(struct venus_call *call)
 /* What is shared lies in memory that we can map. */
 static void external_limit_types(const struct venus_call *call, VkMemoryRequirements2 *requirements)
 {
-	const struct probe_device *probe = external_physical(call)->probe;
-	uint32_t mappable = probe->shared_types ? probe->shared_types : probe->backed_types;
-	if (requirements && requirements->memoryRequirements.memoryTypeBits & mappable) {
-		requirements->memoryRequirements.memoryTypeBits &= mappable;
+	if (requirements) {
+		uint32_t *types = &requirements->memoryRequirements.memoryTypeBits;
+		*types = physical_shared_types(external_physical(call), *types);
 	}
 }
 

@@ -215,6 +215,9 @@ static VkResult memory_prepare_import(struct venus_call *call, const struct devi
 	if (info->allocationSize > pages->bytes) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
+	if (pages->map) {
+		info->memoryTypeIndex = physical_stand_in(device->physical, info->memoryTypeIndex);
+	}
 	return pages->map ? memory_chain_pages(call, info, pages)
 			  : memory_chain_dma_buf(call, device, info, pages, &request->fd);
 }
@@ -224,19 +227,23 @@ static VkResult memory_prepare(struct venus_call *call, const struct device *dev
 			       VkMemoryAllocateInfo *info, struct memory_request *request)
 {
 	const struct physical *physical = device->physical;
-	uint32_t type = info->memoryTypeIndex;
-	if (type >= physical->memory.memoryTypeCount || !info->allocationSize) {
+	if (info->memoryTypeIndex >= physical->memory.memoryTypeCount || !info->allocationSize) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
 	const VkExportMemoryAllocateInfo *export =
 		chain_unlink(info, VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO);
-	bool shared = export && export->handleTypes && physical->probe->shared_types & (1u << type);
+	bool leaves = export && export->handleTypes;
 	const VkImportMemoryResourceInfoMESA *import =
 		chain_unlink(info, VK_STRUCTURE_TYPE_IMPORT_MEMORY_RESOURCE_INFO_MESA);
 	if (import) {
 		return memory_prepare_import(call, device, info, import->resourceId, request);
 	}
+	if (leaves) {
+		info->memoryTypeIndex = physical_stand_in(physical, info->memoryTypeIndex);
+	}
+	uint32_t type = info->memoryTypeIndex;
 	bool visible = physical_type_is_visible(physical, type);
+	bool shared = leaves && physical->probe->shared_types & (1u << type);
 	if (shared || (visible && physical->probe->backing == WIRE_BACKING_DMA_BUF)) {
 		request->combined = !(physical->memory.memoryTypes[type].propertyFlags &
 				      VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
@@ -346,7 +353,7 @@ static uint32_t memory_types_of(const struct device *device, const struct pages 
 	VkMemoryFdPropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR};
 	const struct probe_device *probe = device->physical->probe;
 	if (pages->map) {
-		return probe->backing == WIRE_BACKING_HOST_POINTER ? probe->backed_types : 0;
+		return probe->backing == WIRE_BACKING_HOST_POINTER ? physical_shared_types(device->physical, UINT32_MAX) : 0;
 	}
 	if (!device->get_fd_properties ||
 	    device->get_fd_properties(device->handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,

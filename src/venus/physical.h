@@ -31,6 +31,14 @@ void physical_free(struct physical *physical);
 /* True if memory of @type can be mapped by the guest. */
 bool physical_type_is_visible(const struct physical *physical, uint32_t type);
 /*
+ * Of the memory types @types that the driver allows for something, those that guests may take if it is shared: what can be mapped.
+ * Where none of these is the device's own, which some programs insist on (Zink for what is shown), those that are and cannot be mapped, too:
+ * shared memory of such a type is made of physical_stand_in().
+ */
+uint32_t physical_shared_types(const struct physical *physical, uint32_t types);
+/* The type that shared memory is made of if the guest calls it @type. */
+uint32_t physical_stand_in(const struct physical *physical, uint32_t type);
+/*
  * True if guests may enable device extension @name; *pass tells whether the host driver is to be told, or we do it ourselves.
  */
 bool physical_offers_extension(const struct physical *physical, const char *name, bool *pass);

@@ -4,6 +4,7 @@
 The disk is made beside the guest of images/guest.py, whose kernel and initial RAM disk it shares, and kept like that.
 """
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,12 +22,13 @@ MORE = ["vkmark", "glmark2-es2-wayland", "xwayland", "ffmpeg"]  # for the long t
 # LLVM stays, since libgallium needs it to be loaded; what nobody calls goes.
 EXCLUDE = (guest.EXCLUDE - {"libllvm19", "libz3-4", "libxml2", "libudev1", "libsystemd-shared"}
            - {e for e in guest.EXCLUDE if e.startswith("lib")}) | {"openssl-provider-legacy", "libkmod2", "libapparmor1"}
+TYPE_CPU = 4  # VK_PHYSICAL_DEVICE_TYPE_CPU
 LAYER = {"file_format_version": "1.1.2", "layer": {
     "name": "VK_LAYER_ORIEL_hold", "type": "GLOBAL", "library_path": "/usr/lib/oriel/libhold_layer.so", "api_version": "1.3.0",
     "implementation_version": "1", "description": "stops a program after some frames, for a test"}}
-# No input devices and no session manager: weston needs neither.  Zink takes a device that says it is a CPU only if told so.
+# No input devices and no session manager: weston needs neither.
 START = """
-export LIBSEAT_BACKEND=builtin SEATD_VTBOUND=0 MESA_LOADER_DRIVER_OVERRIDE=zink LIBGL_ALWAYS_SOFTWARE=1
+export LIBSEAT_BACKEND=builtin SEATD_VTBOUND=0 MESA_LOADER_DRIVER_OVERRIDE=zink {software}
 export VK_LAYER_PATH=/usr/lib/oriel/layers
 chmod 700 /run/user
 mkdir -p /tmp/.X11-unix; chmod 1777 /tmp/.X11-unix
@@ -71,9 +73,15 @@ def make(long=False):
     return out
 
 
-def run(script, *options, long=False, shell="", limit_s=300, picture=None):
-    """Boot the desktop and run @script in it; returns the Result.  @picture: where the last frame shown goes."""
-    return boot(START.format(options=shell) + script, *options, root=make(long), limit_s=limit_s, picture=picture)
+def software(env):
+    """What Zink has to be told if the host's device says that it is a CPU; told so, it takes no other."""
+    out = subprocess.run([str(vm.BUILD / "oriel-gpu"), "--probe"], env={**os.environ, **(env or {})}, capture_output=True, text=True, check=True).stdout
+    return "LIBGL_ALWAYS_SOFTWARE=1" if json.loads(out)["devices"][0]["type"] == TYPE_CPU else ""
+
+
+def run(script, *options, long=False, shell="", limit_s=300, picture=None, env=None):
+    """Boot the desktop and run @script in it; returns the Result.  @picture: where the last frame shown goes; @env: more of `oriel`'s."""
+    return boot(START.format(options=shell, software=software(env)) + script, *options, root=make(long), limit_s=limit_s, picture=picture, env=env)
 
 
 def boot(script, *options, limit_s=300, picture=None, **how):

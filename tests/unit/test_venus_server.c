@@ -58,6 +58,7 @@ static struct fake {
 	char extensions[512];
 	unsigned devices, allocations, memories;
 	VkDeviceSize size;
+	uint32_t type; /* of the last allocation */
 	void *pointer;
 	bool saw_export, saw_dedicated, saw_flags, saw_semaphore_export;
 	int imported; /* descriptor, -1: none */
@@ -199,6 +200,7 @@ static VkResult fake_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInf
 	fake.pointer = NULL;
 	fake.imported = -1;
 	fake.size = info->allocationSize;
+	fake.type = info->memoryTypeIndex;
 	fake.allocations++;
 	for (const VkBaseInStructure *s = info->pNext; s; s = s->pNext) {
 		switch (s->sType) {
@@ -785,24 +787,56 @@ static void test_mappable_memory_is_imported_pages(void **state)
 	munmap(map, blob.bytes);
 }
 
+/* Memory that is not to leave. */
+static void allocate_own(uint64_t id, uint64_t size, uint32_t type)
+{
+	struct wire wire = {.len = 0};
+	put_command(&wire, VENUS_vkAllocateMemory, 0);
+	put_u64(&wire, ID_DEVICE), put_u64(&wire, 1), put_stype(&wire, VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO);
+	put_u64(&wire, size), put_u32(&wire, type), put_u64(&wire, 0), put_u64(&wire, 1), put_u64(&wire, id);
+	assert_int_equal(run(&wire), 0);
+}
+
 static void test_other_memory_is_the_drivers(void **state)
 {
 	struct context_blob blob;
 	make_device();
-	allocate(ID_MEMORY, 5000, 0);
+	allocate_own(ID_MEMORY, 5000, 0);
 	assert_int_equal(fake.size, 5000);
+	assert_int_equal(fake.type, 0);
 	assert_null(fake.pointer);
-	assert_true(fake.saw_dedicated && !fake.saw_export);
+	assert_false(fake.saw_export);
 	assert_int_equal(context_create_blob(server.context, 1, 1, ID_MEMORY, 5000, &blob), -EINVAL);
 	assert_int_equal(context_budget(server.context)->used, 5000);
-	allocate(ID_MEMORY + 1, LIMIT - 4999, 0);
+	allocate_own(ID_MEMORY + 1, LIMIT - 4999, 0);
 	assert_int_equal(fake.memories, 1); /* beyond the limit */
 	free_memory(ID_MEMORY + 1);
 	free_memory(ID_MEMORY);
 	assert_int_equal(context_budget(server.context)->used, 0);
-	allocate(ID_MEMORY, LIMIT, 0);
+	allocate_own(ID_MEMORY, LIMIT, 0);
 	assert_int_equal(fake.memories, 1);
 	free_memory(ID_MEMORY);
+}
+
+static void test_shared_memory_that_is_to_be_the_devices_own_is_of_pages(void **state)
+{
+	struct context_blob blob;
+	make_device();
+	const struct physical *physical = object_of(ID_PHYSICAL, VK_OBJECT_TYPE_PHYSICAL_DEVICE)->data;
+	assert_int_equal(physical_shared_types(physical, 7), 7);
+	assert_int_equal(physical_shared_types(physical, 6), 6);
+	assert_int_equal(physical_shared_types(physical, 5), 4); /* type 1, which stands in, would not do */
+	assert_int_equal(physical_shared_types(physical, 1), 1); /* cannot be shared at all */
+	allocate(ID_MEMORY, 5000, 0);
+	assert_int_equal(fake.type, 1);
+	assert_non_null(fake.pointer);
+	assert_int_equal(context_create_blob(server.context, 1, 1, ID_MEMORY, 5000, &blob), 0);
+	struct wire wire = {.len = 0};
+	put_allocation(&wire, ID_MEMORY + 1, 5000, 0, 1);
+	assert_int_equal(run(&wire), 0);
+	assert_int_equal(fake.memories, 2);
+	assert_int_equal(fake.type, 1);
+	free_memory(ID_MEMORY + 1), free_memory(ID_MEMORY);
 }
 
 static void test_failed_allocations_cost_nothing(void **state)
@@ -1298,6 +1332,7 @@ int main(void)
 		SERVER_TEST(test_timelines_belong_to_one_queue),
 		SERVER_TEST(test_mappable_memory_is_imported_pages),
 		SERVER_TEST(test_other_memory_is_the_drivers),
+		SERVER_TEST(test_shared_memory_that_is_to_be_the_devices_own_is_of_pages),
 		SERVER_TEST(test_failed_allocations_cost_nothing),
 		SERVER_TEST(test_resources_are_imported_by_their_pages),
 		SERVER_TEST(test_dma_bufs_are_exported_and_charged_at_once),

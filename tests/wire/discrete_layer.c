@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * discrete_layer.c - a Vulkan layer that makes a driver with one type of memory look like a GPU
- * with memory of its own
+ * of its own, with memory of its own
  *
  * How it works: programs see three types instead.  They are all the driver's only one below, and
  * what the driver says of its own stands for all three; but only type 1 can be imported from host
@@ -22,6 +22,7 @@ enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1 };
 
 #define INSTANCE_FUNCTIONS(X)                                                                      \
 	X(vkCreateDevice)                                                                          \
+	X(vkGetPhysicalDeviceProperties) X(vkGetPhysicalDeviceProperties2)                         \
 	X(vkGetPhysicalDeviceMemoryProperties) X(vkGetPhysicalDeviceMemoryProperties2)
 #define DEVICE_FUNCTIONS(X)                                                                        \
 	X(vkDestroyDevice)                                                                         \
@@ -56,6 +57,20 @@ static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
 	memory->memoryTypes[2] = (VkMemoryType){device | mapped, 0};
 	memory->memoryHeapCount = 2;
 	memory->memoryHeaps[1] = (VkMemoryHeap){memory->memoryHeaps[0].size, 0};
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceProperties(
+	VkPhysicalDevice physical, VkPhysicalDeviceProperties *properties)
+{
+	next.vkGetPhysicalDeviceProperties(physical, properties);
+	properties->deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceProperties2(
+	VkPhysicalDevice physical, VkPhysicalDeviceProperties2 *properties)
+{
+	next.vkGetPhysicalDeviceProperties2(physical, properties);
+	properties->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }
 
 static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceMemoryProperties(
@@ -185,6 +200,8 @@ static const struct {
 	OWN(vkCreateInstance),
 	OWN(vkCreateDevice),
 	OWN(vkDestroyDevice),
+	OWN(vkGetPhysicalDeviceProperties),
+	OWN_KHR(vkGetPhysicalDeviceProperties2),
 	OWN(vkGetPhysicalDeviceMemoryProperties),
 	OWN_KHR(vkGetPhysicalDeviceMemoryProperties2),
 	OWN(vkAllocateMemory),
