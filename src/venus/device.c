@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICE_OWN_EXTENSIONS = 4, DEVICE_MAX_EXTENSIONS = 1024 };
+enum { DEVICE_OWN_EXTENSIONS = 5, DEVICE_MAX_EXTENSIONS = 1024 };
 
 struct device_names {
 	const char **list;
@@ -67,8 +67,31 @@ static VkResult device_pick_extensions(struct venus_call *call, const struct phy
 	if (physical->probe->has_portability_subset) {
 		device_add_name(&names, "VK_KHR_portability_subset");
 	}
+	if (physical->draws_linear) {
+		device_add_name(&names, VK_NV_LINEAR_COLOR_ATTACHMENT_EXTENSION_NAME);
+	}
 	info->ppEnabledExtensionNames = names.list;
 	info->enabledExtensionCount = names.count;
+	return VK_SUCCESS;
+}
+
+/* The features that the driver is told beside the guest's. */
+static VkResult device_add_features(struct venus_call *call, const struct physical *physical,
+				    VkDeviceCreateInfo *info)
+{
+	if (!physical->draws_linear) {
+		return VK_SUCCESS;
+	}
+	VkPhysicalDeviceLinearColorAttachmentFeaturesNV *linear =
+		arena_alloc(call->arena, sizeof(*linear));
+	if (!linear) {
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
+	*linear = (VkPhysicalDeviceLinearColorAttachmentFeaturesNV){
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINEAR_COLOR_ATTACHMENT_FEATURES_NV,
+		.linearColorAttachment = VK_TRUE,
+	};
+	chain_push(info, linear);
 	return VK_SUCCESS;
 }
 
@@ -205,6 +228,9 @@ int device_create(struct venus_call *call)
 		return 0;
 	}
 	args->ret = device_pick_extensions(call, physical, info);
+	if (args->ret == VK_SUCCESS) {
+		args->ret = device_add_features(call, physical, info);
+	}
 	if (args->ret != VK_SUCCESS) {
 		return 0;
 	}

@@ -122,14 +122,33 @@ static void external_fill_modifiers(struct venus_call *call, VkFormat format,
 	}
 }
 
+/* What can be done with linear images of the format: @features, and to be drawn to if the driver has
+ * that apart.  All that is drawn to at once has to be linear then. */
+static VkFormatFeatureFlags external_linear_features(const struct venus_call *call, VkFormat format,
+						     VkFormatFeatureFlags features)
+{
+	const struct physical *physical = external_physical(call);
+	if (!physical->draws_linear) {
+		return features;
+	}
+	VkFormatProperties3 more = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_3};
+	VkFormatProperties2 properties = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_2, .pNext = &more};
+	((PFN_vkGetPhysicalDeviceFormatProperties2)venus_driver_fn(
+		call->dispatch, call->object, VENUS_vkGetPhysicalDeviceFormatProperties2))(
+		physical->handle, format, &properties);
+	bool drawn = more.linearTilingFeatures & VK_FORMAT_FEATURE_2_LINEAR_COLOR_ATTACHMENT_BIT_NV;
+	return features | (drawn ? VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT : 0);
+}
+
 int external_get_format_properties(struct venus_call *call)
 {
 	struct vkGetPhysicalDeviceFormatProperties2_args *args = call->args;
 	int status = venus_call_driver(call);
 	if (!status && external_is_ours(call) && args->pFormatProperties) {
-		external_fill_modifiers(
-			call, args->format,
-			args->pFormatProperties->formatProperties.linearTilingFeatures);
+		const VkFormatProperties *properties = &args->pFormatProperties->formatProperties;
+		external_fill_modifiers(call, args->format,
+					external_linear_features(call, args->format,
+								 properties->linearTilingFeatures));
 	}
 	return status;
 }

@@ -104,6 +104,20 @@ static void physical_fill_memory(struct physical *physical, PFN_vkGetInstancePro
 	}
 }
 
+/* Where sharing is emulated, what is shared and drawn to is linear. */
+static bool physical_draws_linear(const struct physical *physical, PFN_vkGetInstanceProcAddr get_proc)
+{
+	VkPhysicalDeviceLinearColorAttachmentFeaturesNV linear = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINEAR_COLOR_ATTACHMENT_FEATURES_NV};
+	VkPhysicalDeviceFeatures2 features = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &linear, {0}};
+	if (!external_is_emulated(physical) ||
+	    !instance_has_extension(&physical->extensions, VK_NV_LINEAR_COLOR_ATTACHMENT_EXTENSION_NAME)) {
+		return false;
+	}
+	PHYSICAL_FN(physical, get_proc, vkGetPhysicalDeviceFeatures2)(physical->handle, &features);
+	return linear.linearColorAttachment;
+}
+
 static bool physical_fill_families(struct physical *physical, PFN_vkGetInstanceProcAddr get_proc)
 {
 	const VkQueueFlags useful =
@@ -139,6 +153,7 @@ static struct physical *physical_create(struct context *context, VkInstance inst
 		return NULL;
 	}
 	physical_fill_memory(physical, get_proc, context_config(context)->max_bytes);
+	physical->draws_linear = physical_draws_linear(physical, get_proc);
 	return physical;
 }
 

@@ -25,6 +25,7 @@ struct physical {
 	VkPhysicalDeviceMemoryProperties memory; /* as guests see it */
 	VkQueueFamilyProperties *families;	 /* shown ones */
 	uint32_t family_count;
+	bool draws_linear; /* to linear images by VK_NV_linear_color_attachment, which the driver has to be told */
 };
 
 void physical_free(struct physical *physical);

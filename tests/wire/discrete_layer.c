@@ -7,7 +7,10 @@
  * what the driver says of its own stands for all three; but only type 1 can be imported from host
  * pointers. 0: the device's, not mappable    1: the host's    2: the device's, mappable When a
  * device is destroyed, "device memory: N" says on standard error how often type 0 or 2 was
- * allocated. Loader and Layer Interface, version 2 (Vulkan-Loader documentation). Threads: one
+ * allocated.
+ * Linear images can be drawn to only as on NVIDIA's driver, if the device was made with
+ * VK_NV_linear_color_attachment; the process ends where one is made to be drawn to without.
+ * Loader and Layer Interface, version 2 (Vulkan-Loader documentation). Threads: one
  * instance; devices are created and destroyed by one thread, memory is allocated by any.
  */
 #include <stdatomic.h>
@@ -18,15 +21,18 @@
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
 
-enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1 };
+enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1, DISCRETE_EXTENSIONS = 256 };
 
 #define INSTANCE_FUNCTIONS(X)                                                                      \
 	X(vkCreateDevice)                                                                          \
 	X(vkGetPhysicalDeviceProperties) X(vkGetPhysicalDeviceProperties2)                         \
+	X(vkEnumerateDeviceExtensionProperties)                                                    \
+	X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceFormatProperties)                     \
+	X(vkGetPhysicalDeviceFormatProperties2)                                                    \
 	X(vkGetPhysicalDeviceMemoryProperties) X(vkGetPhysicalDeviceMemoryProperties2)
 #define DEVICE_FUNCTIONS(X)                                                                        \
 	X(vkDestroyDevice)                                                                         \
-	X(vkAllocateMemory)                                                                        \
+	X(vkAllocateMemory) X(vkCreateImage)                                                       \
 	X(vkGetMemoryHostPointerPropertiesEXT) X(vkGetBufferMemoryRequirements)                    \
 		X(vkGetImageMemoryRequirements) X(vkGetBufferMemoryRequirements2)                  \
 			X(vkGetImageMemoryRequirements2) X(vkGetDeviceBufferMemoryRequirements)    \
@@ -41,6 +47,7 @@ static struct {
 	DEVICE_FUNCTIONS(MEMBER)
 } next;
 static atomic_uint discrete_allocations;
+static atomic_bool discrete_draws_linear; /* the device was made so */
 
 static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
 {
@@ -85,6 +92,77 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceMemoryProperties2(
 {
 	next.vkGetPhysicalDeviceMemoryProperties2(physical, memory);
 	discrete_types(&memory->memoryProperties);
+}
+
+/* The struct of @type behind @head. */
+static void *discrete_chained(const void *head, VkStructureType type)
+{
+	const VkBaseOutStructure *at = head;
+	while (at && at->sType != type) {
+		at = at->pNext;
+	}
+	return (void *)at;
+}
+
+/* The driver's and one more, last. */
+static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkEnumerateDeviceExtensionProperties(
+	VkPhysicalDevice physical, const char *layer, uint32_t *count, VkExtensionProperties *list)
+{
+	uint32_t room = *count;
+	VkResult result = next.vkEnumerateDeviceExtensionProperties(physical, layer, count, list);
+	if (result != VK_SUCCESS || (list && *count == room)) {
+		return result == VK_SUCCESS ? VK_INCOMPLETE : result;
+	}
+	if (list) {
+		list[*count] =
+			(VkExtensionProperties){VK_NV_LINEAR_COLOR_ATTACHMENT_EXTENSION_NAME, 1};
+	}
+	(*count)++;
+	return VK_SUCCESS;
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFeatures2(
+	VkPhysicalDevice physical, VkPhysicalDeviceFeatures2 *features)
+{
+	VkPhysicalDeviceLinearColorAttachmentFeaturesNV *linear = discrete_chained(
+		features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINEAR_COLOR_ATTACHMENT_FEATURES_NV);
+	next.vkGetPhysicalDeviceFeatures2(physical, features);
+	if (linear) {
+		linear->linearColorAttachment = VK_TRUE;
+	}
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFormatProperties(
+	VkPhysicalDevice physical, VkFormat format, VkFormatProperties *properties)
+{
+	next.vkGetPhysicalDeviceFormatProperties(physical, format, properties);
+	properties->linearTilingFeatures &= ~(VkFlags)VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT;
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFormatProperties2(
+	VkPhysicalDevice physical, VkFormat format, VkFormatProperties2 *properties)
+{
+	VkFormatProperties3 *more =
+		discrete_chained(properties, VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_3);
+	VkFlags *features = &properties->formatProperties.linearTilingFeatures;
+	next.vkGetPhysicalDeviceFormatProperties2(physical, format, properties);
+	if (more && *features & VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT) {
+		more->linearTilingFeatures &= ~VK_FORMAT_FEATURE_2_COLOR_ATTACHMENT_BIT;
+		more->linearTilingFeatures |= VK_FORMAT_FEATURE_2_LINEAR_COLOR_ATTACHMENT_BIT_NV;
+	}
+	*features &= ~(VkFlags)VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+discrete_vkCreateImage(VkDevice device, const VkImageCreateInfo *info,
+		       const VkAllocationCallbacks *allocator, VkImage *image)
+{
+	if (info->tiling == VK_IMAGE_TILING_LINEAR &&
+	    info->usage & VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT && !discrete_draws_linear) {
+		fputs("discrete: a linear image cannot be drawn to by this device\n", stderr);
+		abort();
+	}
+	return next.vkCreateImage(device, info, allocator, image);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL
@@ -143,6 +221,31 @@ static void *discrete_link(const void *chain, VkStructureType type)
 	return (void *)link;
 }
 
+/* Takes the extension off the list, which moves to @names, and its feature out of the chain. */
+static bool discrete_take_linear(VkDeviceCreateInfo *info, const char *names[])
+{
+	VkPhysicalDeviceLinearColorAttachmentFeaturesNV *linear = discrete_chained(
+		info, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINEAR_COLOR_ATTACHMENT_FEATURES_NV);
+	uint32_t count = 0;
+	if (info->enabledExtensionCount > DISCRETE_EXTENSIONS) {
+		return false;
+	}
+	for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
+		const char *name = info->ppEnabledExtensionNames[i];
+		if (strcmp(name, VK_NV_LINEAR_COLOR_ATTACHMENT_EXTENSION_NAME)) {
+			names[count++] = name;
+		}
+	}
+	discrete_draws_linear =
+		count < info->enabledExtensionCount && linear && linear->linearColorAttachment;
+	if (linear) {
+		linear->linearColorAttachment = VK_FALSE; /* the struct is the server's, and used once */
+	}
+	info->ppEnabledExtensionNames = names;
+	info->enabledExtensionCount = count;
+	return true;
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL
 discrete_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
 			const VkAllocationCallbacks *allocator, VkDevice *device)
@@ -154,7 +257,12 @@ discrete_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *inf
 	}
 	next.device_proc = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
 	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
-	VkResult result = next.vkCreateDevice(physical, info, allocator, device);
+	const char *names[DISCRETE_EXTENSIONS];
+	VkDeviceCreateInfo below = *info;
+	if (!discrete_take_linear(&below, names)) {
+		return VK_ERROR_EXTENSION_NOT_PRESENT;
+	}
+	VkResult result = next.vkCreateDevice(physical, &below, allocator, device);
 #define FIND(name) next.name = (PFN_##name)next.device_proc(*device, #name);
 	if (result == VK_SUCCESS) {
 		DEVICE_FUNCTIONS(FIND)
@@ -202,7 +310,12 @@ static const struct {
 	OWN(vkDestroyDevice),
 	OWN(vkGetPhysicalDeviceProperties),
 	OWN_KHR(vkGetPhysicalDeviceProperties2),
+	OWN(vkEnumerateDeviceExtensionProperties),
+	OWN_KHR(vkGetPhysicalDeviceFeatures2),
+	OWN(vkGetPhysicalDeviceFormatProperties),
+	OWN_KHR(vkGetPhysicalDeviceFormatProperties2),
 	OWN(vkGetPhysicalDeviceMemoryProperties),
+	OWN(vkCreateImage),
 	OWN_KHR(vkGetPhysicalDeviceMemoryProperties2),
 	OWN(vkAllocateMemory),
 	OWN(vkGetMemoryHostPointerPropertiesEXT),
