@@ -143,7 +143,7 @@ void context_fail(struct context *context, const struct venus_decoder *decoder)
 		return;
 	}
 	if (!context_is_over(context)) {
-		log_limited(LOG_WARN, "context ended by the guest: %s in %s", reason,
+		log_limited(LOG_WARN, "context ended: %s in %s", reason,
 			    venus_command_name(decoder->fatal_command));
 	}
 	context_end(context);

@@ -54,6 +54,7 @@ static struct fake {
 	uint32_t refused_types; /* imports and exports of these fail */
 	bool held[2];		/* queues whose fences do not signal */
 	VkResult answer;	/* of allocations */
+	bool lost;		/* submissions fail */
 	/* What it was told: */
 	char extensions[512];
 	unsigned devices, allocations, memories;
@@ -328,7 +329,7 @@ static VkResult fake_vkQueueSubmit(VkQueue queue, uint32_t count, const VkSubmit
 		fake.last[index] = fence;
 	}
 	pthread_mutex_unlock(&fake.lock);
-	return VK_SUCCESS;
+	return fake.lost ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
 }
 
 /* Lets a queue go on. */
@@ -1306,6 +1307,20 @@ static void test_ending_lets_go_of_fences_that_never_signal(void **state)
 	context_end(server.context); /* the teardown, which would hang, is the test */
 }
 
+static void test_a_lost_device_that_nobody_is_told_of_is_the_end(void **state)
+{
+	struct wire wire = {.len = 0};
+	make_device();
+	put_semaphore(&wire, ID_SEMAPHORE);
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, 0);
+	assert_int_equal(run(&wire), 0);
+	fake.lost = true;
+	wire.len = 0;
+	put_submit(&wire, ID_QUEUE, ID_SEMAPHORE, 0, 0, 0);
+	assert_int_equal(run(&wire), -EPROTO);
+	assert_string_equal(server.fatal, "the host's driver has lost its device");
+}
+
 static void test_a_fatal_stream_is_the_end(void **state)
 {
 	struct wire wire = {.len = 0};
@@ -1352,6 +1367,7 @@ int main(void)
 		SERVER_TEST(test_exports_of_fences_that_are_ours_are_forgotten),
 		SERVER_TEST(test_fences_keep_their_timelines_order_and_no_other),
 		SERVER_TEST(test_ending_lets_go_of_fences_that_never_signal),
+		SERVER_TEST(test_a_lost_device_that_nobody_is_told_of_is_the_end),
 		SERVER_TEST(test_a_fatal_stream_is_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

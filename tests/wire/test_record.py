@@ -133,7 +133,7 @@ class World:
         errors = self.server.errors()
         self.server.__exit__(*exc)
         self.dir.cleanup()
-        assert exc[0] or "ended by" not in errors, errors
+        assert exc[0] or "context ended" not in errors, errors
 
     # --- values ---
 
