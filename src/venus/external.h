@@ -7,6 +7,9 @@
 #define ORIEL_VENUS_EXTERNAL_H
 
 #include <stdbool.h>
+#include <vulkan/vulkan_core.h>
+
+enum { EXTERNAL_LINEAR = 0 /* DRM_FORMAT_MOD_LINEAR */ };
 
 struct physical;
 struct venus_call;
@@ -19,6 +22,11 @@ extern const char *const external_emulated[];
 bool external_is_emulated(const struct physical *physical);
 /* Of a command on a physical device, or on an object of a device; NULL for neither. */
 const struct physical *external_physical(const struct venus_call *call);
+
+/* True if that is emulated. */
+bool external_is_ours(const struct venus_call *call);
+/* Formats of several planes (ycbcr) are not shared: their planes would need layouts of their own. */
+bool external_has_one_plane(VkFormat format);
 
 /* True if the image or buffer is one that guests may share. */
 bool external_is_marked(const struct venus_object *object);

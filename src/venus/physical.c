@@ -82,28 +82,6 @@ static const struct probe_device *physical_probe(const struct context *context, 
 	return NULL;
 }
 
-/* Types that cannot be mapped lose the flags that say so; heaps end at the guest's limit. */
-static void physical_fill_memory(struct physical *physical, PFN_vkGetInstanceProcAddr get_proc,
-				 uint64_t max_bytes)
-{
-	VkPhysicalDeviceMemoryProperties *memory = &physical->memory;
-	const VkMemoryPropertyFlags mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-					     VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
-					     VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-	PHYSICAL_FN(physical, get_proc, vkGetPhysicalDeviceMemoryProperties)(physical->handle, memory);
-	for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
-		VkMemoryType *type = &memory->memoryTypes[i];
-		if (!(physical->probe->backed_types & (1u << i))) {
-			type->propertyFlags &= ~mapped;
-		}
-	}
-	for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
-		if (memory->memoryHeaps[i].size > max_bytes) {
-			memory->memoryHeaps[i].size = max_bytes;
-		}
-	}
-}
-
 /* Where sharing is emulated, what is shared and drawn to is linear. */
 static bool physical_draws_linear(const struct physical *physical, PFN_vkGetInstanceProcAddr get_proc)
 {
@@ -152,7 +130,8 @@ static struct physical *physical_create(struct context *context, VkInstance inst
 		physical_free(physical);
 		return NULL;
 	}
-	physical_fill_memory(physical, get_proc, context_config(context)->max_bytes);
+	PHYSICAL_FN(physical, get_proc, vkGetPhysicalDeviceMemoryProperties)(handle, &physical->memory);
+	physical_limit_memory(physical, context_config(context)->max_bytes);
 	physical->draws_linear = physical_draws_linear(physical, get_proc);
 	return physical;
 }
@@ -322,61 +301,6 @@ int physical_get_queue_families2(struct venus_call *call)
 		*args->pQueueFamilyPropertyCount = physical->family_count;
 	}
 	return args->pQueueFamilyProperties ? venus_call_driver(call) : 0;
-}
-
-bool physical_type_is_visible(const struct physical *physical, uint32_t type)
-{
-	return physical->memory.memoryTypes[type].propertyFlags &
-	       VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
-}
-
-/* Types of the device's own memory that nobody can map. */
-static uint32_t physical_own_types(const struct physical *physical)
-{
-	const VkMemoryPropertyFlags telling =
-		VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-		VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
-	uint32_t types = 0;
-	for (uint32_t i = 0; i < physical->memory.memoryTypeCount; i++) {
-		VkMemoryPropertyFlags flags = physical->memory.memoryTypes[i].propertyFlags;
-		if ((flags & telling) == VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) {
-			types |= 1u << i;
-		}
-	}
-	return types;
-}
-
-static bool physical_has_local(const struct physical *physical, uint32_t types)
-{
-	for (uint32_t i = 0; i < physical->memory.memoryTypeCount; i++) {
-		if (types & (1u << i) && physical->memory.memoryTypes[i].propertyFlags &
-						 VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) {
-			return true;
-		}
-	}
-	return false;
-}
-
-uint32_t physical_shared_types(const struct physical *physical, uint32_t types)
-{
-	const struct probe_device *probe = physical->probe;
-	uint32_t shared = types & (probe->shared_types ? probe->shared_types : probe->backed_types);
-	uint32_t stand_in = probe->backed_types & -probe->backed_types;
-	if (!shared) {
-		return types;
-	}
-	if (probe->shared_types || !(shared & stand_in) || physical_has_local(physical, shared)) {
-		return shared;
-	}
-	return shared | (types & physical_own_types(physical));
-}
-
-uint32_t physical_stand_in(const struct physical *physical, uint32_t type)
-{
-	uint32_t backed = physical->probe->backed_types;
-	bool replace = physical_own_types(physical) & (1u << type) && backed &&
-		       !physical->probe->shared_types;
-	return replace ? (uint32_t)__builtin_ctz(backed) : type;
 }
 
 /* Extensions */
