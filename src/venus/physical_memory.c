@@ -24,6 +24,15 @@ void physical_limit_memory(struct physical *physical, uint64_t max_bytes)
 	}
 }
 
+void physical_limit_budget(const struct physical *physical, VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
+{
+	for (uint32_t i = 0; budget && i < physical->memory.memoryHeapCount; i++) {
+		if (budget->heapBudget[i] > physical->memory.memoryHeaps[i].size) {
+			budget->heapBudget[i] = physical->memory.memoryHeaps[i].size;
+		}
+	}
+}
+
 bool physical_type_is_visible(const struct physical *physical, uint32_t type)
 {
 	return physical->memory.memoryTypes[type].propertyFlags &

@@ -26,6 +26,8 @@ FIXED = {
     ("VkMemoryType", "propertyFlags"): 15, ("VkMemoryType", "heapIndex"): 0, ("VkMemoryHeap", "size"): 1 << 20, ("VkMemoryHeap", "flags"): 1,
     ("VkPhysicalDeviceExternalMemoryHostPropertiesEXT", "minImportedHostPointerAlignment"): 4096,
 }
+# What the server lowers in an answer, for each element that there is: a heap's budget to its size.
+LOWERED = {("VkPhysicalDeviceMemoryBudgetPropertiesEXT", "heapBudget"): [FIXED["VkMemoryHeap", "size"]]}
 
 
 class Handle:
@@ -276,6 +278,8 @@ class Noise:
                 size = self.schema.size(m)[0]
                 node.values[m.name] = self.text(m.fixed) if m.type == "char" else (
                     bytes(self.bits(1) for _ in range(m.fixed)) if size == 1 else [self.bits(size) for _ in range(m.fixed)])
+                for i, most in enumerate(LOWERED.get((node.name, m.name), ())):
+                    node.values[m.name][i] = min(node.values[m.name][i], most)
             elif kind == "fixed_handles":
                 node.values[m.name] = [None] * m.fixed
         for each in node.chain:
