@@ -9,7 +9,8 @@
  * device is destroyed, "device memory: N" says on standard error how often type 0 or 2 was
  * allocated.
  * Linear images can be drawn to only as on NVIDIA's driver, if the device was made with
- * VK_NV_linear_color_attachment; the process ends where one is made to be drawn to without.
+ * VK_NV_linear_color_attachment; the process ends where one is made to be drawn to, and viewed,
+ * without.
  * Loader and Layer Interface, version 2 (Vulkan-Loader documentation). Threads: one
  * instance; devices are created and destroyed by one thread, memory is allocated by any.
  */
@@ -21,7 +22,7 @@
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
 
-enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1, DISCRETE_EXTENSIONS = 256 };
+enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1, DISCRETE_EXTENSIONS = 256, DISCRETE_LINEAR = 256 };
 
 #define INSTANCE_FUNCTIONS(X)                                                                      \
 	X(vkCreateDevice)                                                                          \
@@ -32,7 +33,7 @@ enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1, DISCRETE_EXTENSIONS = 256 };
 	X(vkGetPhysicalDeviceMemoryProperties) X(vkGetPhysicalDeviceMemoryProperties2)
 #define DEVICE_FUNCTIONS(X)                                                                        \
 	X(vkDestroyDevice)                                                                         \
-	X(vkAllocateMemory) X(vkCreateImage)                                                       \
+	X(vkAllocateMemory) X(vkCreateImage) X(vkDestroyImage) X(vkCreateImageView)                \
 	X(vkGetMemoryHostPointerPropertiesEXT) X(vkGetBufferMemoryRequirements)                    \
 		X(vkGetImageMemoryRequirements) X(vkGetBufferMemoryRequirements2)                  \
 			X(vkGetImageMemoryRequirements2) X(vkGetDeviceBufferMemoryRequirements)    \
@@ -48,6 +49,7 @@ static struct {
 } next;
 static atomic_uint discrete_allocations;
 static atomic_bool discrete_draws_linear; /* the device was made so */
+static _Atomic uint64_t discrete_linear[DISCRETE_LINEAR]; /* images, 0: none */
 
 static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
 {
@@ -153,16 +155,49 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFormatProperties2(
 	*features &= ~(VkFlags)VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT;
 }
 
+/* Replaces @from by @to in the list of linear images that can be drawn to.  False: it is not there. */
+static bool discrete_note_linear(VkImage from, VkImage to)
+{
+	for (size_t i = 0; i < DISCRETE_LINEAR; i++) {
+		uint64_t expected = (uint64_t)(uintptr_t)from;
+		if (atomic_compare_exchange_strong(&discrete_linear[i], &expected,
+						   (uint64_t)(uintptr_t)to)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL
 discrete_vkCreateImage(VkDevice device, const VkImageCreateInfo *info,
 		       const VkAllocationCallbacks *allocator, VkImage *image)
 {
-	if (info->tiling == VK_IMAGE_TILING_LINEAR &&
-	    info->usage & VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT && !discrete_draws_linear) {
+	VkResult result = next.vkCreateImage(device, info, allocator, image);
+	if (result == VK_SUCCESS && info->tiling == VK_IMAGE_TILING_LINEAR &&
+	    info->usage & VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT) {
+		discrete_note_linear(VK_NULL_HANDLE, *image);
+	}
+	return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImage(VkDevice device, VkImage image,
+							  const VkAllocationCallbacks *allocator)
+{
+	if (image) {
+		discrete_note_linear(image, VK_NULL_HANDLE);
+	}
+	next.vkDestroyImage(device, image, allocator);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+discrete_vkCreateImageView(VkDevice device, const VkImageViewCreateInfo *info,
+			   const VkAllocationCallbacks *allocator, VkImageView *view)
+{
+	if (!discrete_draws_linear && discrete_note_linear(info->image, info->image)) {
 		fputs("discrete: a linear image cannot be drawn to by this device\n", stderr);
 		abort();
 	}
-	return next.vkCreateImage(device, info, allocator, image);
+	return next.vkCreateImageView(device, info, allocator, view);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL
@@ -316,6 +351,8 @@ static const struct {
 	OWN_KHR(vkGetPhysicalDeviceFormatProperties2),
 	OWN(vkGetPhysicalDeviceMemoryProperties),
 	OWN(vkCreateImage),
+	OWN(vkDestroyImage),
+	OWN(vkCreateImageView),
 	OWN_KHR(vkGetPhysicalDeviceMemoryProperties2),
 	OWN(vkAllocateMemory),
 	OWN(vkGetMemoryHostPointerPropertiesEXT),
