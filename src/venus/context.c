@@ -39,6 +39,7 @@ enum {
 struct context {
 	struct context_config config;
 	struct budget budget;
+	atomic_uint awake_rings;
 	struct resource_table resources;
 	struct venus_dispatch dispatch;
 	struct lane virtqueue;	  /* front end */
@@ -62,6 +63,11 @@ struct venus_dispatch *context_dispatch(struct context *context)
 struct resource_table *context_resources(struct context *context)
 {
 	return &context->resources;
+}
+
+atomic_uint *context_awake_rings(struct context *context)
+{
+	return &context->awake_rings;
 }
 
 struct budget *context_budget(struct context *context)

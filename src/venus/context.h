@@ -19,6 +19,7 @@
 #include "venus/resource.h"
 #include "wire/wire.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -85,6 +86,8 @@ void context_fence(struct context *context, uint32_t ring_idx, uint64_t fence_id
 struct venus_dispatch *context_dispatch(struct context *context);
 struct resource_table *context_resources(struct context *context);
 struct budget *context_budget(struct context *context);
+/* How many rings are awake: they count themselves. */
+atomic_uint *context_awake_rings(struct context *context);
 const struct context_config *context_config(const struct context *context);
 static inline struct context *context_of(const struct venus_call *call)
 {

@@ -210,12 +210,17 @@ static bool ring_sleep_until(struct ring *ring, uint64_t deadline_ns)
  */
 static void ring_sleep(struct ring *ring)
 {
+	atomic_uint *awake = context_awake_rings(ring->context);
 	atomic_fetch_or(ring->status, RING_STATUS_IDLE);
 	if (atomic_load(ring->tail) == ring->cursor) {
+		atomic_fetch_sub(awake, 1);
 		if (!ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
-			os_trim_heap();
+			if (!atomic_load(awake)) { /* or it would hold others up */
+				os_trim_heap();
+			}
 			ring_sleep_until(ring, UINT64_MAX);
 		}
+		atomic_fetch_add(awake, 1);
 		LOCKED(&ring->lock);
 		ring->notified = false;
 	}
@@ -242,6 +247,7 @@ static void ring_set_priority(const struct ring *ring)
 static void *ring_main(void *opaque)
 {
 	struct ring *ring = opaque;
+	atomic_fetch_add(context_awake_rings(ring->context), 1);
 	ring_set_priority(ring);
 	while (!ring_is_over(ring)) {
 		uint32_t tail = atomic_load_explicit(ring->tail, memory_order_acquire);
@@ -253,6 +259,7 @@ static void *ring_main(void *opaque)
 		}
 	}
 	atomic_store(&ring->dead, true);
+	atomic_fetch_sub(context_awake_rings(ring->context), 1);
 	ring_wake_all(ring);
 	return NULL;
 }
