@@ -208,7 +208,8 @@ static bool server_receive(struct gpu_server *server)
 		return false;
 	}
 	if (got <= 0) {
-		server_report_lost(server, got == 0 ? "it ended" : strerror((int)-got));
+		/* A reset tells that it had not read all that was sent. */
+		server_report_lost(server, got == 0 || got == -ECONNRESET ? "it ended" : strerror((int)-got));
 		return false;
 	}
 	AUTO_FD int fd = count ? fds[0] : -1;
