@@ -162,6 +162,7 @@ def test_memory_that_cannot_be_mapped_is_used():
         flags = [int(value.rstrip(":"), 16) for path, value in facts.items() if re.fullmatch(r"memoryTypes/memoryTypes\[\d+\]/propertyFlags", path)]
         assert sum(1 << i for i, flag in enumerate(flags) if flag & 2) == device["backed_types"], flags  # visible
         assert 1 in flags, flags  # device-local
+        assert not env or (flags, device["backed_types"]) == ([1, 14, 1], 1 << 1), flags  # device-local; visible, coherent, cached
         assert scene(server)["hashes"] == native()["hashes"]
         newer_mesa().run(server.path, VKMEMORY, "odd", "100")
         if env:
