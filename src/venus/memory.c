@@ -215,11 +215,11 @@ static VkResult memory_prepare_import(struct venus_call *call, const struct devi
 	if (info->allocationSize > pages->bytes) {
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	}
-	if (pages->map) {
-		info->memoryTypeIndex = physical_stand_in(device->physical, info->memoryTypeIndex);
+	if (!pages->map) {
+		return memory_chain_dma_buf(call, device, info, pages, &request->fd);
 	}
-	return pages->map ? memory_chain_pages(call, info, pages)
-			  : memory_chain_dma_buf(call, device, info, pages, &request->fd);
+	info->memoryTypeIndex = physical_stand_in(device->physical, info->memoryTypeIndex);
+	return memory_chain_pages(call, info, pages);
 }
 
 /* Turns the guest's request into the driver's. */
