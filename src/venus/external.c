@@ -12,6 +12,7 @@
  */
 #include "venus/external.h"
 
+#include "venus/backing.h"
 #include "venus/chain.h"
 #include "venus/context.h"
 #include "venus/device.h"
@@ -167,7 +168,11 @@ int external_create_image(struct venus_call *call)
 	}
 	args->ret = external_is_ours(call) ? external_adapt_image(call, info, &image)
 					   : external_see_image(info, &image);
-	int status = args->ret == VK_SUCCESS ? venus_call_driver(call) : 0;
+	if (args->ret != VK_SUCCESS) {
+		return 0;
+	}
+	backing_name_image(call, info);
+	int status = venus_call_driver(call);
 	if (status || args->ret != VK_SUCCESS) {
 		return status;
 	}
@@ -189,18 +194,20 @@ int external_create_image(struct venus_call *call)
 }
 
 /* True if the buffer is shared; a driver whose sharing is emulated does not hear of it. */
-static bool external_adapt_buffer(const struct venus_call *call, const VkBufferCreateInfo *info)
+static bool external_adapt_buffer(struct venus_call *call, VkBufferCreateInfo *info)
 {
 	const VkStructureType type = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
 	const VkExternalMemoryBufferCreateInfo *external =
-		external_is_ours(call) ? chain_unlink((void *)info, type) : chain_find(info, type);
-	return external && external->handleTypes;
+		external_is_ours(call) ? chain_unlink(info, type) : chain_find(info, type);
+	bool shared = external && external->handleTypes;
+	backing_name_buffer(call, info);
+	return shared;
 }
 
 int external_create_buffer(struct venus_call *call)
 {
 	struct vkCreateBuffer_args *args = call->args;
-	const VkBufferCreateInfo *info = args->pCreateInfo;
+	VkBufferCreateInfo *info = (VkBufferCreateInfo *)args->pCreateInfo;
 	bool shared = info && external_adapt_buffer(call, info);
 	int status = venus_call_driver(call);
 	if (!status && shared && args->ret == VK_SUCCESS) {
@@ -259,21 +266,26 @@ int external_get_buffer_requirements(struct venus_call *call)
 	return status;
 }
 
+/* Of an image that is not made, what its creation would tell the driver. */
+static void external_ask_image(struct venus_call *call, const VkImageCreateInfo *wanted,
+			       struct external_image *image)
+{
+	VkImageCreateInfo *info = (VkImageCreateInfo *)wanted;
+	if (!external_is_ours(call)) {
+		(void)external_see_image(info, image);
+	} else if (external_adapt_image(call, info, image) != VK_SUCCESS) {
+		/* It needs what a linear one would need: its creation fails. */
+		info->tiling = VK_IMAGE_TILING_LINEAR;
+	}
+	backing_name_image(call, info);
+}
+
 int external_get_device_image_requirements(struct venus_call *call)
 {
 	struct vkGetDeviceImageMemoryRequirements_args *args = call->args;
 	struct external_image image = {0};
-	const VkImageCreateInfo *wanted = args->pInfo ? args->pInfo->pCreateInfo : NULL;
-	if (wanted && !external_is_ours(call)) {
-		(void)external_see_image(wanted, &image);
-	} else if (wanted) {
-		/* An image that cannot be made needs what a linear one would need: its creation
-		 * fails. */
-		VkImageCreateInfo *info = (VkImageCreateInfo *)args->pInfo->pCreateInfo;
-		external_adapt_image(call, info, &image);
-		if (info->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
-			info->tiling = VK_IMAGE_TILING_LINEAR;
-		}
+	if (args->pInfo && args->pInfo->pCreateInfo) {
+		external_ask_image(call, args->pInfo->pCreateInfo, &image);
 	}
 	int status = venus_call_driver(call);
 	if (!status && image.shared) {
@@ -285,8 +297,9 @@ int external_get_device_image_requirements(struct venus_call *call)
 int external_get_device_buffer_requirements(struct venus_call *call)
 {
 	struct vkGetDeviceBufferMemoryRequirements_args *args = call->args;
-	bool shared = args->pInfo && args->pInfo->pCreateInfo &&
-		      external_adapt_buffer(call, args->pInfo->pCreateInfo);
+	VkBufferCreateInfo *info =
+		args->pInfo ? (VkBufferCreateInfo *)args->pInfo->pCreateInfo : NULL;
+	bool shared = info && external_adapt_buffer(call, info);
 	int status = venus_call_driver(call);
 	if (!status && shared) {
 		external_limit_types(call, args->pMemoryRequirements);
@@ -298,12 +311,8 @@ int external_get_device_sparse_requirements(struct venus_call *call)
 {
 	struct vkGetDeviceImageSparseMemoryRequirements_args *args = call->args;
 	struct external_image image;
-	if (args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call)) {
-		VkImageCreateInfo *info = (VkImageCreateInfo *)args->pInfo->pCreateInfo;
-		external_adapt_image(call, info, &image);
-		if (info->tiling == VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
-			info->tiling = VK_IMAGE_TILING_LINEAR;
-		}
+	if (args->pInfo && args->pInfo->pCreateInfo) {
+		external_ask_image(call, args->pInfo->pCreateInfo, &image);
 	}
 	return venus_call_driver(call);
 }
@@ -345,13 +354,12 @@ int external_get_device_subresource_layout(struct venus_call *call)
 {
 	struct vkGetDeviceImageSubresourceLayoutKHR_args *args = call->args;
 	struct external_image image;
-	if (args->pInfo && args->pInfo->pCreateInfo && external_is_ours(call)) {
-		external_adapt_image(call, (VkImageCreateInfo *)args->pInfo->pCreateInfo, &image);
-		if (args->pInfo->pSubresource) {
-			external_name_plane(
-				call,
-				(VkImageSubresource *)&args->pInfo->pSubresource->imageSubresource);
-		}
+	if (args->pInfo && args->pInfo->pCreateInfo) {
+		external_ask_image(call, args->pInfo->pCreateInfo, &image);
+	}
+	if (args->pInfo && args->pInfo->pSubresource) {
+		external_name_plane(
+			call, (VkImageSubresource *)&args->pInfo->pSubresource->imageSubresource);
 	}
 	return venus_call_driver(call);
 }

@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 #include "base/own.h"
+#include "venus/backing.h"
 #include "venus/instance.h"
 
 #include <errno.h>
@@ -78,8 +79,12 @@ static void probe_fill_properties(struct probe_work *work)
 	VkPhysicalDeviceMemoryProperties memory;
 	PROBE_FN(work, vkGetPhysicalDeviceMemoryProperties)(work->physical, &memory);
 	for (uint32_t i = 0; i < memory.memoryTypeCount; i++) {
-		if (memory.memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) {
+		VkMemoryPropertyFlags flags = memory.memoryTypes[i].propertyFlags;
+		if (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) {
 			device->visible_types |= 1u << i;
+		}
+		if (flags & (VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT)) {
+			device->special_types |= 1u << i;
 		}
 	}
 }
@@ -303,7 +308,10 @@ void probe_physical_device(struct probe_device *device, PFN_vkGetInstanceProcAdd
 		return;
 	}
 	probe_find_backing(&work);
-	if (!device->backed_types) {
+	if (device->backed_types) {
+		backing_probe(device, &(struct backing_try){work.get_proc, work.get_device_proc,
+							    instance, physical, work.handle});
+	} else {
 		snprintf(device->problem, sizeof(device->problem),
 			 "no memory that can be mapped into a guest");
 	}
@@ -383,7 +391,7 @@ void probe_print_json(const struct probe *probe)
 			 VK_API_VERSION_MINOR(device->api_version),
 			 VK_API_VERSION_PATCH(device->api_version));
 		json_array_append_new(
-			list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:i, s:s}",
+			list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:i, s:i, s:{s:b, s:b, s:b}, s:s}",
 					"index", (int)device->index, "name", device->name, "driver",
 					device->driver, "driver_info", device->driver_info,
 					"api_version", version, "type", (int)device->type, "backing",
@@ -391,7 +399,9 @@ void probe_print_json(const struct probe *probe)
 					(json_int_t)device->alignment, "visible_types",
 					(int)device->visible_types, "backed_types",
 					(int)device->backed_types, "shared_types",
-					(int)device->shared_types, "problem", device->problem));
+					(int)device->shared_types, "named", "buffers",
+					device->named_buffers, "linear_images", device->named_linear,
+					"optimal_images", device->named_optimal, "problem", device->problem));
 	}
 	json_t *root = json_pack("{s:i, s:o}", "page_size", (int)sysconf(_SC_PAGESIZE), "devices",
 				 list);

@@ -40,6 +40,8 @@ struct probe_device {
 	uint32_t visible_types; /* HOST_VISIBLE memory types of the host, as bits */
 	uint32_t backed_types;	/* those of them that can be mapped into a guest */
 	uint32_t shared_types;	/* those that are shared as dma-bufs of the driver; 0: sharing is emulated (external.c) */
+	uint32_t special_types; /* protected and lazily allocated ones: not for everything */
+	bool named_buffers, named_linear, named_optimal; /* kinds that name the backing's handle, see backing.h */
 	bool has_external_semaphores, has_portability_subset;
 	char problem[128]; /* why it cannot be used, or empty */
 };

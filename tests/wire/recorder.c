@@ -280,7 +280,10 @@ static VKAPI_ATTR void VKAPI_CALL rec_vkGetPhysicalDeviceExternalBufferPropertie
 	VkExternalBufferProperties *properties)
 {
 	properties->externalMemoryProperties = (VkExternalMemoryProperties){0};
-	if (getenv("RECORDER_DMA_BUFS")) {
+	if (info->handleType == VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT) {
+		properties->externalMemoryProperties = (VkExternalMemoryProperties){
+			VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT, 0, info->handleType};
+	} else if (getenv("RECORDER_DMA_BUFS")) {
 		properties->externalMemoryProperties = (VkExternalMemoryProperties){
 			VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT |
 				VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT,

@@ -26,7 +26,7 @@ from protocol import MANY, Handle, Noise, Node, Schema, Text, Wire, rows, u32, u
 REGISTRY = os.environ.get("VULKAN_REGISTRY", "/usr/share/vulkan/registry/vk.xml")
 LIBRARY = venus.BUILD.resolve() / "tests/wire/librecorder.so"
 T = "VK_OBJECT_TYPE_"
-DMA_BUF, MODIFIER_TILING, MEMORY_PLANE_0 = 0x200, 1000158000, 0x80
+HOST_ALLOCATION, DMA_BUF, MODIFIER_TILING, MEMORY_PLANE_0 = 0x80, 0x200, 1000158000, 0x80
 
 # Members that mean something to the server; all others are noise.
 MEANT = {
@@ -294,8 +294,10 @@ class World:
         return text
 
     def cut(self, node, kept):
-        """Take out what must not reach the driver."""
+        """Take out what must not reach the driver, and put in what only the server knows."""
         node.chain = [c for c in node.chain if c.name not in kept and self.is_enabled(c.name)]
+        if node.name == "VkBufferCreateInfo" and not any(c.name == "VkExternalMemoryBufferCreateInfo" for c in node.chain):
+            node.chain.insert(0, Node("VkExternalMemoryBufferCreateInfo", {"handleTypes": HOST_ALLOCATION}))  # may lie in imported pages
         for value in list(node.values.values()) + node.chain:
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, Node):
