@@ -39,6 +39,9 @@
 struct venus_call;
 struct venus_command; /* private description, see codec.h */
 
+/* Why a context ends when the guest would not hear of it otherwise. */
+#define VENUS_DEVICE_LOST "the host's driver has lost its device"
+
 /* Overrides one command.  Returns 0, or a negative errno that makes the stream fatal (rule broken,
  * not "call failed"). */
 struct venus_hook {
@@ -77,6 +80,7 @@ struct venus_dispatch {
 	 * is a copy of what the table had.  May be NULL.
 	 */
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
+	void (*told_lost)(const struct venus_call *call); /* the reply says that the device is lost; may be NULL */
 	const struct venus_hook *
 		*hooks; /* by command number, NULL where the driver is called directly */
 	bool *plain;	/* by command number: neither a hook nor a change of the object table */

@@ -122,6 +122,7 @@ struct context *context_create(const struct context_config *config, struct error
 		return NULL;
 	}
 	context->dispatch.data_free = hooks_free_data;
+	context->dispatch.told_lost = hooks_note_told;
 	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
 	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES);
 	pthread_mutex_init(&context->lock, NULL);
@@ -142,15 +143,14 @@ void context_end(struct context *context)
 	pthread_cond_broadcast(&context->changed);
 }
 
-void context_fail(struct context *context, const struct venus_decoder *decoder)
+/* @reason is static; @name: of what was being done. */
+static void context_fail_for(struct context *context, const char *reason, const char *name)
 {
-	const char *reason = decoder->fatal ? decoder->fatal : "rule broken";
 	if (atomic_exchange(&context->failed, true)) {
 		return;
 	}
 	if (!context_is_over(context)) {
-		log_limited(LOG_WARN, "context ended: %s in %s", reason,
-			    venus_command_name(decoder->fatal_command));
+		log_limited(LOG_WARN, "context ended: %s in %s", reason, name);
 	}
 	context_end(context);
 	{
@@ -162,6 +162,17 @@ void context_fail(struct context *context, const struct venus_decoder *decoder)
 		}
 	}
 	context->config.ops->fatal(context->config.opaque, reason);
+}
+
+void context_fail(struct context *context, const struct venus_decoder *decoder)
+{
+	context_fail_for(context, decoder->fatal ? decoder->fatal : "rule broken",
+			 venus_command_name(decoder->fatal_command));
+}
+
+void context_lose_device(struct context *context, const char *name)
+{
+	context_fail_for(context, VENUS_DEVICE_LOST, name);
 }
 
 void context_await(struct context *context, int socket)

@@ -38,6 +38,7 @@ struct context_ops {
 struct context_config {
 	uint64_t max_bytes;	       /* host memory the guest may hold */
 	uint32_t granule;	       /* guest-visible page size */
+	uint32_t ask_ms;	       /* how long a queue with work may be silent until its driver is asked; 0: a second */
 	const struct probe *probe;     /* devices the guest may see; borrowed */
 	struct wire_state *state;      /* borrowed; counters and rings are kept here */
 	const struct context_ops *ops; /* borrowed */
@@ -98,6 +99,8 @@ static inline struct context *context_of(const struct venus_call *call)
 bool context_is_over(const struct context *context);
 /* The decoder is fatal: so is the context. */
 void context_fail(struct context *context, const struct venus_decoder *decoder);
+/* The driver's function @name said that the device is lost, and the guest will not hear it: the same.  No lock is held. */
+void context_lose_device(struct context *context, const char *name);
 
 /* Takes the decoder's tally. */
 void context_count_commands(struct context *context, struct venus_decoder *decoder);

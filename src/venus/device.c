@@ -268,6 +268,13 @@ void device_free(struct device *device)
 	free(device);
 }
 
+void device_note_told(struct device *device)
+{
+	for (uint32_t i = 0; i < device->queue_count; i++) {
+		queue_note_told(device->queues[i]);
+	}
+}
+
 int device_destroy(struct venus_call *call)
 {
 	if (!call->object) {

@@ -35,6 +35,8 @@ struct device {
 /* Ends the threads and fences of the queues, waits until the device is idle; before the driver destroys the device. */
 void device_quiet(struct device *device);
 void device_free(struct device *device);
+/* A call told the guest that the device is lost. */
+void device_note_told(struct device *device);
 
 int device_create(struct venus_call *call);
 int device_destroy(struct venus_call *call);

@@ -446,9 +446,14 @@ static int dispatch_fully(struct venus_call *call)
 	if (dispatch_execute(call) < 0) {
 		return -EPROTO;
 	}
-	if (!(call->flags & VENUS_FLAG_REPLY) && dispatch_result(call) == VK_ERROR_DEVICE_LOST) {
-		/* The guest would wait for ever: it polls words that nobody will write. */
-		return venus_decoder_fail(call->decoder, "the host's driver has lost its device");
+	if (dispatch_result(call) == VK_ERROR_DEVICE_LOST) {
+		if (!(call->flags & VENUS_FLAG_REPLY)) {
+			/* The guest would wait for ever: it polls words that nobody will write. */
+			return venus_decoder_fail(call->decoder, VENUS_DEVICE_LOST);
+		}
+		if (call->dispatch->told_lost) {
+			call->dispatch->told_lost(call);
+		}
 	}
 	if (call->capacity) {
 		dispatch_clamp(call);

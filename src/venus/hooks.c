@@ -104,3 +104,14 @@ void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *objec
 	}
 	object->data = NULL;
 }
+
+void hooks_note_told(const struct venus_call *call)
+{
+	const struct venus_object *object = call->object;
+	while (object && object->type != VK_OBJECT_TYPE_DEVICE) {
+		object = object->parent;
+	}
+	if (object && object->data) {
+		device_note_told(object->data);
+	}
+}

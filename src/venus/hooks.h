@@ -14,5 +14,7 @@
 extern const struct venus_hook hooks_table[];
 /* venus_dispatch.data_free: frees what hooks attached to @object. */
 void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *object);
+/* venus_dispatch.told_lost: the device of the call's object. */
+void hooks_note_told(const struct venus_call *call);
 
 #endif

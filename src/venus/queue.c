@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue.c - one VkQueue of the host: its lock, its timeline, its fences
+ * queue.c - one VkQueue of the host: its lock, its timeline, its fences, and whether it still lives
  *
  * How it works: a fence of the timeline is an empty submission with a VkFence of our own; the queue's thread waits for the
  * oldest and reports it.  A fence whose submission failed (device lost) waits for nothing but its turn.
  * When the context is over, fences that the GPU still holds are kept until the device is idle.
+ *
+ * A guest's driver polls words in memory that the GPU writes when it is done; it would never hear that the device is lost.  So while
+ * there are submissions of which nobody has heard that they are done, the thread wakes up each period.  If nothing was heard in it,
+ * the driver is asked: by an empty submission with a fence of our own, made once and then looked at after each period until it
+ * is signalled, however long the work takes.  Who has heard of the end of everything sleeps until the next submission.
+ * A loss must be seen twice: a guest that waits by a call hears of it meanwhile, and goes on by itself.
  * Threads: any; queue_main() is the queue's own.
  */
 #include "venus/queue.h"
 
 #include "base/own.h"
+#include "base/wait.h"
 #include "venus/context.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { QUEUE_WAIT_SLICE_NS = 100 * 1000 * 1000, QUEUE_MAX_SPARE = 16 };
+enum { QUEUE_WAIT_SLICE_NS = 100 * 1000 * 1000, QUEUE_MAX_SPARE = 16, QUEUE_ASK_MS = 1000 };
 
 struct queue_fence {
 	struct queue_fence *next;
-	VkFence fence; /* VK_NULL_HANDLE: nothing to wait for */
+	VkFence fence;	/* VK_NULL_HANDLE: nothing to wait for */
+	uint64_t seqno; /* submissions before it */
 	uint64_t id;
 };
 
@@ -29,9 +37,10 @@ struct queue {
 	VkQueue handle;
 	struct queue_place place;
 	uint32_t ring_idx; /* 0: not bound */
-	pthread_mutex_t host_lock; /* around uses of handle, and: */
-	uint64_t submitted;	   /* submissions made */
-	_Atomic uint64_t done;	   /* of these; without the lock */
+	pthread_mutex_t host_lock; /* around uses of handle */
+	uint64_t submitted;	   /* submissions made; changed under both locks, read under one */
+	_Atomic uint64_t done;	   /* of these */
+	atomic_bool told;	   /* the guest knows that the device is lost */
 
 	pthread_mutex_t lock; /* guards what follows; taken inside host_lock */
 	pthread_cond_t changed;
@@ -40,7 +49,14 @@ struct queue {
 	VkFence spare[QUEUE_MAX_SPARE];	   /* unsignalled */
 	uint32_t spare_count;
 	bool running, stopping;
+	bool watching; /* the thread looks at submitted by itself */
 	pthread_t thread;
+
+	/* The thread's: */
+	VkFence question; /* submitted to ask how far the queue is */
+	uint64_t question_seqno;
+	uint64_t heard; /* done when the period began */
+	bool lost;	/* said the driver when it was asked last */
 };
 
 struct queue *queue_create(struct context *context, const struct queue_driver *driver,
@@ -99,11 +115,6 @@ void queue_leave(struct queue *queue)
 	pthread_mutex_unlock(&queue->host_lock);
 }
 
-uint64_t queue_count_submission(struct queue *queue)
-{
-	return ++queue->submitted;
-}
-
 bool queue_is_idle(const struct queue *queue)
 {
 	return queue->submitted == atomic_load(&queue->done);
@@ -116,8 +127,13 @@ void queue_note_done(struct queue *queue, uint64_t seqno)
 	}
 }
 
-/* Waits for the GPU, or until the context is over.  False if the fence may still be in use. */
-static bool queue_wait_fence(struct queue *queue, VkFence fence)
+void queue_note_told(struct queue *queue)
+{
+	atomic_store(&queue->told, true);
+}
+
+/* Waits for the GPU, or until the context is over.  VK_TIMEOUT: the fence may still be in use. */
+static VkResult queue_wait_fence(struct queue *queue, VkFence fence)
 {
 	const struct queue_driver *driver = queue->driver;
 	VkResult result = VK_TIMEOUT;
@@ -125,7 +141,7 @@ static bool queue_wait_fence(struct queue *queue, VkFence fence)
 		result = driver->wait_for_fences(driver->device, 1, &fence, VK_TRUE,
 						 QUEUE_WAIT_SLICE_NS);
 	}
-	return result != VK_TIMEOUT;
+	return result;
 }
 
 /* Keeps a fence for reuse, or destroys it.  Only fences that were waited for. */
@@ -141,43 +157,6 @@ static void queue_recycle(struct queue *queue, VkFence fence)
 		}
 	}
 	driver->destroy_fence(driver->device, fence, NULL);
-}
-
-/* The oldest fence, unlinked; waits for one.  NULL when the queue stops and none is left. */
-static struct queue_fence *queue_pop(struct queue *queue)
-{
-	LOCKED(&queue->lock);
-	while (!queue->first && !queue->stopping) {
-		pthread_cond_wait(&queue->changed, &queue->lock);
-	}
-	struct queue_fence *pending = queue->first;
-	if (pending) {
-		queue->first = pending->next;
-		if (!queue->first) {
-			queue->last = &queue->first;
-		}
-	}
-	return pending;
-}
-
-static void *queue_main(void *opaque)
-{
-	struct queue *queue = opaque;
-	struct queue_fence *pending;
-	while ((pending = queue_pop(queue))) {
-		bool idle = pending->fence && queue_wait_fence(queue, pending->fence);
-		context_fence_done(queue->context, queue->ring_idx, pending->id);
-		if (pending->fence && !idle) {
-			pending->next = queue->held;
-			queue->held = pending;
-			continue;
-		}
-		if (idle) {
-			queue_recycle(queue, pending->fence);
-		}
-		free(pending);
-	}
-	return NULL;
 }
 
 static VkFence queue_take_spare(struct queue *queue)
@@ -197,15 +176,159 @@ static VkFence queue_take_spare(struct queue *queue)
 	return fence;
 }
 
-/* Appends to the pending fences; starts the thread with the first.  False if there is no thread. */
+/* Submits the question.  VK_SUCCESS: it is out. */
+static VkResult queue_ask(struct queue *queue)
+{
+	VkFence fence = queue_take_spare(queue);
+	if (!fence) {
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
+	pthread_mutex_lock(&queue->host_lock);
+	queue->question_seqno = queue->submitted;
+	VkResult result = queue->driver->submit(queue->handle, 0, NULL, fence);
+	pthread_mutex_unlock(&queue->host_lock);
+	if (result == VK_SUCCESS) {
+		queue->question = fence;
+	} else {
+		queue->driver->destroy_fence(queue->driver->device, fence, NULL);
+	}
+	return result;
+}
+
+/* Looks for the answer.  Not vkGetFenceStatus(): only a wait makes all drivers look whether the device is still there. */
+static VkResult queue_look(struct queue *queue)
+{
+	const struct queue_driver *driver = queue->driver;
+	VkResult result = driver->wait_for_fences(driver->device, 1, &queue->question, VK_TRUE, 0);
+	if (result == VK_SUCCESS) {
+		queue_note_done(queue, queue->question_seqno);
+		queue_recycle(queue, queue->question);
+		queue->question = VK_NULL_HANDLE;
+	}
+	return result;
+}
+
+/* A period is over. */
+static void queue_check(struct queue *queue)
+{
+	bool silent = queue->question || atomic_load(&queue->done) == queue->heard;
+	if (!silent || context_is_over(queue->context)) {
+		return;
+	}
+	VkResult asked = queue->question ? VK_SUCCESS : queue_ask(queue);
+	VkResult result = asked == VK_SUCCESS ? queue_look(queue) : asked;
+	bool lost = result == VK_ERROR_DEVICE_LOST;
+	if (lost && queue->lost && !atomic_load(&queue->told)) {
+		context_lose_device(queue->context, asked == VK_SUCCESS ? "vkWaitForFences" : "vkQueueSubmit");
+	}
+	queue->lost = lost;
+}
+
+/* How long the next period is: after a loss short, for a guest that hears it by a call. */
+static uint64_t queue_period_ns(const struct queue *queue)
+{
+	uint32_t ask_ms = context_config(queue->context)->ask_ms;
+	uint64_t period_ns = (ask_ms ? ask_ms : QUEUE_ASK_MS) * UINT64_C(1000000);
+	return queue->lost ? period_ns / 4 : period_ns;
+}
+
+/* Locked.  True if there are submissions of which nobody has heard that they are done, and it matters. */
+static bool queue_is_open(const struct queue *queue)
+{
+	return (queue->question || !queue_is_idle(queue)) && !atomic_load(&queue->told) &&
+	       !context_is_over(queue->context);
+}
+
+/* Locked.  Sleeps until there is a fence to wait for, a period without any is over, or the queue stops. */
+static void queue_sleep(struct queue *queue)
+{
+	uint64_t due = 0;
+	int status = 0;
+	while (!queue->first && !queue->stopping && !status) {
+		queue->watching = queue_is_open(queue);
+		if (!queue->watching) {
+			due = 0;
+			pthread_cond_wait(&queue->changed, &queue->lock);
+			continue;
+		}
+		if (!due) {
+			due = wait_now_ns() + queue_period_ns(queue);
+			queue->heard = atomic_load(&queue->done);
+		}
+		status = wait_until(&queue->changed, &queue->lock, due);
+	}
+}
+
+/* Sleeps.  *@out: the oldest fence, unlinked, or NULL.  False when the queue stops and none is left. */
+static bool queue_next(struct queue *queue, struct queue_fence **out)
+{
+	LOCKED(&queue->lock);
+	queue_sleep(queue);
+	*out = queue->first;
+	if (queue->first) {
+		queue->first = queue->first->next;
+		if (!queue->first) {
+			queue->last = &queue->first;
+		}
+	}
+	return *out || !queue->stopping;
+}
+
+/* Waits for a fence of the timeline and reports it. */
+static void queue_finish_fence(struct queue *queue, struct queue_fence *pending)
+{
+	VkResult result = pending->fence ? queue_wait_fence(queue, pending->fence) : VK_NOT_READY;
+	if (result == VK_SUCCESS) {
+		queue_note_done(queue, pending->seqno);
+	}
+	context_fence_done(queue->context, queue->ring_idx, pending->id);
+	if (result == VK_TIMEOUT) {
+		pending->next = queue->held;
+		queue->held = pending;
+		return;
+	}
+	if (pending->fence) {
+		queue_recycle(queue, pending->fence);
+	}
+	free(pending);
+}
+
+static void *queue_main(void *opaque)
+{
+	struct queue *queue = opaque;
+	struct queue_fence *pending;
+	while (queue_next(queue, &pending)) {
+		if (pending) {
+			queue_finish_fence(queue, pending);
+		} else {
+			queue_check(queue);
+		}
+	}
+	return NULL;
+}
+
+/* Locked.  False if there is no thread. */
+static bool queue_start(struct queue *queue)
+{
+	queue->running = queue->running || !pthread_create(&queue->thread, NULL, queue_main, queue);
+	return queue->running;
+}
+
+uint64_t queue_count_submission(struct queue *queue)
+{
+	LOCKED(&queue->lock);
+	if (!queue->watching && queue_start(queue)) {
+		pthread_cond_signal(&queue->changed);
+	}
+	return ++queue->submitted;
+}
+
+/* Appends to the pending fences.  False if there is no thread. */
 static bool queue_push(struct queue *queue, struct queue_fence *pending)
 {
 	LOCKED(&queue->lock);
-	if (!queue->running) {
-		if (pthread_create(&queue->thread, NULL, queue_main, queue)) {
-			return false;
-		}
-		queue->running = true;
+	if (!queue_start(queue)) {
+		return false;
 	}
 	*queue->last = pending;
 	queue->last = &pending->next;
@@ -222,6 +345,7 @@ bool queue_add_fence(struct queue *queue, uint64_t fence_id)
 	pending->id = fence_id;
 	pending->fence = queue_take_spare(queue);
 	LOCKED(&queue->host_lock); /* submission and list stay in the same order */
+	pending->seqno = queue->submitted;
 	if (pending->fence &&
 	    queue->driver->submit(queue->handle, 0, NULL, pending->fence) != VK_SUCCESS) {
 		queue->driver->destroy_fence(queue->driver->device, pending->fence, NULL);
@@ -230,7 +354,7 @@ bool queue_add_fence(struct queue *queue, uint64_t fence_id)
 	if (queue_push(queue, pending)) {
 		return true;
 	}
-	if (pending->fence && queue_wait_fence(queue, pending->fence)) {
+	if (pending->fence && queue_wait_fence(queue, pending->fence) != VK_TIMEOUT) {
 		queue->driver->destroy_fence(queue->driver->device, pending->fence, NULL);
 	}
 	free(pending);
@@ -259,6 +383,9 @@ void queue_destroy(struct queue *queue)
 		queue->held = held->next;
 		queue->driver->destroy_fence(queue->driver->device, held->fence, NULL);
 		free(held);
+	}
+	if (queue->question) {
+		queue->driver->destroy_fence(queue->driver->device, queue->question, NULL);
 	}
 	while (queue->spare_count) {
 		queue->driver->destroy_fence(queue->driver->device,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue.h - one VkQueue of the host: its lock, its timeline, its fences
+ * queue.h - one VkQueue of the host: its lock, its timeline, its fences, and whether it still lives
  *
  * Invariants: every call that takes the VkQueue is made under its lock.  Fences complete in the order added, and only when
  * all work submitted to the queue before them is done.
- * Threads: any; a thread of the queue's own waits for its fences, started with the first one.
+ * When nobody hears for a second of submissions that are not known to be done, the driver is asked whether it still has its device;
+ * if not, and the guest is not told by a call, the context ends by name.
+ * Threads: any; a thread of the queue's own waits for its fences and asks, started with the first submission or fence.
  */
 #ifndef ORIEL_VENUS_QUEUE_H
 #define ORIEL_VENUS_QUEUE_H
@@ -64,6 +66,8 @@ uint64_t queue_count_submission(struct queue *queue);
 bool queue_is_idle(const struct queue *queue);
 /* Any thread: the submission @seqno and those before it are done. */
 void queue_note_done(struct queue *queue, uint64_t seqno);
+/* Any thread: a call told the guest that the device is lost, so nobody needs to find out. */
+void queue_note_told(struct queue *queue);
 
 /* Signal @fence_id of the queue's timeline when all that was submitted so far is done.  False: it is done already. */
 bool queue_add_fence(struct queue *queue, uint64_t fence_id);

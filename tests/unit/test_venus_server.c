@@ -31,7 +31,7 @@ enum {
 	ID_POOL,
 	ID_COMMANDS,
 };
-enum { PAGE = 4096, LIMIT = 1 << 20, MAX_SUBMITS = 32 };
+enum { PAGE = 4096, LIMIT = 1 << 20, MAX_SUBMITS = 32, QUICK_MS = 10 };
 
 /* --- the fake driver --- */
 
@@ -55,6 +55,8 @@ static struct fake {
 	bool held[2];		/* queues whose fences do not signal */
 	VkResult answer;	/* of allocations */
 	bool lost;		/* submissions fail */
+	bool dies;		/* all but the next one do */
+	bool fences_lost;	/* questions about fences do */
 	/* What it was told: */
 	char extensions[512];
 	unsigned devices, allocations, memories;
@@ -271,29 +273,31 @@ static void fake_vkDestroySemaphore(VkDevice device, VkSemaphore semaphore, cons
 {
 }
 
-static bool fake_is_signalled(struct fake_fence *fence)
+/* VK_SUCCESS, VK_NOT_READY or VK_ERROR_DEVICE_LOST. */
+static VkResult fake_look(struct fake_fence *fence)
 {
 	pthread_mutex_lock(&fake.lock);
 	fence->signalled |= ++fake.looks == fake.signals_at;
-	bool signalled = fence->signalled;
+	VkResult result = fake.fences_lost ? VK_ERROR_DEVICE_LOST : fence->signalled ? VK_SUCCESS : VK_NOT_READY;
 	pthread_mutex_unlock(&fake.lock);
-	return signalled;
+	return result;
 }
 
 static VkResult fake_vkGetFenceStatus(VkDevice device, VkFence fence)
 {
-	return fake_is_signalled((struct fake_fence *)fence) ? VK_SUCCESS : VK_NOT_READY;
+	return fake_look((struct fake_fence *)fence);
 }
 
 static VkResult fake_vkWaitForFences(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all, uint64_t timeout)
 {
-	for (uint64_t slept = 0; !fake_is_signalled((struct fake_fence *)fences[0]); slept += 1000000) {
+	VkResult result;
+	for (uint64_t slept = 0; (result = fake_look((struct fake_fence *)fences[0])) == VK_NOT_READY; slept += 1000000) {
 		if (slept >= timeout) {
 			return VK_TIMEOUT;
 		}
 		usleep(1000);
 	}
-	return VK_SUCCESS;
+	return result;
 }
 
 static VkResult fake_vkResetFences(VkDevice device, uint32_t count, const VkFence *fences)
@@ -328,8 +332,10 @@ static VkResult fake_vkQueueSubmit(VkQueue queue, uint32_t count, const VkSubmit
 		fence->signalled = !fake.held[index];
 		fake.last[index] = fence;
 	}
+	VkResult result = fake.lost ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
+	fake.lost |= fake.dies;
 	pthread_mutex_unlock(&fake.lock);
-	return fake.lost ? VK_ERROR_DEVICE_LOST : VK_SUCCESS;
+	return result;
 }
 
 /* Lets a queue go on. */
@@ -467,7 +473,9 @@ static void on_fence(void *opaque, uint32_t ring_idx, uint64_t fence_id)
 
 static void on_fatal(void *opaque, const char *text)
 {
+	pthread_mutex_lock(&server.lock);
 	server.fatal = text;
+	pthread_mutex_unlock(&server.lock);
 }
 
 static const struct context_ops ops = {on_fence, on_fatal};
@@ -495,7 +503,8 @@ static void probe_fake(void)
 	assert_int_equal(probe_run(&server.probe, fake_get_proc, &any, &err), 0);
 }
 
-static int server_open(void **state)
+/* @ask_ms: as struct context_config says. */
+static int server_open_asking(uint32_t ask_ms)
 {
 	memset(&fake.has_host_pointer, 0, sizeof(fake) - offsetof(struct fake, has_host_pointer));
 	fake.has_host_pointer = true;
@@ -504,10 +513,21 @@ static int server_open(void **state)
 	server.fence_count = 0;
 	server.fatal = NULL;
 	struct context_config config = {
-		.max_bytes = LIMIT, .granule = PAGE, .probe = &server.probe, .state = &server.state, .ops = &ops};
+		.max_bytes = LIMIT, .granule = PAGE, .ask_ms = ask_ms, .probe = &server.probe, .state = &server.state, .ops = &ops};
 	struct error err;
 	server.context = context_create(&config, &err);
 	return server.context ? 0 : -1;
+}
+
+static int server_open(void **state)
+{
+	return server_open_asking(0);
+}
+
+/* Queues are silent for long soon. */
+static int server_open_quick(void **state)
+{
+	return server_open_asking(QUICK_MS);
 }
 
 static int server_close(void **state)
@@ -1321,6 +1341,169 @@ static void test_a_lost_device_that_nobody_is_told_of_is_the_end(void **state)
 	assert_string_equal(server.fatal, "the host's driver has lost its device");
 }
 
+/* --- devices that are lost while guests look at words only --- */
+
+static const char *fatal_text(void)
+{
+	pthread_mutex_lock(&server.lock);
+	const char *text = server.fatal;
+	pthread_mutex_unlock(&server.lock);
+	return text;
+}
+
+static unsigned looks_so_far(void)
+{
+	pthread_mutex_lock(&fake.lock);
+	unsigned looks = fake.looks;
+	pthread_mutex_unlock(&fake.lock);
+	return looks;
+}
+
+static unsigned submits_so_far(void)
+{
+	pthread_mutex_lock(&fake.lock);
+	unsigned count = fake.submit_count;
+	pthread_mutex_unlock(&fake.lock);
+	return count;
+}
+
+static void wait_for_looks(unsigned count)
+{
+	for (int i = 0; i < 20000 && looks_so_far() < count; i++) {
+		usleep(1000);
+	}
+	assert_true(looks_so_far() >= count);
+}
+
+static void expect_the_loss(void)
+{
+	for (int i = 0; i < 20000 && !fatal_text(); i++) {
+		usleep(1000);
+	}
+	assert_non_null(fatal_text());
+	assert_string_equal(fatal_text(), "the host's driver has lost its device");
+	assert_true(context_is_over(server.context));
+}
+
+/* True if the driver is asked nothing for many periods, once all that was begun is over. */
+static bool comes_to_rest(void)
+{
+	for (int i = 0; i < 50; i++) {
+		unsigned looks = looks_so_far(), submits = submits_so_far();
+		usleep(20 * QUICK_MS * 1000);
+		if (looks == looks_so_far() && submits == submits_so_far()) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Work that takes until fake_release(), of which no fence tells. */
+static void submit_silently(void)
+{
+	struct wire wire = {.len = 0};
+	if (!object_of(ID_SEMAPHORE, VK_OBJECT_TYPE_SEMAPHORE)) {
+		put_semaphore(&wire, ID_SEMAPHORE);
+	}
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, 0);
+	fake.held[0] = true;
+	assert_int_equal(run(&wire), 0);
+}
+
+static void test_a_loss_that_only_fences_tell_of_is_found_out(void **state)
+{
+	make_device();
+	submit_silently();
+	wait_for_looks(3);
+	assert_null(fatal_text());
+	pthread_mutex_lock(&fake.lock);
+	fake.fences_lost = true;
+	pthread_mutex_unlock(&fake.lock);
+	expect_the_loss();
+}
+
+static void test_a_loss_that_only_submissions_tell_of_is_found_out(void **state)
+{
+	make_device();
+	fake.dies = true;
+	submit_silently();
+	expect_the_loss();
+}
+
+static void test_long_work_is_no_loss(void **state)
+{
+	enum { PERIODS = 50 };
+	uint32_t *memory = make_words();
+	record_word(WORD_AT);
+	submit_silently();
+	wait_for_looks(PERIODS);
+	assert_null(fatal_text());
+	assert_int_equal(submits_so_far(), 2); /* the work and one question */
+	assert_int_equal(server.state.submits, 1);
+	fake_release(0);
+	assert_true(comes_to_rest());
+	assert_int_equal(submits_so_far(), 2);
+	assert_int_equal(submit_commands(ID_FENCE), 0); /* the answer told that all is done */
+	munmap(memory, PAGE);
+}
+
+static void test_a_context_without_work_asks_nothing(void **state)
+{
+	struct wire wire = {.len = 0};
+	make_device();
+	assert_true(comes_to_rest());
+	assert_int_equal(looks_so_far() + submits_so_far(), 0);
+	put_fence(&wire, ID_FENCE), put_semaphore(&wire, ID_SEMAPHORE);
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, ID_FENCE);
+	assert_int_equal(run(&wire), 0);
+	wait_for(ID_FENCE);
+	assert_true(comes_to_rest());
+	submit_silently(); /* after the rest it wakes up again */
+	wait_for_looks(looks_so_far() + 2);
+	fake_release(0);
+	assert_true(comes_to_rest());
+	assert_null(fatal_text());
+}
+
+static void test_who_is_told_of_a_loss_goes_on(void **state)
+{
+	struct context_blob blob;
+	struct wire wire = {.len = 0};
+	make_device();
+	assert_int_equal(context_create_blob(server.context, 9, 1, 0, PAGE, &blob), 0);
+	fake.fences_lost = true;
+	put_fence(&wire, ID_FENCE);
+	put_command(&wire, VENUS_vkSetReplyCommandStreamMESA, 0);
+	put_u64(&wire, 1), put_u32(&wire, 9), put_u64(&wire, 0), put_u64(&wire, PAGE);
+	put_command(&wire, VENUS_vkGetFenceStatus, VENUS_FLAG_REPLY), put_u64(&wire, ID_DEVICE), put_u64(&wire, ID_FENCE);
+	assert_int_equal(run(&wire), 0);
+	submit_silently();
+	assert_true(comes_to_rest());
+	assert_null(fatal_text());
+}
+
+static void test_questions_end_with_their_device(void **state)
+{
+	struct wire wire = {.len = 0};
+	make_device();
+	submit_silently();
+	wait_for_looks(1);
+	put_command(&wire, VENUS_vkDestroyDevice, 0), put_u64(&wire, ID_DEVICE), put_u64(&wire, 0);
+	assert_int_equal(run(&wire), 0);
+	unsigned looks = looks_so_far();
+	usleep(5 * QUICK_MS * 1000);
+	assert_int_equal(looks_so_far(), looks);
+}
+
+static void test_questions_end_with_their_context(void **state)
+{
+	make_device();
+	submit_silently();
+	wait_for_looks(1);
+	context_end(server.context);
+	assert_true(comes_to_rest());
+}
+
 static void test_a_fatal_stream_is_the_end(void **state)
 {
 	struct wire wire = {.len = 0};
@@ -1335,6 +1518,7 @@ static void test_a_fatal_stream_is_the_end(void **state)
 }
 
 #define SERVER_TEST(name) cmocka_unit_test_setup_teardown(name, server_open, server_close)
+#define QUICK_TEST(name) cmocka_unit_test_setup_teardown(name, server_open_quick, server_close)
 
 int main(void)
 {
@@ -1368,6 +1552,13 @@ int main(void)
 		SERVER_TEST(test_fences_keep_their_timelines_order_and_no_other),
 		SERVER_TEST(test_ending_lets_go_of_fences_that_never_signal),
 		SERVER_TEST(test_a_lost_device_that_nobody_is_told_of_is_the_end),
+		QUICK_TEST(test_a_loss_that_only_fences_tell_of_is_found_out),
+		QUICK_TEST(test_a_loss_that_only_submissions_tell_of_is_found_out),
+		QUICK_TEST(test_long_work_is_no_loss),
+		QUICK_TEST(test_a_context_without_work_asks_nothing),
+		QUICK_TEST(test_who_is_told_of_a_loss_goes_on),
+		QUICK_TEST(test_questions_end_with_their_device),
+		QUICK_TEST(test_questions_end_with_their_context),
 		SERVER_TEST(test_a_fatal_stream_is_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -167,6 +168,19 @@ def test_memory_that_cannot_be_mapped_is_used():
         newer_mesa().run(server.path, VKMEMORY, "odd", "100")
         if env:
             assert max(int(n) for n in re.findall(r"^device memory: (\d+)$", server.errors(), re.M)) > 3, server.errors()
+
+
+def test_a_program_whose_gpu_is_lost_is_ended_not_hung():
+    """It only looks at words in memory that nobody will write any more; nobody but the server asks the driver."""
+    layer = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_lost", "LOST_AFTER": "20"}
+    with Server(env=layer) as server:
+        with newer_mesa().start(server.path, SCENE, *FRAMES) as program:
+            try:
+                _, said = program.communicate(timeout=60)
+            finally:
+                program.kill()
+        assert program.returncode == -signal.SIGABRT and "stuck in fence wait" in said and "fatal error" in said, (program.returncode, said)
+        assert "context ended: the host's driver has lost its device in vkWaitForFences" in server.errors(), server.errors()
 
 
 def test_programs_run_side_by_side():
