@@ -87,6 +87,18 @@ def test_a_dead_server_costs_one_program_not_the_vm():
         assert json.loads(result.told(r'^":(\[.*\])\}').group(1)) == native()["hashes"]
 
 
+def test_a_gpu_that_is_lost_ends_its_program_not_the_vm():
+    """The layer's GPU dies: the program looks at words that nobody writes any more, until its context is ended."""
+    layer = {"VK_LAYER_PATH": str(vm.BUILD / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_lost", "LOST_AFTER": "20"}
+    result = vm.run(gpu="shared", memory="1G", env=layer, script="""
+        timeout 60 /usr/lib/oriel/vkscene --frames 24 >/tmp/out 2>&1
+        echo "the program ended with $?"; cat /tmp/out""")
+    result.told("^the program ended with (6|134)")  # SIGABRT
+    result.told("aborting on ring fatal error")
+    assert re.search(r"gpu: context \d+ \(vkscene\): server is gone: the host's driver has lost its device", result.errors), result.errors
+    assert result.status == 0, result.errors
+
+
 def cut_gpu_memory(machine):
     """Every file of a server's memory that the VM has becomes empty: how many."""
     cut = 0
