@@ -157,10 +157,23 @@ void bench_lines_memory(struct bench *bench)
 
 /* --- recording --- */
 
-static void record_dispatches(struct bench *bench, VkCommandBuffer cmd, int count)
+/* The word that all shaders look at, which has to have a value. */
+static void record_word(struct bench *bench, VkCommandBuffer cmd, uint32_t word)
+{
+	vkCmdPushConstants(cmd, bench->layout, VK_SHADER_STAGE_COMPUTE_BIT | VK_SHADER_STAGE_VERTEX_BIT, 0, 4,
+			   &word);
+}
+
+static void record_compute(struct bench *bench, VkCommandBuffer cmd)
 {
 	vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, bench->compute);
 	vkCmdBindDescriptorSets(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, bench->layout, 0, 1, &bench->set, 0, NULL);
+	record_word(bench, cmd, 1);
+}
+
+static void record_dispatches(struct bench *bench, VkCommandBuffer cmd, int count)
+{
+	record_compute(bench, cmd);
 	for (int i = 0; i < count; i++) {
 		vkCmdDispatch(cmd, 1, 1, 1);
 	}
@@ -168,6 +181,7 @@ static void record_dispatches(struct bench *bench, VkCommandBuffer cmd, int coun
 
 static void record_draws(struct bench *bench, VkCommandBuffer cmd, int count)
 {
+	static uint32_t frame;
 	VkClearValue clear = {0};
 	VkRenderPassBeginInfo pass = {VK_STRUCTURE_TYPE_RENDER_PASS_BEGIN_INFO, .renderPass = bench->pass,
 				      .framebuffer = bench->framebuffer,
@@ -175,6 +189,7 @@ static void record_draws(struct bench *bench, VkCommandBuffer cmd, int count)
 				      .clearValueCount = 1, .pClearValues = &clear};
 	vkCmdBeginRenderPass(cmd, &pass, VK_SUBPASS_CONTENTS_INLINE);
 	vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_GRAPHICS, bench->triangle);
+	record_word(bench, cmd, frame++);
 	for (int i = 0; i < count; i++) {
 		vkCmdDraw(cmd, 3, 1, 0, 0);
 	}
@@ -184,7 +199,8 @@ static void record_draws(struct bench *bench, VkCommandBuffer cmd, int count)
 static void record_copies(struct bench *bench, VkCommandBuffer cmd, int count)
 {
 	for (int i = 0; i < count; i++) {
-		vkCmdCopyBuffer(cmd, bench->visible.buffer, bench->copy.buffer, 1, &(VkBufferCopy){.size = 256});
+		vkCmdCopyBuffer(cmd, bench->visible.buffer, bench->copy.buffer, 1,
+				&(VkBufferCopy){.dstOffset = (VkDeviceSize)i * 256 % BENCH_COPY_BYTES, .size = 256});
 	}
 }
 
@@ -283,8 +299,7 @@ static uint32_t lines_groups;
 static void line_dispatch(struct bench *bench)
 {
 	VkCommandBuffer cmd = bench_begin(bench);
-	vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, bench->compute);
-	vkCmdBindDescriptorSets(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, bench->layout, 0, 1, &bench->set, 0, NULL);
+	record_compute(bench, cmd);
 	vkCmdDispatch(cmd, lines_groups, 1, 1);
 	GPU_CHECK(vkEndCommandBuffer(cmd));
 	bench_submit_wait(bench, cmd);
@@ -293,11 +308,7 @@ static void line_dispatch(struct bench *bench)
 /* One triangle, read back. */
 static void line_frame(struct bench *bench)
 {
-	static uint32_t frame;
 	VkCommandBuffer cmd = bench_begin(bench);
-	vkCmdPushConstants(cmd, bench->layout, VK_SHADER_STAGE_COMPUTE_BIT | VK_SHADER_STAGE_VERTEX_BIT, 0, 4,
-			   &frame);
-	frame++;
 	record_draws(bench, cmd, 1);
 	VkBufferImageCopy copy = {.imageSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1},
 				  .imageExtent = {BENCH_TARGET, BENCH_TARGET, 1}};
