@@ -31,6 +31,11 @@ def host_driver():
     return named or {"VK_DRIVER_FILES": str(icds[0])}
 
 
+def lavapipe():
+    """The newer Mesa with all that its lavapipe needs, and the validation layer of its time; see Mesa.serve()."""
+    return Mesa(SUITE, ["mesa-vulkan-drivers", "libvulkan1", "libjansson4", "vulkan-validationlayers"], EXCLUDE - {"libllvm19", "libz3-4"}, "lavapipe-validation")
+
+
 class Mesa:
     """The unpacked Mesa; root, version, and how to run something with it."""
 
