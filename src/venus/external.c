@@ -17,13 +17,15 @@
 #include "venus/context.h"
 #include "venus/device.h"
 #include "venus/physical.h"
+#include "venus/twin.h"
 #include "venus_args.h"
 
 #include <errno.h>
 
 enum { EXTERNAL_MAX_PLANES = 4 };
 
-/* Data of images and buffers that may be bound to shared memory. */
+/* Data of images and buffers that may be bound to shared memory; images of two have data of their
+ * own. */
 static char external_mark;
 
 bool external_is_marked(const struct venus_object *object)
@@ -75,10 +77,40 @@ bool external_has_one_plane(VkFormat format)
 
 /* What the guest said of an image beyond what the driver is told. */
 struct external_image {
-	bool shared;			     /* bound to memory that leaves or came in */
+	bool shared;		 /* bound to memory that leaves or came in */
+	VkImageUsageFlags drawn; /* usage of another that is drawn to, see twin.h; 0: none */
 	const VkSubresourceLayout *expected; /* layouts of an import, or NULL */
 	uint32_t planes;		     /* how many layouts; 0: one, of the colour aspect */
 };
+
+/*
+ * Whoever shares a linear image must have it laid out the same, and drivers may align rows by what
+ * an image is used for (NVIDIA's does).  So it is made for all that is usual.
+ */
+static void external_settle_usage(const struct venus_call *call, VkImageCreateInfo *info,
+				  struct external_image *image)
+{
+	static const struct {
+		VkFormatFeatureFlags feature;
+		VkImageUsageFlags usage;
+	} usual[] = {
+		{VK_FORMAT_FEATURE_TRANSFER_SRC_BIT, VK_IMAGE_USAGE_TRANSFER_SRC_BIT},
+		{VK_FORMAT_FEATURE_TRANSFER_DST_BIT, VK_IMAGE_USAGE_TRANSFER_DST_BIT},
+		{VK_FORMAT_FEATURE_SAMPLED_IMAGE_BIT, VK_IMAGE_USAGE_SAMPLED_BIT},
+		{VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT, VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT},
+	};
+	if (!image->shared || info->tiling != VK_IMAGE_TILING_LINEAR) {
+		return;
+	}
+	if (!image->expected && twin_is_needed(external_physical(call), info)) {
+		image->drawn = info->usage;
+	}
+	info->usage = external_linear_usage(external_physical(call), info->usage);
+	VkFormatFeatureFlags features = external_linear_features(call, info->format);
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		info->usage |= features & usual[i].feature ? usual[i].usage : 0;
+	}
+}
 
 /* Turns the guest's request into the driver's. */
 static VkResult external_adapt_image(struct venus_call *call, VkImageCreateInfo *info,
@@ -88,6 +120,7 @@ static VkResult external_adapt_image(struct venus_call *call, VkImageCreateInfo 
 		chain_unlink(info, VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO);
 	*image = (struct external_image){.shared = external && external->handleTypes};
 	if (info->tiling != VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT) {
+		external_settle_usage(call, info, image);
 		return VK_SUCCESS;
 	}
 	const VkImageDrmFormatModifierExplicitCreateInfoEXT *import = venus_call_hidden(
@@ -104,7 +137,9 @@ static VkResult external_adapt_image(struct venus_call *call, VkImageCreateInfo 
 		return VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
 	}
 	info->tiling = VK_IMAGE_TILING_LINEAR;
+	image->shared = true;
 	image->expected = import ? import->pPlaneLayouts : NULL;
+	external_settle_usage(call, info, image);
 	return VK_SUCCESS;
 }
 
@@ -158,12 +193,27 @@ static VkResult external_see_image(const VkImageCreateInfo *info, struct externa
 		       : VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
 }
 
+/* The new image's object knows that it is shared.  0, or -EPROTO without an image. */
+static int external_mark_image(struct venus_call *call, struct twin *twin)
+{
+	const struct vkCreateImage_args *args = call->args;
+	struct venus_object *object = venus_call_register(call, 0);
+	if (object) {
+		object->data = twin ? (void *)twin : &external_mark;
+	} else if (twin) {
+		twin_destroy(call, twin, *args->pImage);
+	}
+	return object ? 0 : -EPROTO;
+}
+
 int external_create_image(struct venus_call *call)
 {
 	struct vkCreateImage_args *args = call->args;
 	VkImageCreateInfo *info = (VkImageCreateInfo *)args->pCreateInfo;
 	struct external_image image;
-	if (!info || !external_physical(call)) {
+	struct twin *twin = NULL;
+	int status = 0;
+	if (!info || !args->pImage || !external_physical(call)) {
 		return venus_call_driver(call);
 	}
 	args->ret = external_is_ours(call) ? external_adapt_image(call, info, &image)
@@ -172,7 +222,11 @@ int external_create_image(struct venus_call *call)
 		return 0;
 	}
 	backing_name_image(call, info);
-	int status = venus_call_driver(call);
+	if (image.drawn) {
+		args->ret = twin_create(call, info, image.drawn, args->pImage, &twin);
+	} else {
+		status = venus_call_driver(call);
+	}
 	if (status || args->ret != VK_SUCCESS) {
 		return status;
 	}
@@ -183,14 +237,7 @@ int external_create_image(struct venus_call *call)
 		args->ret = VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
 		return 0;
 	}
-	if (image.shared) {
-		struct venus_object *object = venus_call_register(call, 0);
-		if (!object) {
-			return -EPROTO;
-		}
-		object->data = &external_mark;
-	}
-	return 0;
+	return image.shared ? external_mark_image(call, twin) : 0;
 }
 
 /* True if the buffer is shared; a driver whose sharing is emulated does not hear of it. */
@@ -245,10 +292,14 @@ static void external_limit_types(const struct venus_call *call, VkMemoryRequirem
 int external_get_image_requirements(struct venus_call *call)
 {
 	struct vkGetImageMemoryRequirements2_args *args = call->args;
-	const struct venus_object *image =
-		args->pInfo ? venus_call_object_at(call, &args->pInfo->image) : NULL;
+	VkImageMemoryRequirementsInfo2 *info = (VkImageMemoryRequirementsInfo2 *)args->pInfo;
+	const struct venus_object *image = info ? venus_call_object_at(call, &info->image) : NULL;
+	bool shared = image && image->data;
+	if (shared) {
+		info->image = twin_shared_image(image, info->image);
+	}
 	int status = venus_call_driver(call);
-	if (!status && external_is_marked(image)) {
+	if (!status && shared) {
 		external_limit_types(call, args->pMemoryRequirements);
 	}
 	return status;
@@ -331,6 +382,7 @@ int external_get_subresource_layout(struct venus_call *call)
 {
 	struct vkGetImageSubresourceLayout_args *args = call->args;
 	VkImageSubresource subresource;
+	args->image = twin_shared_image(args->image_obj, args->image);
 	if (args->pSubresource) {
 		subresource = *args->pSubresource;
 		external_name_plane(call, &subresource);
@@ -343,6 +395,7 @@ int external_get_subresource_layout(struct venus_call *call)
 int external_get_subresource_layout2(struct venus_call *call)
 {
 	struct vkGetImageSubresourceLayout2KHR_args *args = call->args;
+	args->image = twin_shared_image(args->image_obj, args->image);
 	if (args->pSubresource) {
 		external_name_plane(call,
 				    (VkImageSubresource *)&args->pSubresource->imageSubresource);

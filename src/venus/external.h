@@ -25,11 +25,22 @@ const struct physical *external_physical(const struct venus_call *call);
 
 /* True if that is emulated. */
 bool external_is_ours(const struct venus_call *call);
-/* Formats of several planes (ycbcr) are not shared: their planes would need layouts of their own. */
+/* Formats of several planes (ycbcr) are not shared: their planes would need layouts of their own.
+ */
 bool external_has_one_plane(VkFormat format);
 
 /* True if the image or buffer is one that guests may share. */
 bool external_is_marked(const struct venus_object *object);
+
+/*
+ * What shared linear images that the guest wants for @usage are made for.  Drivers that draw to
+ * them apart (NVIDIA's) know none that are read as what they are drawn to; they can be read like
+ * any other.
+ */
+VkImageUsageFlags external_linear_usage(const struct physical *physical, VkImageUsageFlags usage);
+/* What can be done with linear images of the format; what is drawn to at once has to be linear all
+ * of it. */
+VkFormatFeatureFlags external_linear_features(const struct venus_call *call, VkFormat format);
 
 int external_get_format_properties(struct venus_call *call);
 int external_get_image_format_properties(struct venus_call *call);

@@ -57,22 +57,45 @@ static void external_fill_modifiers(struct venus_call *call, VkFormat format,
 	}
 }
 
-/* What can be done with linear images of the format: @features, and to be drawn to if the driver has
- * that apart.  All that is drawn to at once has to be linear then. */
-static VkFormatFeatureFlags external_linear_features(const struct venus_call *call, VkFormat format,
-						     VkFormatFeatureFlags features)
+static void external_ask_format(const struct venus_call *call, VkFormat format,
+				VkFormatProperties2 *properties)
 {
-	const struct physical *physical = external_physical(call);
-	if (!physical->draws_linear) {
-		return features;
+	const struct venus_object *object = call->object;
+	while (object->type != VK_OBJECT_TYPE_PHYSICAL_DEVICE) {
+		object = object->parent;
 	}
-	VkFormatProperties3 more = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_3};
-	VkFormatProperties2 properties = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_2, .pNext = &more};
 	((PFN_vkGetPhysicalDeviceFormatProperties2)venus_driver_fn(
-		call->dispatch, call->object, VENUS_vkGetPhysicalDeviceFormatProperties2))(
-		physical->handle, format, &properties);
-	bool drawn = more.linearTilingFeatures & VK_FORMAT_FEATURE_2_LINEAR_COLOR_ATTACHMENT_BIT_NV;
-	return features | (drawn ? VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT : 0);
+		call->dispatch, object, VENUS_vkGetPhysicalDeviceFormatProperties2))(
+		external_physical(call)->handle, format, properties);
+}
+
+/* Drivers may tell apart that linear images are drawn to. */
+static VkFormatFeatureFlags external_linear_drawing(const struct venus_call *call, VkFormat format)
+{
+	VkFormatProperties3 more = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_3};
+	VkFormatProperties2 properties = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_2,
+					  .pNext = &more};
+	if (external_physical(call)->draws_linear) {
+		external_ask_format(call, format, &properties);
+	}
+	return more.linearTilingFeatures & VK_FORMAT_FEATURE_2_LINEAR_COLOR_ATTACHMENT_BIT_NV
+		       ? VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT
+		       : 0;
+}
+
+VkImageUsageFlags external_linear_usage(const struct physical *physical, VkImageUsageFlags usage)
+{
+	const VkImageUsageFlags while_drawn = VK_IMAGE_USAGE_INPUT_ATTACHMENT_BIT |
+					      VK_IMAGE_USAGE_ATTACHMENT_FEEDBACK_LOOP_BIT_EXT;
+	return physical->draws_linear ? usage & ~while_drawn : usage;
+}
+
+VkFormatFeatureFlags external_linear_features(const struct venus_call *call, VkFormat format)
+{
+	VkFormatProperties2 properties = {.sType = VK_STRUCTURE_TYPE_FORMAT_PROPERTIES_2};
+	external_ask_format(call, format, &properties);
+	return properties.formatProperties.linearTilingFeatures |
+	       external_linear_drawing(call, format);
 }
 
 int external_get_format_properties(struct venus_call *call)
@@ -82,8 +105,8 @@ int external_get_format_properties(struct venus_call *call)
 	if (!status && external_is_ours(call) && args->pFormatProperties) {
 		const VkFormatProperties *properties = &args->pFormatProperties->formatProperties;
 		external_fill_modifiers(call, args->format,
-					external_linear_features(call, args->format,
-								 properties->linearTilingFeatures));
+					properties->linearTilingFeatures |
+						external_linear_drawing(call, args->format));
 	}
 	return status;
 }
@@ -115,6 +138,9 @@ int external_get_image_format_properties(struct venus_call *call)
 	    (external->handleType != VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT || !linear)) {
 		args->ret = VK_ERROR_FORMAT_NOT_SUPPORTED;
 		return 0;
+	}
+	if (shared || modifier) {
+		info->usage = external_linear_usage(external_physical(call), info->usage);
 	}
 	int status = venus_call_driver(call);
 	VkExternalImageFormatProperties *properties = chain_find(

@@ -9,14 +9,17 @@
 #include "venus/external.h"
 #include "venus/feedback.h"
 #include "venus/physical.h"
+#include "venus/twin.h"
 #include "venus_args.h"
 
-/* Drivers without VK_EXT_queue_family_foreign know one outside, not two. */
+/* Drivers that lack VK_EXT_queue_family_foreign, or are not told of it, know one outside, not two.
+ */
 static bool foreign_is_unknown(const struct venus_call *call)
 {
 	const struct physical *physical = external_physical(call);
-	return physical && !instance_has_extension(&physical->extensions,
-						   VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME);
+	return physical && (external_is_emulated(physical) ||
+			    !instance_has_extension(&physical->extensions,
+						    VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME));
 }
 
 #define FOREIGN_ADAPT(barriers, count)                                                             \
@@ -40,25 +43,42 @@ static void foreign_adapt_dependency(const VkDependencyInfo *info)
 	}
 }
 
+/* The barriers as they are now, and the copies that have to follow. */
+static int foreign_record(struct venus_call *call, const struct twin_copies *copies)
+{
+	if (!copies->count) {
+		feedback_barrier(call);
+	}
+	int status = venus_call_driver(call);
+	if (!status) {
+		twin_record(call, copies);
+	}
+	return status;
+}
+
 int foreign_pipeline_barrier(struct venus_call *call)
 {
 	struct vkCmdPipelineBarrier_args *args = call->args;
-	feedback_barrier(call);
+	struct twin_copies copies;
+	int status = twin_take_barriers(call, (VkImageMemoryBarrier *)args->pImageMemoryBarriers,
+					args->imageMemoryBarrierCount, &args->srcStageMask,
+					&args->dstStageMask, &copies);
 	if (foreign_is_unknown(call)) {
 		FOREIGN_ADAPT(args->pBufferMemoryBarriers, args->bufferMemoryBarrierCount);
 		FOREIGN_ADAPT(args->pImageMemoryBarriers, args->imageMemoryBarrierCount);
 	}
-	return venus_call_driver(call);
+	return status ? status : foreign_record(call, &copies);
 }
 
 int foreign_pipeline_barrier2(struct venus_call *call)
 {
 	struct vkCmdPipelineBarrier2_args *args = call->args;
-	feedback_barrier(call);
+	struct twin_copies copies;
+	int status = twin_take_dependency(call, args->pDependencyInfo, &copies);
 	if (foreign_is_unknown(call)) {
 		foreign_adapt_dependency(args->pDependencyInfo);
 	}
-	return venus_call_driver(call);
+	return status ? status : foreign_record(call, &copies);
 }
 
 int foreign_wait_events(struct venus_call *call)

@@ -15,6 +15,7 @@
 #include "venus/physical.h"
 #include "venus/sync.h"
 #include "venus/transport.h"
+#include "venus/twin.h"
 #include "venus_args.h"
 
 const struct venus_hook hooks_table[] = {
@@ -65,6 +66,7 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkGetImageSubresourceLayout2KHR, external_get_subresource_layout2},
 	{VENUS_vkGetDeviceImageSubresourceLayoutKHR, external_get_device_subresource_layout},
 #endif
+	{VENUS_vkBindImageMemory2, twin_bind_images},
 	{VENUS_vkBindBufferMemory2, feedback_bind_buffers},
 	{VENUS_vkBeginCommandBuffer, feedback_begin},
 	{VENUS_vkCmdFillBuffer, feedback_fill},
@@ -96,6 +98,7 @@ void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *objec
 	case VK_OBJECT_TYPE_PHYSICAL_DEVICE: physical_free(object->data); break;
 	case VK_OBJECT_TYPE_DEVICE: device_free(object->data); break;
 	case VK_OBJECT_TYPE_DEVICE_MEMORY: memory_free(object); break;
+	case VK_OBJECT_TYPE_IMAGE: twin_free(object); break;
 	case VK_OBJECT_TYPE_BUFFER:
 	case VK_OBJECT_TYPE_COMMAND_BUFFER: feedback_free_data(object); break;
 	case VK_OBJECT_TYPE_SEMAPHORE: sync_free_data(object); break;

@@ -2,14 +2,14 @@
 /*
  * memory.c - VkDeviceMemory that guests can map
  *
- * How it works: memory of a mappable type is made of a memfd of its own, which the driver imports as a host pointer; where the
- * driver cannot do that it allocates, and exports a dma-buf at once.  So it does for memory that the guest wants to share,
- * if that is not emulated.  Memory of other types is the driver's, and only charged: it may be the host's, too.  Sizes are rounded up
- * to what guest, host and driver need; the guest sees only what it asked for.
+ * How it works: memory of a mappable type is made of a memfd of its own, which the driver imports
+ * as a host pointer; where the driver cannot do that it allocates, and exports a dma-buf at once.
+ * So it does for memory that the guest wants to share, if that is not emulated.  Memory of other
+ * types is the driver's, and only charged: it may be the host's, too.  Sizes are rounded up to what
+ * guest, host and driver need; the guest sees only what it asked for.
  *
- * Invariants: pages are freed when both the VkDeviceMemory and the resource made of it are gone, never while the driver
- * knows them.
- * Threads: the lane's; memory_export() the front end's.
+ * Invariants: pages are freed when both the VkDeviceMemory and the resource made of it are gone,
+ * never while the driver knows them. Threads: the lane's; memory_export() the front end's.
  */
 #include "venus/memory.h"
 
@@ -18,6 +18,7 @@
 #include "venus/device.h"
 #include "venus/lane.h"
 #include "venus/physical.h"
+#include "venus/twin.h"
 #include "venus_args.h"
 
 #include <errno.h>
@@ -31,13 +32,15 @@ enum {
 	MEMORY_SPARE_DESCRIPTORS = 512,
 	MEMORY_MIN_ALLOCATIONS = 64,
 	MEMORY_PATIENCE_MS = 100, /* for memory on its way back */
-	MEMORY_MAX_ALLOCATIONS = 32 * 1024, /* each is a mapping too: half of what Linux allows by default */
+	MEMORY_MAX_ALLOCATIONS =
+		32 * 1024, /* each is a mapping too: half of what Linux allows by default */
 };
 
 /* Data of a VkDeviceMemory object are its pages; NULL: its allocation failed. */
 void memory_free(struct venus_object *object)
 {
-	/* The table has let go of it under its lock: nobody can be exporting it on another lane any more. */
+	/* The table has let go of it under its lock: nobody can be exporting it on another lane any
+	 * more. */
 	pages_leave(object->data);
 }
 
@@ -59,7 +62,7 @@ static uint64_t memory_round(const struct device *device, uint64_t bytes)
 	uint32_t guest = context_config(device->context)->granule;
 	granule = granule > guest ? granule : guest;
 	granule = granule > device->physical->probe->alignment ? granule
-							      : device->physical->probe->alignment;
+							       : device->physical->probe->alignment;
 	return pages_round(bytes, granule);
 }
 
@@ -117,14 +120,16 @@ static VkResult memory_chain_dma_buf(struct venus_call *call, const struct devic
 }
 
 /*
- * What the guest has freed is not all given back yet: the resource made of it goes by the virtqueue, which this ring may be ahead of.
- * So a full context waits a little; the virtqueue's own thread, which would wait for itself, does not.
+ * What the guest has freed is not all given back yet: the resource made of it goes by the
+ * virtqueue, which this ring may be ahead of. So a full context waits a little; the virtqueue's own
+ * thread, which would wait for itself, does not.
  */
 static void memory_await_room(struct venus_call *call, const struct device *device, uint64_t bytes)
 {
 	struct budget *budget = context_budget(device->context);
-	for (int i = 0; lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS &&
-			atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->limit - bytes;
+	for (int i = 0;
+	     lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS &&
+	     atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->limit - bytes;
 	     i++) {
 		if (!budget_tidy(budget)) {
 			nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
@@ -141,9 +146,9 @@ static VkResult memory_result(int status)
 /* One request, while it is turned into the driver's. */
 struct memory_request {
 	struct pages *pages; /* what the memory is made of, or NULL so far */
-	bool exported;	 /* as a dma-buf, once allocated */
-	bool combined;	 /* see struct pages */
-	int fd;		 /* given to a driver that imports, or -1 */
+	bool exported;	     /* as a dma-buf, once allocated */
+	bool combined;	     /* see struct pages */
+	int fd;		     /* given to a driver that imports, or -1 */
 };
 
 /* The driver's own memory, to leave it as a dma-buf. */
@@ -275,7 +280,8 @@ static VkResult memory_export_handle(const struct device *device, VkDeviceMemory
 	return VK_SUCCESS;
 }
 
-/* The driver's call, with what goes before and after it.  0 or -EPROTO; the guest's answer is in args->ret. */
+/* The driver's call, with what goes before and after it.  0 or -EPROTO; the guest's answer is in
+ * args->ret. */
 static int memory_allocate(struct venus_call *call, const struct device *device,
 			   VkMemoryAllocateInfo *info, struct memory_request *request)
 {
@@ -290,8 +296,9 @@ static int memory_allocate(struct venus_call *call, const struct device *device,
 	}
 	args->ret = memory_export_handle(device, *args->pMemory, info->allocationSize, request);
 	if (args->ret != VK_SUCCESS) {
-		((PFN_vkFreeMemory)venus_driver_fn(call->dispatch, call->object, VENUS_vkFreeMemory))(
-			device->handle, *args->pMemory, NULL);
+		((PFN_vkFreeMemory)venus_driver_fn(call->dispatch, call->object,
+						   VENUS_vkFreeMemory))(device->handle,
+									*args->pMemory, NULL);
 	}
 	return 0;
 }
@@ -305,6 +312,12 @@ int memory_allocate_hook(struct venus_call *call)
 		return venus_decoder_fail(call->decoder, "allocation without a size");
 	}
 	struct memory_request request = {.fd = -1};
+	VkMemoryDedicatedAllocateInfo *dedicated =
+		chain_find(info, VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO);
+	if (dedicated) {
+		dedicated->image = twin_shared_image(venus_call_object_at(call, &dedicated->image),
+						     dedicated->image);
+	}
 	int status = memory_allocate(call, device, info, &request);
 	if (status || args->ret != VK_SUCCESS) {
 		pages_put(request.pages);
@@ -353,11 +366,14 @@ static uint32_t memory_types_of(const struct device *device, const struct pages 
 	VkMemoryFdPropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR};
 	const struct probe_device *probe = device->physical->probe;
 	if (pages->map) {
-		return probe->backing == WIRE_BACKING_HOST_POINTER ? physical_shared_types(device->physical, UINT32_MAX) : 0;
+		return probe->backing == WIRE_BACKING_HOST_POINTER
+			       ? physical_shared_types(device->physical, UINT32_MAX)
+			       : 0;
 	}
 	if (!device->get_fd_properties ||
-	    device->get_fd_properties(device->handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
-				      pages->fd, &properties) != VK_SUCCESS) {
+	    device->get_fd_properties(device->handle,
+				      VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT, pages->fd,
+				      &properties) != VK_SUCCESS) {
 		return 0;
 	}
 	return properties.memoryTypeBits;

@@ -18,6 +18,7 @@ import guests  # noqa: E402
 import mesa  # noqa: E402
 import program  # noqa: E402
 import programs  # noqa: E402
+import test_share  # noqa: E402
 import vm  # noqa: E402
 import test_windows  # noqa: E402
 
@@ -28,6 +29,10 @@ FRAMES = 40
 # Windows fill the screen.  This shell does not survive the end of a program when there is no input device: one program a boot.
 KIOSK = "--shell=kiosk"
 HELD = f"VK_INSTANCE_LAYERS=VK_LAYER_ORIEL_hold HOLD_FRAMES={FRAMES}"
+
+
+# A driver that a layer makes say that its GPU has memory of its own, and whose linear images are drawn to as NVIDIA's are.
+DISCRETE = {"VK_LAYER_PATH": str(vm.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}
 
 
 def keep(name, text):
@@ -82,8 +87,14 @@ def test_guest_windows_show_what_the_host_draws():
 
 
 def test_guest_windows_on_a_gpu_with_memory_of_its_own():
-    """On a driver that a layer makes say so: what is shared is not in that memory, though programs want it there; and Zink compiles ahead."""
-    cube_in_a_window("vkcube-discrete", {"VK_LAYER_PATH": str(vm.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"})
+    """What is shared is not in that memory, though programs want it there, and another image than what is drawn to; and Zink compiles ahead."""
+    cube_in_a_window("vkcube-discrete", DISCRETE)
+
+
+def test_guest_sharing_on_a_gpu_with_memory_of_its_own():
+    """Each program sees what the other has drawn, and the screen shows it, though the image that is shared is another one."""
+    test_share.test_two_programs_share_images_and_a_buffer(DISCRETE)
+    test_share.test_an_image_is_shown_itself(DISCRETE)
 
 
 def test_guest_a_display_without_a_window_system():

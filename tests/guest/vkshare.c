@@ -30,6 +30,10 @@ enum { SHARE_WIDTH = 301, SHARE_HEIGHT = 97, SHARE_BUFFER = 12345, SHARE_MOST = 
 static const VkFormat share_format = VK_FORMAT_B8G8R8A8_UNORM;
 static const VkExternalMemoryHandleTypeFlagBits share_handle =
 	VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
+/* As of a window's image: to be drawn to as well. */
+static const VkImageUsageFlags share_usage = VK_IMAGE_USAGE_TRANSFER_SRC_BIT |
+					     VK_IMAGE_USAGE_TRANSFER_DST_BIT |
+					     VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT;
 
 /* What one process tells the other about an image; its descriptor comes along. */
 struct share_note {
@@ -57,8 +61,9 @@ static void share_open(struct gpu *gpu)
 /* Modifiers of one plane that can be copied to and from, and shared both ways. */
 static uint32_t share_modifiers(struct gpu *gpu, uint64_t found[SHARE_MOST])
 {
-	const VkFormatFeatureFlags need =
-		VK_FORMAT_FEATURE_TRANSFER_SRC_BIT | VK_FORMAT_FEATURE_TRANSFER_DST_BIT;
+	const VkFormatFeatureFlags need = VK_FORMAT_FEATURE_TRANSFER_SRC_BIT |
+					  VK_FORMAT_FEATURE_TRANSFER_DST_BIT |
+					  VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT;
 	VkDrmFormatModifierPropertiesEXT all[64];
 	VkDrmFormatModifierPropertiesListEXT list = {
 		VK_STRUCTURE_TYPE_DRM_FORMAT_MODIFIER_PROPERTIES_LIST_EXT,
@@ -79,7 +84,7 @@ static uint32_t share_modifiers(struct gpu *gpu, uint64_t found[SHARE_MOST])
 			share_format,
 			VK_IMAGE_TYPE_2D,
 			VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT,
-			VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT,
+			share_usage,
 			0};
 		VkExternalImageFormatProperties can = {
 			VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES};
@@ -112,9 +117,22 @@ static VkResult share_create_image(struct gpu *gpu, VkExtent2D size, const void 
 				  .arrayLayers = 1,
 				  .samples = VK_SAMPLE_COUNT_1_BIT,
 				  .tiling = VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT,
-				  .usage = VK_IMAGE_USAGE_TRANSFER_SRC_BIT |
-					   VK_IMAGE_USAGE_TRANSFER_DST_BIT};
+				  .usage = share_usage};
 	return vkCreateImage(gpu->device, &info, NULL, image);
+}
+
+/* The first of @types, for a buffer the first that can be mapped if there is one. */
+static uint32_t share_pick_type(struct gpu *gpu, uint32_t types, bool mapped)
+{
+	VkPhysicalDeviceMemoryProperties memory;
+	vkGetPhysicalDeviceMemoryProperties(gpu->physical, &memory);
+	for (uint32_t i = 0; mapped && i < memory.memoryTypeCount; i++) {
+		if (types & 1u << i &&
+		    memory.memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) {
+			return i;
+		}
+	}
+	return (uint32_t)__builtin_ctz(types);
 }
 
 /* Memory of its own for an image or buffer: new and to be exported (@fd -1), or @fd, which is
@@ -147,7 +165,7 @@ static VkDeviceMemory share_allocate(struct gpu *gpu, VkImage image, VkBuffer bu
 	}
 	VkMemoryAllocateInfo info = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
 				     fd < 0 ? (const void *)&export : &import, need.size,
-				     (uint32_t)__builtin_ctz(types)};
+				     share_pick_type(gpu, types, buffer != VK_NULL_HANDLE)};
 	GPU_CHECK(vkAllocateMemory(gpu->device, &info, NULL, &memory));
 	if (image) {
 		GPU_CHECK(vkBindImageMemory(gpu->device, image, memory, 0));

@@ -8,9 +8,10 @@
  * pointers. 0: the device's, not mappable    1: the host's    2: the device's, mappable When a
  * device is destroyed, "device memory: N" says on standard error how often type 0 or 2 was
  * allocated.
- * Linear images can be drawn to only as on NVIDIA's driver, if the device was made with
- * VK_NV_linear_color_attachment; the process ends where one is made to be drawn to, and viewed,
- * without.
+ * Linear images can be drawn to only as on NVIDIA's GPUs: if the device was made with
+ * VK_NV_linear_color_attachment, without a depth buffer, and not read at the same time.  The
+ * process ends where one is viewed that was made to be drawn to, without the first, where one is to
+ * be drawn to with the second, or made for the third.
  * Loader and Layer Interface, version 2 (Vulkan-Loader documentation). Threads: one
  * instance; devices are created and destroyed by one thread, memory is allocated by any.
  */
@@ -26,18 +27,23 @@ enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1, DISCRETE_EXTENSIONS = 256, DISCRET
 
 #define INSTANCE_FUNCTIONS(X)                                                                      \
 	X(vkCreateDevice)                                                                          \
-	X(vkGetPhysicalDeviceProperties) X(vkGetPhysicalDeviceProperties2)                         \
-	X(vkEnumerateDeviceExtensionProperties)                                                    \
-	X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceFormatProperties)                     \
-	X(vkGetPhysicalDeviceFormatProperties2)                                                    \
-	X(vkGetPhysicalDeviceMemoryProperties) X(vkGetPhysicalDeviceMemoryProperties2)
+	X(vkGetPhysicalDeviceProperties)                                                           \
+	X(vkGetPhysicalDeviceProperties2)                                                          \
+	X(vkEnumerateDeviceExtensionProperties) X(vkGetPhysicalDeviceImageFormatProperties2)       \
+		X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceFormatProperties)             \
+			X(vkGetPhysicalDeviceFormatProperties2)                                    \
+				X(vkGetPhysicalDeviceMemoryProperties)                             \
+					X(vkGetPhysicalDeviceMemoryProperties2)
 #define DEVICE_FUNCTIONS(X)                                                                        \
 	X(vkDestroyDevice)                                                                         \
-	X(vkAllocateMemory) X(vkCreateImage) X(vkDestroyImage) X(vkCreateImageView)                \
-	X(vkGetMemoryHostPointerPropertiesEXT) X(vkGetBufferMemoryRequirements)                    \
-		X(vkGetImageMemoryRequirements) X(vkGetBufferMemoryRequirements2)                  \
-			X(vkGetImageMemoryRequirements2) X(vkGetDeviceBufferMemoryRequirements)    \
-				X(vkGetDeviceImageMemoryRequirements)
+	X(vkAllocateMemory)                                                                        \
+	X(vkCreateImage)                                                                           \
+	X(vkDestroyImage) X(vkCreateImageView) X(vkDestroyImageView) X(vkCreateFramebuffer)        \
+		X(vkCmdBeginRendering) X(vkGetMemoryHostPointerPropertiesEXT)                      \
+			X(vkGetBufferMemoryRequirements) X(vkGetImageMemoryRequirements)           \
+				X(vkGetBufferMemoryRequirements2) X(vkGetImageMemoryRequirements2) \
+					X(vkGetDeviceBufferMemoryRequirements)                     \
+						X(vkGetDeviceImageMemoryRequirements)
 
 /* The next layer's, looked up at creation: later the loader gives ours. */
 #define MEMBER(name) PFN_##name name;
@@ -49,7 +55,15 @@ static struct {
 } next;
 static atomic_uint discrete_allocations;
 static atomic_bool discrete_draws_linear; /* the device was made so */
-static _Atomic uint64_t discrete_linear[DISCRETE_LINEAR]; /* images, 0: none */
+static struct discrete_list {
+	_Atomic uint64_t handles[DISCRETE_LINEAR]; /* 0: none */
+} discrete_images, discrete_views;
+
+static _Noreturn void discrete_die(const char *what)
+{
+	fprintf(stderr, "discrete: %s\n", what);
+	abort();
+}
 
 static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
 {
@@ -57,8 +71,7 @@ static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
 				    mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
 					     VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 	if (memory->memoryTypeCount != 1 || memory->memoryHeapCount != 1) {
-		fputs("discrete: this driver has several types of memory\n", stderr);
-		abort();
+		discrete_die("this driver has several types of memory");
 	}
 	memory->memoryTypeCount = 3;
 	memory->memoryTypes[0] = (VkMemoryType){device, 0};
@@ -155,12 +168,30 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFormatProperties2(
 	*features &= ~(VkFlags)VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT;
 }
 
-/* Replaces @from by @to in the list of linear images that can be drawn to.  False: it is not there. */
-static bool discrete_note_linear(VkImage from, VkImage to)
+/* Linear images cannot be read as what they are drawn to. */
+static bool discrete_refuses(VkImageTiling tiling, VkImageUsageFlags usage)
+{
+	return tiling == VK_IMAGE_TILING_LINEAR &&
+	       usage & (VK_IMAGE_USAGE_INPUT_ATTACHMENT_BIT |
+			VK_IMAGE_USAGE_ATTACHMENT_FEEDBACK_LOOP_BIT_EXT);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkGetPhysicalDeviceImageFormatProperties2(
+	VkPhysicalDevice physical, const VkPhysicalDeviceImageFormatInfo2 *info,
+	VkImageFormatProperties2 *properties)
+{
+	return discrete_refuses(info->tiling, info->usage)
+		       ? VK_ERROR_FORMAT_NOT_SUPPORTED
+		       : next.vkGetPhysicalDeviceImageFormatProperties2(physical, info, properties);
+}
+
+/* Replaces @from by @to in the list of what is linear and can be drawn to.  False: it is not there.
+ */
+static bool discrete_note(struct discrete_list *list, void *from, void *to)
 {
 	for (size_t i = 0; i < DISCRETE_LINEAR; i++) {
 		uint64_t expected = (uint64_t)(uintptr_t)from;
-		if (atomic_compare_exchange_strong(&discrete_linear[i], &expected,
+		if (atomic_compare_exchange_strong(&list->handles[i], &expected,
 						   (uint64_t)(uintptr_t)to)) {
 			return true;
 		}
@@ -168,14 +199,23 @@ static bool discrete_note_linear(VkImage from, VkImage to)
 	return false;
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL
-discrete_vkCreateImage(VkDevice device, const VkImageCreateInfo *info,
-		       const VkAllocationCallbacks *allocator, VkImage *image)
+static bool discrete_is_linear(struct discrete_list *list, void *handle)
 {
+	return handle && discrete_note(list, handle, handle);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkCreateImage(VkDevice device,
+							     const VkImageCreateInfo *info,
+							     const VkAllocationCallbacks *allocator,
+							     VkImage *image)
+{
+	if (discrete_refuses(info->tiling, info->usage)) {
+		discrete_die("a linear image is made to be read as what it is drawn to");
+	}
 	VkResult result = next.vkCreateImage(device, info, allocator, image);
 	if (result == VK_SUCCESS && info->tiling == VK_IMAGE_TILING_LINEAR &&
 	    info->usage & VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT) {
-		discrete_note_linear(VK_NULL_HANDLE, *image);
+		discrete_note(&discrete_images, NULL, *image);
 	}
 	return result;
 }
@@ -184,7 +224,7 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImage(VkDevice device, VkIma
 							  const VkAllocationCallbacks *allocator)
 {
 	if (image) {
-		discrete_note_linear(image, VK_NULL_HANDLE);
+		discrete_note(&discrete_images, image, NULL);
 	}
 	next.vkDestroyImage(device, image, allocator);
 }
@@ -193,11 +233,52 @@ static VKAPI_ATTR VkResult VKAPI_CALL
 discrete_vkCreateImageView(VkDevice device, const VkImageViewCreateInfo *info,
 			   const VkAllocationCallbacks *allocator, VkImageView *view)
 {
-	if (!discrete_draws_linear && discrete_note_linear(info->image, info->image)) {
-		fputs("discrete: a linear image cannot be drawn to by this device\n", stderr);
-		abort();
+	bool linear = discrete_is_linear(&discrete_images, info->image);
+	if (linear && !discrete_draws_linear) {
+		discrete_die("a linear image cannot be drawn to by this device");
 	}
-	return next.vkCreateImageView(device, info, allocator, view);
+	VkResult result = next.vkCreateImageView(device, info, allocator, view);
+	if (linear && result == VK_SUCCESS) {
+		discrete_note(&discrete_views, NULL, *view);
+	}
+	return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImageView(
+	VkDevice device, VkImageView view, const VkAllocationCallbacks *allocator)
+{
+	if (view) {
+		discrete_note(&discrete_views, view, NULL);
+	}
+	next.vkDestroyImageView(device, view, allocator);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL
+discrete_vkCreateFramebuffer(VkDevice device, const VkFramebufferCreateInfo *info,
+			     const VkAllocationCallbacks *allocator, VkFramebuffer *framebuffer)
+{
+	uint32_t linear = 0;
+	bool known = !(info->flags & VK_FRAMEBUFFER_CREATE_IMAGELESS_BIT);
+	for (uint32_t i = 0; known && i < info->attachmentCount; i++) {
+		linear += discrete_is_linear(&discrete_views, info->pAttachments[i]);
+	}
+	if (linear && linear < info->attachmentCount) {
+		discrete_die("a frame buffer has linear images and others");
+	}
+	return next.vkCreateFramebuffer(device, info, allocator, framebuffer);
+}
+
+static VKAPI_ATTR void VKAPI_CALL discrete_vkCmdBeginRendering(VkCommandBuffer commands,
+							       const VkRenderingInfo *info)
+{
+	bool depth = (info->pDepthAttachment && info->pDepthAttachment->imageView) ||
+		     (info->pStencilAttachment && info->pStencilAttachment->imageView);
+	for (uint32_t i = 0; depth && i < info->colorAttachmentCount; i++) {
+		if (discrete_is_linear(&discrete_views, info->pColorAttachments[i].imageView)) {
+			discrete_die("a linear image is drawn to with a depth buffer");
+		}
+	}
+	next.vkCmdBeginRendering(commands, info);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL
@@ -274,7 +355,8 @@ static bool discrete_take_linear(VkDeviceCreateInfo *info, const char *names[])
 	discrete_draws_linear =
 		count < info->enabledExtensionCount && linear && linear->linearColorAttachment;
 	if (linear) {
-		linear->linearColorAttachment = VK_FALSE; /* the struct is the server's, and used once */
+		linear->linearColorAttachment =
+			VK_FALSE; /* the struct is the server's, and used once */
 	}
 	info->ppEnabledExtensionNames = names;
 	info->enabledExtensionCount = count;
@@ -350,9 +432,13 @@ static const struct {
 	OWN(vkGetPhysicalDeviceFormatProperties),
 	OWN_KHR(vkGetPhysicalDeviceFormatProperties2),
 	OWN(vkGetPhysicalDeviceMemoryProperties),
+	OWN_KHR(vkGetPhysicalDeviceImageFormatProperties2),
 	OWN(vkCreateImage),
 	OWN(vkDestroyImage),
 	OWN(vkCreateImageView),
+	OWN(vkDestroyImageView),
+	OWN(vkCreateFramebuffer),
+	OWN_KHR(vkCmdBeginRendering),
 	OWN_KHR(vkGetPhysicalDeviceMemoryProperties2),
 	OWN(vkAllocateMemory),
 	OWN(vkGetMemoryHostPointerPropertiesEXT),
