@@ -230,8 +230,9 @@ static uint32_t share_pixel(uint32_t x, uint32_t y, uint32_t seed)
 	return 0xff000000u | ((x * 2654435u + y * 40503u + seed * 97u) & 0xffffff);
 }
 
-static void share_hand_over(VkCommandBuffer cmd, VkImage image, VkImageLayout from,
-			    VkImageLayout to, bool take)
+/* A transition; @from or @to is outside where the image comes from there, or goes there. */
+static void share_hand_over(VkCommandBuffer cmd, VkImage image, VkImageLayout layout, uint32_t from,
+			    uint32_t to)
 {
 	VkImageMemoryBarrier2 barrier = {VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER_2,
 					 NULL,
@@ -239,16 +240,26 @@ static void share_hand_over(VkCommandBuffer cmd, VkImage image, VkImageLayout fr
 					 VK_ACCESS_2_MEMORY_WRITE_BIT,
 					 VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT,
 					 VK_ACCESS_2_MEMORY_READ_BIT | VK_ACCESS_2_MEMORY_WRITE_BIT,
+					 layout,
+					 VK_IMAGE_LAYOUT_GENERAL,
 					 from,
 					 to,
-					 take ? VK_QUEUE_FAMILY_FOREIGN_EXT : 0,
-					 take ? 0 : VK_QUEUE_FAMILY_FOREIGN_EXT,
 					 image,
 					 {VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1}};
 	VkDependencyInfo dependency = {VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
 				       .imageMemoryBarrierCount = 1,
 				       .pImageMemoryBarriers = &barrier};
 	vkCmdPipelineBarrier2(cmd, &dependency);
+}
+
+static void share_take(VkCommandBuffer cmd, VkImage image)
+{
+	share_hand_over(cmd, image, VK_IMAGE_LAYOUT_GENERAL, VK_QUEUE_FAMILY_FOREIGN_EXT, 0);
+}
+
+static void share_give(VkCommandBuffer cmd, VkImage image)
+{
+	share_hand_over(cmd, image, VK_IMAGE_LAYOUT_GENERAL, 0, VK_QUEUE_FAMILY_FOREIGN_EXT);
 }
 
 /* Fills the image with pattern @seed and gives it away. */
@@ -265,12 +276,14 @@ static void share_draw(struct gpu *gpu, const struct shared_image *image, uint32
 	VkBufferImageCopy copy = {.imageSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1},
 				  .imageExtent = {size.width, size.height, 1}};
 	VkCommandBuffer cmd = gpu_begin_once(gpu);
-	share_hand_over(cmd, image->image,
-			fresh ? VK_IMAGE_LAYOUT_UNDEFINED : VK_IMAGE_LAYOUT_GENERAL,
-			VK_IMAGE_LAYOUT_GENERAL, !fresh);
+	if (fresh) {
+		share_hand_over(cmd, image->image, VK_IMAGE_LAYOUT_UNDEFINED, 0, 0);
+	} else {
+		share_take(cmd, image->image);
+	}
 	vkCmdCopyBufferToImage(cmd, staging.buffer, image->image, VK_IMAGE_LAYOUT_GENERAL, 1,
 			       &copy);
-	share_hand_over(cmd, image->image, VK_IMAGE_LAYOUT_GENERAL, VK_IMAGE_LAYOUT_GENERAL, false);
+	share_give(cmd, image->image);
 	gpu_end_once(gpu, cmd);
 	gpu_buffer_destroy(gpu, &staging);
 }
@@ -285,10 +298,10 @@ static void share_expect(struct gpu *gpu, const struct shared_image *image, uint
 	VkBufferImageCopy copy = {.imageSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1},
 				  .imageExtent = {size.width, size.height, 1}};
 	VkCommandBuffer cmd = gpu_begin_once(gpu);
-	share_hand_over(cmd, image->image, VK_IMAGE_LAYOUT_GENERAL, VK_IMAGE_LAYOUT_GENERAL, true);
+	share_take(cmd, image->image);
 	vkCmdCopyImageToBuffer(cmd, image->image, VK_IMAGE_LAYOUT_GENERAL, staging.buffer, 1,
 			       &copy);
-	share_hand_over(cmd, image->image, VK_IMAGE_LAYOUT_GENERAL, VK_IMAGE_LAYOUT_GENERAL, false);
+	share_give(cmd, image->image);
 	gpu_end_once(gpu, cmd);
 	const uint32_t *pixels = staging.mapped;
 	for (uint32_t i = 0; i < size.width * size.height; i++) {
