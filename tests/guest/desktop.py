@@ -74,9 +74,9 @@ def make(long=False):
 
 
 def software(env):
-    """What Zink has to be told if the host's device says that it is a CPU; told so, it takes no other."""
+    """What Zink has to be told if the host's device says that it is a CPU; told so, it takes no other.  Layers may say something first."""
     out = subprocess.run([str(vm.BUILD / "oriel-gpu"), "--probe"], env={**os.environ, **(env or {})}, capture_output=True, text=True, check=True).stdout
-    return "LIBGL_ALWAYS_SOFTWARE=1" if json.loads(out)["devices"][0]["type"] == TYPE_CPU else ""
+    return "LIBGL_ALWAYS_SOFTWARE=1" if json.loads(out[out.index("{"):])["devices"][0]["type"] == TYPE_CPU else ""
 
 
 def run(script, *options, long=False, shell="", limit_s=300, picture=None, env=None):

@@ -28,13 +28,12 @@ RING_INFO, RING_MONITOR, RING_PRIORITY = 1000384000, 1000384006, 1000384007
 class Server:
     """oriel-gpu --vtest, for the length of a with block; checks that it ends cleanly."""
 
-    def __init__(self, *args, wrap=(), env=None, stdout=None):
-        """@wrap: words in front of the program's path; @env: variables besides the usual ones; @stdout: for what its driver says."""
+    def __init__(self, *args, wrap=(), env=None):
+        """@wrap: words in front of the program's path; @env: variables besides the usual ones."""
         self.dir = tempfile.TemporaryDirectory()
         self.path = self.dir.name + "/socket"
         self.log = open(self.dir.name + "/log", "w+", encoding="utf-8")  # noqa: closed in __exit__
-        self.process = subprocess.Popen([*wrap, str(SERVER), "--vtest", self.path, *args], stdout=stdout, stderr=self.log,
-                                        env={**os.environ, **(env or {})})
+        self.process = subprocess.Popen([*wrap, str(SERVER), "--vtest", self.path, *args], stderr=self.log, env={**os.environ, **(env or {})})
 
     def __enter__(self):
         deadline = time.monotonic() + 30
