@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,12 @@ static int gpu_set_up_shared(struct gpu *gpu, struct error *err)
 	if (!gpu->watch || !gpu->window) {
 		return error_set(err, -ENOMEM, "gpu: out of memory");
 	}
+	int status = ledger_create(&gpu->ledger, GPU_LEDGER_SLOTS, err);
+	if (status < 0) {
+		return status;
+	}
+	const struct gpu_spawner *spawner = gpu->parts.spawner;
+	spawner->watch(spawner->opaque, gpu_ledger_ended, gpu);
 	return gpu_server_query(gpu->parts.spawner, ++gpu->next_token, gpu->config.start_limit_ms,
 				&gpu->welcome, err);
 }
@@ -277,6 +284,10 @@ void gpu_destroy(struct gpu *gpu)
 		return;
 	}
 	gpu_reset(gpu);
+	if (gpu->ledger.slots) {
+		gpu->parts.spawner->watch(gpu->parts.spawner->opaque, NULL, NULL);
+		ledger_finish(&gpu->ledger);
+	}
 	gpu_window_destroy(gpu->window);
 	loop_remove(gpu->watch);
 	gpu_backing_budget_put(gpu->backing_budget);
@@ -319,6 +330,8 @@ void gpu_copy_stats(struct gpu *gpu, struct virtio_gpu_stats *stats)
 		.window_bytes = gpu->window ? gpu->config.window_bytes : 0,
 		.blob_bytes = gpu->bytes_blob,
 		.mapped_bytes = gpu->bytes_mapped,
+		.memory_bytes = ledger_others(&gpu->ledger, UINT_MAX),
+		.memory_limit = gpu->window ? gpu->config.memory_limit : 0,
 		.refused = gpu->refused,
 	};
 	snprintf(stats->driver, sizeof(stats->driver), "%s", gpu->welcome.driver);

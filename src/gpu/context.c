@@ -87,6 +87,7 @@ static void context_count(struct gpu_context *context)
 	context->stats.dispatches = counters.dispatches;
 	context->stats.submits = counters.submits;
 	context->stats.record_bytes = counters.record_bytes;
+	context->stats.memory_bytes = ledger_load(&context->gpu->ledger, context->ledger_slot);
 	pid_t pid = gpu_server_pid(context->server);
 	context->stats.pid = pid ? pid : context->stats.pid;
 }
@@ -100,8 +101,12 @@ void gpu_context_stats(struct gpu_context *context, struct virtio_gpu_context_st
 static void context_stop_server(struct gpu_context *context)
 {
 	context_count(context);
+	if (context->server) {
+		gpu_ledger_keep_blobs(context->gpu, context);
+	}
 	gpu_server_stop(context->server);
 	context->server = NULL;
+	context->stats.memory_bytes = 0;
 }
 
 void gpu_context_lose(struct gpu_context *context, const char *why)
@@ -263,6 +268,20 @@ static bool context_on_fence(void *opaque, const struct wire_fence *fence)
 	return true;
 }
 
+static bool context_on_unreferenced(void *opaque, uint64_t seq)
+{
+	struct gpu_context *context = opaque;
+	struct gpu_command *note = context_find_sent(context, GPU_RESOURCE_UNREF, seq);
+	if (!note) {
+		return context->closing;
+	}
+	TAILQ_REMOVE(&context->sent, note, link);
+	gpu_ledger_settle(context->gpu, context->ledger_slot, note->owed);
+	free(note);
+	context_finish_closing(context);
+	return true;
+}
+
 static void context_pump(struct gpu_context *context);
 
 static void context_on_room(void *opaque)
@@ -285,6 +304,7 @@ static const struct gpu_server_events context_events = {
 	.blob = context_on_blob,
 	.submitted = context_on_submitted,
 	.fence = context_on_fence,
+	.unreferenced = context_on_unreferenced,
 	.room = context_on_room,
 	.lost = context_on_lost,
 };
@@ -365,14 +385,21 @@ static enum context_step context_try_attach(struct gpu_context *context,
 	return STEP_DONE;
 }
 
+static enum context_step context_try_note(struct gpu_context *context, struct gpu_command *note)
+{
+	note->seq = note->owed ? ++context->next_seq : 0;
+	int status = gpu_server_unref(context->server, note->resource_id, note->seq);
+	if (note->owed || status == -EAGAIN) {
+		return context_sent(context, note, status);
+	}
+	free(note);
+	return STEP_DONE;
+}
+
 static enum context_step context_try(struct gpu_context *context, struct gpu_command *command)
 {
 	if (command->is_note) {
-		if (gpu_server_unref(context->server, command->resource_id) == -EAGAIN) {
-			return STEP_BLOCKED;
-		}
-		free(command);
-		return STEP_DONE;
+		return context_try_note(context, command);
 	}
 	switch (command->header.type) {
 	case GPU_RESOURCE_CREATE_BLOB: return context_try_blob(context, command);
@@ -476,7 +503,11 @@ void gpu_context_forget_resource(struct gpu *gpu, struct gpu_resource *resource)
 			continue; /* the server keeps the memory until it ends */
 		}
 		note->is_note = true;
+		note->header.type = GPU_RESOURCE_UNREF;
 		note->resource_id = resource->id;
+		if (resource->owner != context) {
+			note->owed = gpu_ledger_owe(gpu, context->ledger_slot, resource->charged);
+		}
 		context_enqueue(context, note);
 	}
 	resource->known = 0;
@@ -543,12 +574,19 @@ static struct gpu_context *context_alloc(struct gpu *gpu, const struct gpu_ctx_c
 static bool context_start_server(struct gpu_context *context)
 {
 	struct gpu *gpu = context->gpu;
+	context->ledger_slot = ledger_find_free(&gpu->ledger);
+	if (!context->ledger_slot) {
+		log_limited(LOG_WARN, "gpu: too many servers have not ended yet");
+		return false;
+	}
 	struct gpu_server_config config = {
 		.loop = gpu->parts.loop,
 		.spawner = gpu->parts.spawner,
 		.token = ++gpu->next_token,
 		.ctx_id = context->id,
 		.max_blob_bytes = gpu->config.memory_limit,
+		.ledger_fd = gpu->ledger.fd,
+		.ledger_slot = context->ledger_slot,
 		.blob_alignment = gpu_window_granule(gpu->window),
 		.name = context->stats.name,
 		.events = &context_events,
@@ -558,8 +596,10 @@ static bool context_start_server(struct gpu_context *context)
 	context->server = gpu_server_start(&config, &err);
 	if (!context->server) {
 		log_limited(LOG_WARN, "%s", err.text);
+		return false;
 	}
-	return context->server != NULL;
+	ledger_give(&gpu->ledger, context->ledger_slot, config.token);
+	return true;
 }
 
 /* A new context in a free slot with its server under way, or NULL and *error. */

@@ -24,6 +24,7 @@
 #include "gpu/virtio_gpu.h"
 #include "gpu/window.h"
 #include "mem/gmem.h"
+#include "wire/ledger.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,9 +36,10 @@ enum {
 	GPU_MAX_RESOURCES = 16384,
 	GPU_RESOURCE_BUCKETS = 4096,
 	GPU_MAX_CONTEXTS = 64,
-	GPU_MAX_SUBMIT = 1 << 20,	   /* bytes of one stream */
-	GPU_MAX_REQUEST = (1 << 20) + 256, /* bytes of one control command */
-	GPU_MAX_HELD_BYTES = 64 << 20,	   /* of all commands not answered yet */
+	GPU_LEDGER_SLOTS = 2 * GPU_MAX_CONTEXTS, /* servers, those included that are about to end */
+	GPU_MAX_SUBMIT = 1 << 20,		 /* bytes of one stream */
+	GPU_MAX_REQUEST = (1 << 20) + 256,	 /* bytes of one control command */
+	GPU_MAX_HELD_BYTES = 64 << 20,		 /* of all commands not answered yet */
 	/* Unanswered commands, in parts of the control queue: of one context, and of all. */
 	GPU_HELD_CONTEXT_DIVISOR = 4,
 	GPU_HELD_DIVISOR = 2,
@@ -66,6 +68,8 @@ struct gpu_command {
 	bool fenced, fence_done, answered;
 	uint32_t result; /* enum gpu_type, final once answered */
 	bool is_note;	 /* made here, no chain: UNREF of resource_id */
+	uint64_t owed; /* note: the resource's bytes, counted as ours until the server has answered
+			*/
 };
 TAILQ_HEAD(gpu_commands, gpu_command);
 
@@ -87,6 +91,7 @@ struct gpu_resource {
 	int fd;
 	uint32_t blob_flags, map_info;
 	struct gpu_context *owner;   /* NULL once that context is gone */
+	bool orphan;		     /* its maker's server is gone: counted as ours in the ledger */
 	uint64_t known;		     /* bit for each context slot whose server knows the resource */
 	struct gpu_commands waiters; /* MAP, UNMAP, UNREF in order, while pending */
 	bool mapped;
@@ -103,6 +108,7 @@ struct gpu_context {
 	bool closing; /* destroyed by the guest; only fences are awaited */
 	uint64_t closing_ns, started_ns;
 	struct gpu_server *server; /* NULL if lost */
+	unsigned ledger_slot;	   /* the server's */
 	struct gpu_commands waiting, sent;
 	unsigned held;
 	uint64_t next_seq;
@@ -127,6 +133,9 @@ struct gpu {
 	unsigned resource_count;
 	struct gpu_backing_budget *backing_budget;
 	uint64_t bytes_2d, bytes_blob, bytes_mapped;
+	struct ledger ledger; /* of what servers hold; owners are their tokens */
+	uint64_t bytes_orphan;
+	uint64_t owed[1 + GPU_LEDGER_SLOTS]; /* by servers' slots: of notes without an answer */
 	struct gpu_window *window;
 	struct gpu_scanout scanouts[GPU_MAX_SCANOUTS];
 
@@ -197,6 +206,21 @@ uint32_t gpu_flush(struct gpu *gpu, const struct gpu_command *command);
 uint32_t gpu_cursor(struct gpu *gpu, const struct gpu_command *command);
 /* @resource_id is shown nowhere from here on. */
 void gpu_scanout_forget(struct gpu *gpu, uint32_t resource_id);
+
+/* ledger.c */
+/* The server of @context is about to go: what the guest has of its blobs is counted as ours. */
+void gpu_ledger_keep_blobs(struct gpu *gpu, struct gpu_context *context);
+/* @resource is about to go. */
+void gpu_ledger_drop(struct gpu *gpu, struct gpu_resource *resource);
+/*
+ * A resource of @bytes is gone; until it says what it keeps of it, the server of @slot may still
+ * have all.  How many bytes are to be settled then; 0 if it owes more than the limit, so that
+ * nobody gets anything and there need not be any more to remember.
+ */
+uint64_t gpu_ledger_owe(struct gpu *gpu, unsigned slot, uint64_t bytes);
+void gpu_ledger_settle(struct gpu *gpu, unsigned slot, uint64_t bytes);
+/* For the spawner: the process of the server with @token has ended. */
+void gpu_ledger_ended(void *gpu, uint32_t token);
 
 /* blob.c: these take the command */
 void gpu_create_blob(struct gpu *gpu, struct gpu_command *command);

@@ -64,6 +64,7 @@ void gpu_resource_destroy(struct gpu *gpu, struct gpu_resource *resource)
 {
 	assert(TAILQ_EMPTY(&resource->waiters));
 	gpu_scanout_forget(gpu, resource->id);
+	gpu_ledger_drop(gpu, resource);
 	resource_unlink(gpu, resource);
 	if (resource->mapped) {
 		gpu_window_unmap(gpu->window, resource->window_offset, resource->window_len);

@@ -171,6 +171,7 @@ static size_t server_message_size(uint32_t kind)
 	case WIRE_FENCE: return sizeof(struct wire_fence);
 	case WIRE_FATAL: return sizeof(struct wire_fatal);
 	case WIRE_ARBITER_REQUEST: return sizeof(struct wire_arbiter);
+	case WIRE_UNREFERENCED: return sizeof(struct wire_header);
 	default: return 0;
 	}
 }
@@ -189,6 +190,8 @@ static bool server_take_message(struct gpu_server *server, union server_message 
 	case WIRE_SUBMITTED: return events->submitted(server->config.opaque, &message->submitted);
 	case WIRE_FENCE: return events->fence(server->config.opaque, &message->fence);
 	case WIRE_ARBITER_REQUEST: return server_take_arbiter(server, &message->arbiter);
+	case WIRE_UNREFERENCED:
+		return events->unreferenced(server->config.opaque, message->header.seq);
 	case WIRE_FATAL:
 		server_clean_text(message->fatal.text, sizeof(message->fatal.text));
 		server_report_lost(server, message->fatal.text);
@@ -279,9 +282,11 @@ static int server_send_hello(int socket, const struct gpu_server_config *config,
 		.max_blob_bytes = config->max_blob_bytes,
 		.blob_alignment = config->blob_alignment,
 		.query_only = query_only,
+		.ledger_slot = config->ledger_slot,
 	};
+	int fds[] = {state_fd, config->ledger_fd};
 	snprintf(hello.name, sizeof(hello.name), "%s", config->name ? config->name : "");
-	ssize_t sent = sock_send(socket, &hello, sizeof(hello), &state_fd, 1);
+	ssize_t sent = sock_send(socket, &hello, sizeof(hello), fds, query_only ? 1 : 2);
 	return sent < 0 ? (int)sent : 0;
 }
 
@@ -421,9 +426,10 @@ static struct wire_resource server_resource(enum wire_kind kind, uint32_t resour
 	};
 }
 
-int gpu_server_unref(struct gpu_server *server, uint32_t resource_id)
+int gpu_server_unref(struct gpu_server *server, uint32_t resource_id, uint64_t seq)
 {
 	struct wire_resource message = server_resource(WIRE_UNREF_RESOURCE, resource_id, 0);
+	message.header.seq = seq;
 	return server_send(server, &message, sizeof(message), -1);
 }
 

@@ -23,7 +23,8 @@ struct gpu_server;
 
 /*
  * What the server says.  Inside any of these the server may be stopped with gpu_server_stop().
- * blob, submitted and fence return false if the server answered what nobody asked; it is lost then.
+ * blob, submitted, fence and unreferenced return false if the server answered what nobody asked; it
+ * is lost then.
  */
 struct gpu_server_events {
 	void (*welcome)(void *opaque, const struct wire_welcome *welcome);
@@ -32,6 +33,8 @@ struct gpu_server_events {
 	bool (*blob)(void *opaque, const struct wire_blob *blob, int fd);
 	bool (*submitted)(void *opaque, const struct wire_submitted *submitted);
 	bool (*fence)(void *opaque, const struct wire_fence *fence);
+	/* To the request with that @seq. */
+	bool (*unreferenced)(void *opaque, uint64_t seq);
 	/* The socket takes messages again after a -EAGAIN. */
 	void (*room)(void *opaque);
 	/* It is dead, stuck or broke the rules; nothing more will come.  @why is printable.  To be
@@ -44,6 +47,8 @@ struct gpu_server_config {
 	const struct gpu_spawner *spawner;
 	uint32_t token, ctx_id;
 	uint64_t max_blob_bytes;
+	int ledger_fd;		 /* borrowed for the start only */
+	uint32_t ledger_slot;	 /* the server's */
 	uint32_t blob_alignment; /* of blobs' sizes */
 	const char *name;	 /* guest's debug name, at most 63 bytes are used */
 	const struct gpu_server_events *events;
@@ -70,7 +75,8 @@ int gpu_server_create_blob(struct gpu_server *server,
 			   const struct wire_create_blob *request) MUST_CHECK;
 int gpu_server_submit(struct gpu_server *server, const struct wire_submit *request,
 		      const void *stream) MUST_CHECK;
-int gpu_server_unref(struct gpu_server *server, uint32_t resource_id) MUST_CHECK;
+/* @seq not 0: to be answered. */
+int gpu_server_unref(struct gpu_server *server, uint32_t resource_id, uint64_t seq) MUST_CHECK;
 int gpu_server_attach(struct gpu_server *server, uint32_t resource_id, int fd,
 		      uint64_t size) MUST_CHECK;
 

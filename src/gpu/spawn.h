@@ -22,6 +22,12 @@ struct gpu_spawner {
 	/* The server's socket was closed and it is not needed any more: see that it ends, by force
 	 * if it must be. */
 	void (*end)(void *opaque, uint32_t token);
+	/*
+	 * From now on ended(@ended_opaque, token) is called on the loop when a server's process has
+	 * ended, or could not be started; of its memory nothing is left.  NULL: no more.
+	 */
+	void (*watch)(void *opaque, void (*ended)(void *ended_opaque, uint32_t token),
+		      void *ended_opaque);
 	/* Process id, or 0 if not known (yet, or any more). */
 	pid_t (*pid)(void *opaque, uint32_t token);
 	void *opaque;

@@ -23,8 +23,8 @@ struct virtio_gpu_config {
 	bool shared;		 /* offer Vulkan contexts; false: 2D only, no window, no servers */
 	uint64_t window_bytes;	 /* host-visible window, a power of two; 0:
 				    virtio_gpu_default_window() of guest RAM */
-	uint64_t memory_limit;	 /* host memory of all blobs together, bytes; 0: the larger of guest
-				    RAM   and 1 GiB */
+	uint64_t memory_limit;	 /* host memory of all contexts together, bytes; 0: the larger of
+				    guest RAM and 1 GiB */
 	uint64_t limit_2d;	 /* host memory of all 2D resources together, bytes; 0: 256 MiB */
 	unsigned start_limit_ms; /* a server must be ready within; 0: 30 s */
 };
@@ -68,6 +68,8 @@ struct virtio_gpu_context_stats {
 	uint64_t blob_bytes,
 		mapped_bytes;  /* of live ones: host memory, and how much of it is in the window */
 	uint64_t record_bytes; /* of live ones: what the server keeps to make objects again */
+	uint64_t memory_bytes; /* of live ones: all that the server holds, as it says; blobs
+				  included */
 };
 
 struct virtio_gpu_stats {
@@ -77,6 +79,8 @@ struct virtio_gpu_stats {
 	uint64_t commands, draws, dispatches, submits; /* of all contexts, also ended ones */
 	uint64_t window_bytes, blob_bytes,
 		mapped_bytes; /* the rest of the window's use is ended contexts' */
+	uint64_t memory_bytes,
+		memory_limit; /* what all contexts hold, ended ones' blobs included; and may hold */
 	uint64_t refused;     /* refused: control commands answered with an error */
 	unsigned context_count;
 	struct virtio_gpu_context_stats contexts[VIRTIO_GPU_STATS_CONTEXTS]; /* live ones first */

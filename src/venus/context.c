@@ -116,6 +116,7 @@ struct context *context_create(const struct context_config *config, struct error
 	}
 	context->config = *config;
 	budget_init(&context->budget, config->max_bytes);
+	budget_join(&context->budget, config->ledger, config->ledger_slot);
 	if (venus_dispatch_init(&context->dispatch, config->probe->get_proc, hooks_table, context)) {
 		free(context);
 		error_set(err, -ENOMEM, "no memory for a context");
@@ -124,7 +125,7 @@ struct context *context_create(const struct context_config *config, struct error
 	context->dispatch.data_free = hooks_free_data;
 	context->dispatch.told_lost = hooks_note_told;
 	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
-	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES);
+	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->budget);
 	pthread_mutex_init(&context->lock, NULL);
 	pthread_cond_init(&context->changed, NULL);
 	lane_init(&context->virtqueue, context, NULL, NULL);
@@ -213,6 +214,9 @@ static int context_new_shmem(struct context *context, uint64_t bytes, struct pag
 	uint64_t rounded = pages_round(bytes, context_page(context));
 	if (!bytes || !rounded) {
 		return -EINVAL;
+	}
+	if (budget_fits_alone(&context->budget, rounded)) {
+		budget_await_room(&context->budget, rounded); /* of others */
 	}
 	return pages_create(pages, &context->budget, rounded);
 }

@@ -36,7 +36,9 @@ struct context_ops {
 };
 
 struct context_config {
-	uint64_t max_bytes;	       /* host memory the guest may hold */
+	uint64_t max_bytes;	       /* host memory all contexts together may hold */
+	struct ledger *ledger;	       /* where they tell each other what they have; borrowed; NULL: this is the only one */
+	unsigned ledger_slot;	       /* this one's */
 	uint32_t granule;	       /* guest-visible page size */
 	uint32_t ask_ms;	       /* how long a queue with work may be silent until its driver is asked; 0: a second */
 	const struct probe *probe;     /* devices the guest may see; borrowed */

@@ -62,7 +62,7 @@ static void main_usage(FILE *out)
 	      "  --wire              serve oriel on descriptor 3\n"
 	      "  --wire-fd N         serve oriel on descriptor N\n"
 	      "  --gpu-device N|NAME show guests only device N, or devices with NAME in their name\n"
-	      "  --memory-limit MIB  memory each vtest client may use (default 4096)\n"
+	      "  --memory-limit MIB  memory all vtest clients together may use (default 4096)\n"
 	      "  --max-clients N     vtest clients at once (default 64)\n"
 	      "  -v, --verbose       say more\n"
 	      "  -h, --help          print this\n"

@@ -25,13 +25,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
 	MEMORY_SPARE_DESCRIPTORS = 512,
 	MEMORY_MIN_ALLOCATIONS = 64,
-	MEMORY_PATIENCE_MS = 100, /* for memory on its way back */
 	MEMORY_MAX_ALLOCATIONS =
 		32 * 1024, /* each is a mapping too: half of what Linux allows by default */
 };
@@ -122,18 +120,13 @@ static VkResult memory_chain_dma_buf(struct venus_call *call, const struct devic
 /*
  * What the guest has freed is not all given back yet: the resource made of it goes by the
  * virtqueue, which this ring may be ahead of. So a full context waits a little; the virtqueue's own
- * thread, which would wait for itself, does not.
+ * thread, which would wait for itself, only for other contexts.
  */
 static void memory_await_room(struct venus_call *call, const struct device *device, uint64_t bytes)
 {
 	struct budget *budget = context_budget(device->context);
-	for (int i = 0;
-	     lane_of(call)->ring && bytes <= budget->limit && i < MEMORY_PATIENCE_MS &&
-	     atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->limit - bytes;
-	     i++) {
-		if (!budget_tidy(budget)) {
-			nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
-		}
+	if (lane_of(call)->ring || budget_fits_alone(budget, bytes)) {
+		budget_await_room(budget, bytes);
 	}
 }
 

@@ -11,31 +11,89 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum {
 	BUDGET_LEAVINGS = 256,
 	BUDGET_BITE = 32 * 1024, /* bytes: some 5 us */
+	BUDGET_PATIENCE_MS = 2 * BUDGET_REST_MS + 50,
+	BUDGET_TRIES = 64,	 /* against others that want the same bytes at the same time */
 };
+
+uint64_t budget_share(const struct budget *budget)
+{
+	uint64_t others = budget->ledger ? ledger_others(budget->ledger, budget->slot) : 0;
+	return others < budget->limit ? budget->limit - others : 0;
+}
+
+/* Locked. */
+static void budget_set(struct budget *budget, uint64_t used)
+{
+	atomic_store_explicit(&budget->used, used, memory_order_relaxed);
+	if (budget->ledger) {
+		ledger_store(budget->ledger, budget->slot, used);
+	}
+}
+
+/* Others may store theirs between our look and our store, so we look again; what does not fit at first disturbs nobody. */
+static bool budget_take(struct budget *budget, uint64_t bytes)
+{
+	LOCKED(&budget->lock);
+	uint64_t before = budget->used, after;
+	if (__builtin_add_overflow(before, bytes, &after)) {
+		return false;
+	}
+	for (int i = 0; i < BUDGET_TRIES && after <= budget_share(budget); i++) {
+		budget_set(budget, after);
+		if (!budget->ledger || after <= budget_share(budget)) {
+			return true;
+		}
+		budget_set(budget, before);
+		sched_yield();
+	}
+	return false;
+}
 
 bool budget_charge(struct budget *budget, uint64_t bytes)
 {
-	uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
-	do {
-		while (bytes > budget->limit || used > budget->limit - bytes) {
-			if (bytes > budget->limit || !budget_tidy(budget)) {
-				return false;
-			}
-			used = atomic_load(&budget->used);
+	while (!budget_take(budget, bytes)) {
+		if (bytes > budget_share(budget) || !budget_tidy(budget)) {
+			return false;
 		}
-	} while (!atomic_compare_exchange_weak(&budget->used, &used, used + bytes));
+	}
 	return true;
+}
+
+/* Would all be within @most? */
+static bool budget_is_within(const struct budget *budget, uint64_t bytes, uint64_t most)
+{
+	uint64_t after;
+	return !__builtin_add_overflow(budget->used, bytes, &after) && after <= most;
+}
+
+bool budget_fits_alone(const struct budget *budget, uint64_t bytes)
+{
+	return budget_is_within(budget, bytes, budget->limit);
+}
+
+void budget_await_room(struct budget *budget, uint64_t bytes)
+{
+	for (int i = 0; bytes <= budget->limit && i < BUDGET_PATIENCE_MS &&
+			!budget_is_within(budget, bytes, budget_share(budget));
+	     i++) {
+		if (!budget_tidy(budget)) {
+			nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+		}
+	}
 }
 
 void budget_release(struct budget *budget, uint64_t bytes)
 {
-	atomic_fetch_sub(&budget->used, bytes);
+	LOCKED(&budget->lock);
+	budget_set(budget, budget->used - bytes);
 }
 
 uint64_t pages_round(uint64_t bytes, uint64_t granule)
@@ -151,6 +209,19 @@ int pages_adopt(struct pages **pages, int fd, uint64_t bytes)
 		return -EINVAL;
 	}
 	return pages_map(pages, NULL, fd, bytes);
+}
+
+void pages_inherit(struct pages *pages, struct budget *budget)
+{
+	if (pages->budget || atomic_load(&pages->references) == 1) {
+		return;
+	}
+	{
+		LOCKED(&budget->lock);
+		budget_set(budget, budget->used + pages->bytes);
+	}
+	atomic_store(&pages->shared, true); /* never to be new memory */
+	pages->budget = budget;
 }
 
 struct pages *pages_get(struct pages *pages)
@@ -302,6 +373,12 @@ void budget_init(struct budget *budget, uint64_t limit)
 	*budget = (struct budget){.limit = limit};
 	pthread_mutex_init(&budget->lock, NULL);
 	TAILQ_INIT(&budget->leavings);
+}
+
+void budget_join(struct budget *budget, struct ledger *ledger, unsigned slot)
+{
+	budget->ledger = ledger;
+	budget->slot = slot;
 }
 
 void budget_finish(struct budget *budget)

@@ -14,6 +14,7 @@
 #define ORIEL_VENUS_PAGES_H
 
 #include "base/error.h"
+#include "wire/ledger.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -26,21 +27,31 @@ enum { BUDGET_REST_MS = 100 };
 
 TAILQ_HEAD(pages_list, pages);
 
-/* Bytes of memory one context may hold, and pages that rest before they are given back. */
+/* Bytes of memory one context holds, what it may hold with all others, and pages that rest before they are given back. */
 struct budget {
-	_Atomic uint64_t used;
+	_Atomic uint64_t used;	    /* changed under lock */
 	uint64_t limit;
+	struct ledger *ledger;	    /* of all contexts, borrowed; NULL: there is no other */
+	unsigned slot;		    /* of this one in the ledger */
 	atomic_uint leaving;	    /* how many rest, or are being given back */
 	pthread_mutex_t lock;
 	struct pages_list leavings; /* guarded by lock; the one left last is the first */
 };
 
 void budget_init(struct budget *budget, uint64_t limit);
+/* From now on the limit is for all who share @ledger (borrowed).  Before anything is charged. */
+void budget_join(struct budget *budget, struct ledger *ledger, unsigned slot);
 /* Gives back all that rests. */
 void budget_finish(struct budget *budget);
-/* True if @bytes were charged, false if that would pass the limit even with nothing at rest. */
+/* True if @bytes were charged, false if that would pass the limit even with nothing of ours at rest. */
 bool budget_charge(struct budget *budget, uint64_t bytes);
 void budget_release(struct budget *budget, uint64_t bytes);
+/* What this context may hold, all it has included, while others keep what they have. */
+uint64_t budget_share(const struct budget *budget);
+/* Would @bytes fit if there were no others? */
+bool budget_fits_alone(const struct budget *budget, uint64_t bytes);
+/* Wait until @bytes fit, for as long as what was freed, by others too, may take to be given back. */
+void budget_await_room(struct budget *budget, uint64_t bytes);
 /* Give back the pages that have rested longest, though they may not have rested enough.  False if there are none. */
 bool budget_tidy(struct budget *budget);
 /* Nanoseconds until some pages have rested enough at loop_now_ns() @now: 0 if some have, UINT64_MAX if none rest. */
@@ -82,6 +93,11 @@ int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t byt
  * Takes @fd, also on failure.  Not charged: its maker pays.
  */
 int pages_adopt(struct pages **pages, int fd, uint64_t bytes) MUST_CHECK;
+/*
+ * Their resource has gone: if others than the caller hold adopted @pages, @budget is charged with them from here on, beyond its limit
+ * if need be, since they are there.
+ */
+void pages_inherit(struct pages *pages, struct budget *budget);
 
 struct pages *pages_get(struct pages *pages);
 /* Accepts NULL. */

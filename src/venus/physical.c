@@ -284,7 +284,7 @@ int physical_get_memory_properties2(struct venus_call *call)
 	int status = venus_call_driver(call);
 	if (!status && physical && args->pMemoryProperties) {
 		args->pMemoryProperties->memoryProperties = physical->memory;
-		physical_limit_budget(physical,
+		physical_limit_budget(physical, budget_share(context_budget(context_of(call))),
 				      chain_find(args->pMemoryProperties,
 						 VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT));
 	}

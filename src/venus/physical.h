@@ -31,8 +31,8 @@ struct physical {
 void physical_free(struct physical *physical);
 /* Of what the driver says in ->memory, types that cannot be mapped lose the flags that say so, and heaps end at @max_bytes. */
 void physical_limit_memory(struct physical *physical, uint64_t max_bytes);
-/* No heap can give more than it has.  Accepts NULL. */
-void physical_limit_budget(const struct physical *physical, VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget);
+/* No heap can give more than it has, nor than @share, which is what the context may have now.  Accepts NULL. */
+void physical_limit_budget(const struct physical *physical, uint64_t share, VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget);
 /* True if memory of @type can be mapped by the guest. */
 bool physical_type_is_visible(const struct physical *physical, uint32_t type);
 /*

@@ -24,11 +24,12 @@ void physical_limit_memory(struct physical *physical, uint64_t max_bytes)
 	}
 }
 
-void physical_limit_budget(const struct physical *physical, VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
+void physical_limit_budget(const struct physical *physical, uint64_t share, VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
 {
 	for (uint32_t i = 0; budget && i < physical->memory.memoryHeapCount; i++) {
-		if (budget->heapBudget[i] > physical->memory.memoryHeaps[i].size) {
-			budget->heapBudget[i] = physical->memory.memoryHeaps[i].size;
+		uint64_t size = physical->memory.memoryHeaps[i].size, most = share < size ? share : size;
+		if (budget->heapBudget[i] > most) {
+			budget->heapBudget[i] = most ? most : 1; /* none is against the specification */
 		}
 	}
 }

@@ -16,9 +16,9 @@ struct resource {
 	uint64_t bytes;
 };
 
-void resource_table_init(struct resource_table *table, size_t limit)
+void resource_table_init(struct resource_table *table, size_t limit, struct budget *budget)
 {
-	*table = (struct resource_table){.limit = limit};
+	*table = (struct resource_table){.limit = limit, .budget = budget};
 	pthread_mutex_init(&table->lock, NULL);
 }
 
@@ -72,6 +72,9 @@ int resource_remove(struct resource_table *table, uint32_t id)
 	}
 	if (!resource) {
 		return -ENOENT;
+	}
+	if (resource->kind == RESOURCE_FOREIGN) {
+		pages_inherit(resource->pages, table->budget);
 	}
 	resource_free(resource);
 	return 0;

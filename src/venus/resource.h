@@ -21,9 +21,10 @@ struct resource_table {
 	pthread_mutex_t lock;
 	struct idmap resources; /* guarded by lock */
 	size_t limit;
+	struct budget *budget; /* pays for what outlives a resource that others made; borrowed */
 };
 
-void resource_table_init(struct resource_table *table, size_t limit);
+void resource_table_init(struct resource_table *table, size_t limit, struct budget *budget);
 void resource_table_finish(struct resource_table *table);
 
 /*

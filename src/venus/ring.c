@@ -204,6 +204,20 @@ static bool ring_sleep_until(struct ring *ring, uint64_t deadline_ns)
 	return !status;
 }
 
+/* Sleep until notified: true; or until nothing of what was freed rests any more, which is given back when it has. */
+static bool ring_sleep_resting(struct ring *ring)
+{
+	struct budget *budget = context_budget(ring->context);
+	uint64_t due;
+	while (!ring_is_over(ring) && (due = budget_due_ns(budget, loop_now_ns())) != UINT64_MAX) {
+		if (ring_sleep_until(ring, wait_now_ns() + due)) {
+			return true;
+		}
+		budget_tidy_some(budget, loop_now_ns());
+	}
+	return false;
+}
+
 /*
  * Set IDLE, look once more, sleep until notified.  The guest stores tail and then reads status; we set IDLE and then
  * read tail, both in one total order, so at least one side sees the other.
@@ -214,7 +228,7 @@ static void ring_sleep(struct ring *ring)
 	atomic_fetch_or(ring->status, RING_STATUS_IDLE);
 	if (atomic_load(ring->tail) == ring->cursor) {
 		atomic_fetch_sub(awake, 1);
-		if (!ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
+		if (!ring_sleep_resting(ring) && !ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
 			if (!atomic_load(awake)) { /* or it would hold others up */
 				os_trim_heap();
 			}

@@ -26,6 +26,7 @@ struct server_wire {
 	int socket;
 	pthread_mutex_t send_lock;
 	struct wire_state *state;
+	struct ledger ledger;
 	struct probe probe;
 	struct context *context;
 	struct wire_hello hello;
@@ -97,6 +98,8 @@ static int server_wire_start_context(struct server_wire *server, struct error *e
 {
 	struct context_config config = {
 		.max_bytes = server->hello.max_blob_bytes,
+		.ledger = &server->ledger,
+		.ledger_slot = server->hello.ledger_slot,
 		.granule = server->hello.blob_alignment,
 		.probe = &server->probe,
 		.state = server->state,
@@ -130,17 +133,26 @@ static void server_wire_fill_driver(struct wire_welcome *welcome, const struct p
 		 device->driver_info[0] ? device->driver_info : device->driver);
 }
 
+/* Maps what came with HELLO.  0, or a negative errno and a line for the answer. */
+static int server_wire_map(struct server_wire *server, int state_fd, int ledger_fd, struct error *err)
+{
+	int status = server_wire_map_state(server, state_fd);
+	if (status) {
+		return error_set(err, status, "hello without a state page");
+	}
+	status = server->hello.query_only ? 0 : ledger_open(&server->ledger, ledger_fd, server->hello.ledger_slot);
+	return status ? error_set(err, status, "hello without a ledger") : 0;
+}
+
 /* Answers HELLO.  False if the process is to end, which is no failure for a query. */
-static bool server_wire_welcome(struct server_wire *server, int state_fd,
+static bool server_wire_welcome(struct server_wire *server, int state_fd, int ledger_fd,
 				const struct probe_choice *choice)
 {
 	struct wire_welcome welcome = {.version = WIRE_VERSION};
 	struct error err = {0};
 	venus_capset_fill(welcome.capset);
-	welcome.status = server_wire_map_state(server, state_fd);
-	if (welcome.status) {
-		snprintf(welcome.text, sizeof(welcome.text), "hello without a state page");
-	} else {
+	welcome.status = server_wire_map(server, state_fd, ledger_fd, &err);
+	if (!welcome.status) {
 		welcome.status = probe_run(&server->probe, vkGetInstanceProcAddr, choice, &err);
 	}
 	if (!welcome.status) {
@@ -162,8 +174,9 @@ static bool server_wire_hello(struct server_wire *server, const struct probe_cho
 	size_t count = SOCK_MAX_FDS;
 	struct wire_hello *hello = &server->hello;
 	ssize_t got = sock_recv(server->socket, hello, sizeof(*hello), fds, &count);
-	AUTO_FD int fd = got > 0 && count ? fds[0] : -1;
-	for (size_t i = 1; got > 0 && i < count; i++) {
+	AUTO_FD int state_fd = got > 0 && count ? fds[0] : -1;
+	AUTO_FD int ledger_fd = got > 0 && count > 1 ? fds[1] : -1;
+	for (size_t i = 2; got > 0 && i < count; i++) {
 		close(fds[i]);
 	}
 	if (got != (ssize_t)sizeof(*hello) || hello->header.kind != WIRE_HELLO ||
@@ -171,7 +184,7 @@ static bool server_wire_hello(struct server_wire *server, const struct probe_cho
 		log_error("no greeting of version %d on the socket", WIRE_VERSION);
 		return false;
 	}
-	return server_wire_welcome(server, fd, choice);
+	return server_wire_welcome(server, state_fd, ledger_fd, choice);
 }
 
 /* Requests */
@@ -228,6 +241,15 @@ static bool server_wire_submit(struct server_wire *server, const struct wire_sub
 	return true;
 }
 
+static void server_wire_unref(struct server_wire *server, const struct wire_resource *request)
+{
+	struct wire_header answer;
+	context_unref(server->context, request->resource_id);
+	if (request->header.seq) {
+		server_wire_send(server, &answer, sizeof(answer), WIRE_UNREFERENCED, request->header.seq, -1);
+	}
+}
+
 static size_t server_wire_message_size(uint32_t kind)
 {
 	switch (kind) {
@@ -258,7 +280,7 @@ static bool server_wire_take(struct server_wire *server, union server_wire_messa
 		server_wire_create_blob(server, &message->create_blob);
 		return true;
 	case WIRE_UNREF_RESOURCE:
-		context_unref(server->context, message->resource.resource_id);
+		server_wire_unref(server, &message->resource);
 		return true;
 	case WIRE_ATTACH_RESOURCE:
 		/* A resource that cannot be used is missing, which its user will notice. */
@@ -312,6 +334,7 @@ int server_wire_run(int socket, const struct probe_choice *choice)
 		context_destroy(server->context);
 		watch_release();
 	}
+	ledger_finish(&server->ledger);
 	close(socket);
 	free(message);
 	free(server);

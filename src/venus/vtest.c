@@ -133,10 +133,11 @@ struct vtest_server {
 	int listener, signals;
 	sigset_t old_signals;
 	unsigned clients;
+	struct ledger ledger; /* owners are process ids */
 };
 
 /* The client's process.  Never returns. */
-static void vtest_client_main(struct vtest_server *server, int socket, pid_t parent)
+static void vtest_client_main(struct vtest_server *server, int socket, unsigned slot, pid_t parent)
 {
 	os_die_with_parent(SIGKILL);
 	if (getppid() != parent) {
@@ -151,7 +152,7 @@ static void vtest_client_main(struct vtest_server *server, int socket, pid_t par
 		log_error("%s", err.text);
 		_exit(1);
 	}
-	vtest_serve_client(socket, server->config, &probe);
+	vtest_serve_client(socket, server->config, &probe, &server->ledger, slot);
 	_exit(0);
 }
 
@@ -165,15 +166,17 @@ static void vtest_accept(struct vtest_server *server)
 		log_limited(LOG_WARN, "client refused: %u are connected", server->clients);
 		return;
 	}
+	unsigned slot = ledger_find_free(&server->ledger); /* there are as many as clients */
 	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
-		vtest_client_main(server, fd_take(&socket), parent);
+		vtest_client_main(server, fd_take(&socket), slot, parent);
 	}
 	if (pid < 0) {
 		log_limited(LOG_WARN, "client refused: %s", strerror(errno));
 		return;
 	}
+	ledger_give(&server->ledger, slot, (uint32_t)pid);
 	server->clients++;
 }
 
@@ -183,6 +186,7 @@ static void vtest_reap(struct vtest_server *server)
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		server->clients--;
+		ledger_end(&server->ledger, (uint32_t)pid);
 		if (WIFSIGNALED(status)) {
 			log_warn("the process of a client ended with signal %d", WTERMSIG(status));
 		}
@@ -219,24 +223,33 @@ static void vtest_loop(struct vtest_server *server)
 	}
 }
 
+static int vtest_run(struct vtest_server *server, struct error *err)
+{
+	AUTO_FD int signals = vtest_signals(&server->old_signals, err);
+	if (signals < 0) {
+		return signals;
+	}
+	AUTO_FD int listener = vtest_listen(server->config->path, err);
+	if (listener < 0) {
+		return listener;
+	}
+	server->signals = signals;
+	server->listener = listener;
+	vtest_loop(server);
+	unlink(server->config->path);
+	return 0;
+}
+
 int vtest_serve(const struct vtest_config *config, struct error *err)
 {
 	struct vtest_server server = {.config = config};
 	int status = vtest_check_driver(config, err);
-	if (status) {
-		return status;
+	if (!status) {
+		status = ledger_create(&server.ledger, config->max_clients, err);
 	}
-	AUTO_FD int signals = vtest_signals(&server.old_signals, err);
-	if (signals < 0) {
-		return signals;
+	if (!status) {
+		status = vtest_run(&server, err);
+		ledger_finish(&server.ledger);
 	}
-	AUTO_FD int listener = vtest_listen(config->path, err);
-	if (listener < 0) {
-		return listener;
-	}
-	server.signals = signals;
-	server.listener = listener;
-	vtest_loop(&server);
-	unlink(config->path);
-	return 0;
+	return status;
 }

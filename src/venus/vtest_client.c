@@ -58,6 +58,8 @@ struct vtest_client {
 	int socket;
 	const struct vtest_config *config;
 	const struct probe *probe;
+	struct ledger *ledger;
+	unsigned slot;
 	struct wire_state state; /* for nobody: no stand-in serves vtest */
 	struct context *context; /* NULL before CONTEXT_INIT */
 	struct watch watch;
@@ -150,6 +152,8 @@ static bool vtest_context_init(struct vtest_client *client)
 	struct error err = {0};
 	struct context_config config = {
 		.max_bytes = client->config->max_bytes,
+		.ledger = client->ledger,
+		.ledger_slot = client->slot,
 		.granule = VTEST_GRANULE,
 		.probe = client->probe,
 		.state = &client->state,
@@ -465,7 +469,8 @@ static bool vtest_receive(struct vtest_client *client)
 	return vtest_read(client, &last, 1, 0);
 }
 
-void vtest_serve_client(int socket, const struct vtest_config *config, const struct probe *probe)
+void vtest_serve_client(int socket, const struct vtest_config *config, const struct probe *probe, struct ledger *ledger,
+			unsigned slot)
 {
 	struct vtest_client *client = calloc(1, sizeof(*client));
 	if (!client) {
@@ -476,6 +481,8 @@ void vtest_serve_client(int socket, const struct vtest_config *config, const str
 	client->socket = socket;
 	client->config = config;
 	client->probe = probe;
+	client->ledger = ledger;
+	client->slot = slot;
 	vtest_syncs_init(&client->syncs);
 	while (vtest_receive(client)) {
 	}

@@ -37,6 +37,8 @@ struct broker {
 	int socket;
 	struct loop_source *source;
 	struct gpu_spawner spawner;
+	void (*ended)(void *opaque, uint32_t token); /* of servers, or NULL */
+	void *ended_opaque;
 	uint32_t passt_count;
 	struct broker_helper helpers[BROKER_MAX_HELPERS];
 };
@@ -92,6 +94,14 @@ static void broker_gpu_end(void *opaque, uint32_t token)
 	}
 }
 
+static void broker_gpu_watch(void *opaque, void (*ended)(void *ended_opaque, uint32_t token),
+			     void *ended_opaque)
+{
+	struct broker *broker = opaque;
+	broker->ended = ended;
+	broker->ended_opaque = ended_opaque;
+}
+
 static pid_t broker_gpu_pid(void *opaque, uint32_t token)
 {
 	struct broker_helper *helper = broker_find(opaque, token);
@@ -131,6 +141,15 @@ static void broker_report_end(const struct broker_helper *helper, int status)
 	}
 }
 
+static void broker_forget(struct broker *broker, struct broker_helper *helper)
+{
+	uint32_t token = helper->token;
+	helper->token = 0;
+	if (broker->ended && token < BROKER_PASST_TOKEN) {
+		broker->ended(broker->ended_opaque, token);
+	}
+}
+
 static void broker_take_event(struct broker *broker, const struct broker_event *event)
 {
 	struct broker_helper *helper = event->token ? broker_find(broker, event->token) : NULL;
@@ -141,11 +160,11 @@ static void broker_take_event(struct broker *broker, const struct broker_event *
 	case BROKER_STARTED: helper->pid = event->pid; break;
 	case BROKER_FAILED:
 		log_error("broker: can not start a helper: %s", strerror(event->status));
-		helper->token = 0;
+		broker_forget(broker, helper);
 		break;
 	case BROKER_EXITED:
 		broker_report_end(helper, event->status);
-		helper->token = 0;
+		broker_forget(broker, helper);
 		break;
 	}
 }
@@ -198,6 +217,7 @@ struct broker *broker_start(const struct broker_config *config, struct error *er
 	broker->spawner = (struct gpu_spawner){
 		.start = broker_gpu_start,
 		.end = broker_gpu_end,
+		.watch = broker_gpu_watch,
 		.pid = broker_gpu_pid,
 		.opaque = broker,
 	};

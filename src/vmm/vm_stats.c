@@ -39,13 +39,20 @@ static json_t *stats_of_hypercalls(struct vm *vm)
 	return object;
 }
 
+/* A number that a server may have made up. */
+static json_int_t stats_bytes(uint64_t bytes)
+{
+	return bytes < INT64_MAX ? (json_int_t)bytes : INT64_MAX;
+}
+
 static json_t *stats_of_context(const struct virtio_gpu_context_stats *c)
 {
-	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid",
+	return json_pack("{s:i, s:i, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ctx_id", (int)c->ctx_id, "pid",
 			 (int)c->pid, "live", c->live, "name", c->name, "commands", (json_int_t)c->commands, "draws",
 			 (json_int_t)c->draws, "dispatches", (json_int_t)c->dispatches, "submits",
 			 (json_int_t)c->submits, "blob_bytes", (json_int_t)c->blob_bytes, "mapped_bytes",
-			 (json_int_t)c->mapped_bytes, "record_bytes", (json_int_t)c->record_bytes);
+			 (json_int_t)c->mapped_bytes, "record_bytes", (json_int_t)c->record_bytes, "memory_bytes",
+			 stats_bytes(c->memory_bytes));
 }
 
 json_t *vm_stats_of_gpu(const struct virtio_gpu_stats *s)
@@ -57,12 +64,13 @@ json_t *vm_stats_of_gpu(const struct virtio_gpu_stats *s)
 	for (unsigned i = 0; i < s->context_count; i++) {
 		json_array_append_new(contexts, stats_of_context(&s->contexts[i]));
 	}
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "driver", s->driver,
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "driver", s->driver,
 			 "api_version", version, "contexts_started", (json_int_t)s->contexts_started, "contexts_lost",
 			 (json_int_t)s->contexts_lost, "commands", (json_int_t)s->commands, "draws",
 			 (json_int_t)s->draws, "dispatches", (json_int_t)s->dispatches, "submits",
 			 (json_int_t)s->submits, "window_bytes", (json_int_t)s->window_bytes, "blob_bytes",
-			 (json_int_t)s->blob_bytes, "mapped_bytes", (json_int_t)s->mapped_bytes, "refused",
+			 (json_int_t)s->blob_bytes, "mapped_bytes", (json_int_t)s->mapped_bytes, "memory_bytes",
+			 stats_bytes(s->memory_bytes), "memory_limit", (json_int_t)s->memory_limit, "refused",
 			 (json_int_t)s->refused, "contexts", contexts);
 }
 

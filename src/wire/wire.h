@@ -16,6 +16,7 @@
  *
  * Memory that outlives a server: blobs (oriel keeps their descriptors) and struct wire_state, a memfd made by
  * oriel and handed over in HELLO, in which the server keeps what a stand-in would need to answer the guest after a crash.
+ * What the servers hold together is in the ledger (ledger.h), a second memfd of HELLO.
  * Threads: values.
  */
 #ifndef ORIEL_WIRE_WIRE_H
@@ -24,7 +25,7 @@
 #include <stdint.h>
 
 enum {
-	WIRE_VERSION = 2,
+	WIRE_VERSION = 3,
 	WIRE_SOCKET_FD = 3,
 	WIRE_CAPSET_BYTES = 160,
 	WIRE_MAX_INLINE = 64 * 1024, /* longer streams travel in a sealed memfd */
@@ -34,9 +35,9 @@ enum {
 
 enum wire_kind {
 	/* oriel -> server */
-	WIRE_HELLO = 1,	     /* + fd: wire_state memfd */
+	WIRE_HELLO = 1,	     /* + fds: wire_state memfd, and the ledger unless query_only */
 	WIRE_CREATE_BLOB,    /* answered by WIRE_BLOB */
-	WIRE_UNREF_RESOURCE, /* no answer */
+	WIRE_UNREF_RESOURCE, /* answered by WIRE_UNREFERENCED if its seq is not 0 */
 	WIRE_ATTACH_RESOURCE, /* + fd: a resource another context made; no answer */
 	WIRE_SUBMIT,	     /* + bytes or + fd; answered by WIRE_SUBMITTED */
 	WIRE_ARBITER_GRANT,  /* GPU time granted (reserved: everything is granted at once) */
@@ -47,6 +48,7 @@ enum wire_kind {
 	WIRE_FENCE,	     /* a fence of a timeline completed */
 	WIRE_FATAL,	     /* the guest broke a rule; the context is over */
 	WIRE_ARBITER_REQUEST, /* GPU time wanted (reserved) */
+	WIRE_UNREFERENCED,   /* a bare header: what the context still has of the resource's memory is in the ledger */
 };
 
 struct wire_header {
@@ -59,9 +61,11 @@ struct wire_hello {
 	struct wire_header header;
 	uint32_t version; /* WIRE_VERSION */
 	uint32_t ctx_id;
-	uint64_t max_blob_bytes;  /* limit for all host memory of this context */
+	uint64_t max_blob_bytes;  /* limit for all host memory of the VM's contexts together */
 	uint32_t blob_alignment;  /* blobs are multiples of it: the host's page, 4096 or more */
 	uint32_t query_only;	  /* 1: answer with WELCOME and exit */
+	uint32_t ledger_slot;	  /* of this server */
+	uint32_t reserved;
 	char name[64];		  /* guest's debug name, NUL-terminated */
 };
 

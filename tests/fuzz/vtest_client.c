@@ -232,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct timeval limit = {.tv_usec = 20000};
 	send_all(pair[0], last, sizeof(last));
 	assert(setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0);
-	vtest_serve_client(pair[1], &config, &probe);
+	vtest_serve_client(pair[1], &config, &probe, NULL, 0);
 	close(pair[0]);
 	return 0;
 }

@@ -49,6 +49,17 @@ def test_guest_the_end_of_gpu_memory_is_an_error_and_passes():
     assert len(ends) == 2 and result.console.count("fill: there is room again") == 2, result.console[-1500:]
 
 
+def test_guest_programs_share_one_limit_and_get_back_what_others_had():
+    """The first maps nothing, so that only its server knows of it."""
+    result = run("""
+            /tmp/program hold 167772160 >/tmp/hold &
+            until grep there /tmp/hold; do sleep 0.1; done
+            /tmp/program fill 33554432; kill -9 $!; wait; echo killed; /tmp/program fill 33554432""", "--gpu-memory", "256M")
+    before, after = result.console.split("killed", 1)
+    for said, pieces in ((before, "[12]"), (after, "[67]")):
+        assert re.search(rf"^fill: {pieces} pieces, then VkResult -[125]\b", said, re.M) and "fill: there is room again" in said, said[-1500:]
+
+
 def test_guest_the_windows_users_are_reported():
     with vm.Vm("--name", NAME, gpu="shared", memory="1G", script="""
             /usr/lib/oriel/vkscene --frames 1000000 --progress >/tmp/long 2>&1 &
@@ -61,6 +72,7 @@ def test_guest_the_windows_users_are_reported():
     assert len(users) == 1 and users[0]["name"] == "vkscene" and users[0]["pid"] > 0, gpu
     assert 8 << 20 < users[0]["mapped_bytes"] <= users[0]["blob_bytes"], gpu  # the command streams alone have 8 MiB
     assert 4096 < users[0]["record_bytes"] < 1 << 20, gpu
+    assert users[0]["blob_bytes"] <= users[0]["memory_bytes"] <= gpu["memory_bytes"] < gpu["memory_limit"] == 1 << 30, gpu
     assert users[0]["mapped_bytes"] == gpu["mapped_bytes"] <= gpu["window_bytes"] == 2 << 30, gpu
 
 

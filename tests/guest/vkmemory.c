@@ -4,12 +4,13 @@
  *
  *   vkmemory odd ROUNDS    allocates and frees at random, checks from both sides that nobody writes
  * into another's memory vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives
- * all back, maps one again
+ * all back, maps one again vkmemory hold BYTES    takes so much without mapping any, until SIGTERM
  *
  * Threads: one.
  */
 #include "gpu.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 enum {
 	MEMORY_TRIES = 200,
 	MEMORY_MOST = 4096,
+	MEMORY_HOLD = 16 << 20,
 	MEMORY_SLOTS = 48,
 	MEMORY_UNIT = 64,
 	MEMORY_LARGEST = 131328
@@ -50,15 +52,21 @@ static uint32_t memory_type(struct gpu *gpu)
 	gpu_die("no memory that can be mapped");
 }
 
-/* Allocates and maps.  Mesa's Venus takes small pieces out of larger ones, but not if anything is
- * chained.  What failed is the answer. */
-static VkResult memory_get(struct gpu *gpu, uint32_t type, VkDeviceSize size,
-			   VkDeviceMemory *memory, uint8_t **mapped)
+/* Mesa's Venus takes small pieces out of larger ones, but not if anything is chained. */
+static VkResult memory_take(struct gpu *gpu, uint32_t type, VkDeviceSize size,
+			    VkDeviceMemory *memory)
 {
 	VkMemoryAllocateFlagsInfo nothing = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO};
 	VkMemoryAllocateInfo info = {VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, &nothing,
 				     .allocationSize = size, .memoryTypeIndex = type};
-	VkResult result = vkAllocateMemory(gpu->device, &info, NULL, memory);
+	return vkAllocateMemory(gpu->device, &info, NULL, memory);
+}
+
+/* Allocates and maps.  What failed is the answer. */
+static VkResult memory_get(struct gpu *gpu, uint32_t type, VkDeviceSize size,
+			   VkDeviceMemory *memory, uint8_t **mapped)
+{
+	VkResult result = memory_take(gpu, type, size, memory);
 	if (result == VK_SUCCESS) {
 		result = vkMapMemory(gpu->device, *memory, 0, VK_WHOLE_SIZE, 0, (void **)mapped);
 		if (result != VK_SUCCESS) {
@@ -208,17 +216,39 @@ static void memory_fill(struct gpu *gpu, VkDeviceSize size)
 	printf("fill: there is room again\n");
 }
 
+static void memory_hold(struct gpu *gpu, VkDeviceSize size, const sigset_t *end)
+{
+	uint32_t type = memory_type(gpu);
+	VkDeviceMemory memory;
+	uint8_t *mapped;
+	int got;
+	for (VkDeviceSize had = 0; had < size; had += MEMORY_HOLD) {
+		GPU_CHECK(memory_take(gpu, type, MEMORY_HOLD, &memory));
+	}
+	GPU_CHECK(memory_get(gpu, type, MEMORY_UNIT, &memory, &mapped)); /* after the others */
+	printf("hold: there\n");
+	fflush(stdout);
+	sigwait(end, &got);
+}
+
 int main(int argc, char **argv)
 {
+	sigset_t end;
 	struct gpu gpu = {0};
 	long long number = argc == 3 ? atoll(argv[2]) : 0;
-	if (number <= 0 || (strcmp(argv[1], "odd") && strcmp(argv[1], "fill"))) {
-		fputs("usage: vkmemory odd ROUNDS | vkmemory fill BYTES\n", stderr);
+	if (number <= 0 ||
+	    (strcmp(argv[1], "odd") && strcmp(argv[1], "fill") && strcmp(argv[1], "hold"))) {
+		fputs("usage: vkmemory odd ROUNDS | fill BYTES | hold BYTES\n", stderr);
 		return 2;
 	}
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	sigprocmask(SIG_BLOCK, &end, NULL); /* also in the driver's threads */
 	gpu_open(&gpu, 0);
 	if (!strcmp(argv[1], "odd")) {
 		memory_odd(&gpu, (unsigned)number);
+	} else if (!strcmp(argv[1], "hold")) {
+		memory_hold(&gpu, (VkDeviceSize)number, &end);
 	} else {
 		memory_fill(&gpu, (VkDeviceSize)number);
 	}

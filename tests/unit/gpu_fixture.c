@@ -69,11 +69,13 @@ static int spawner_start(void *opaque, uint32_t token, int socket)
 	server->socket = fcntl(socket, F_DUPFD_CLOEXEC, 0);
 	server->ended = false;
 	fcntl(server->socket, F_SETFL, O_NONBLOCK);
-	size_t count = 1;
-	server->state = -1;
-	ssize_t got = sock_recv(server->socket, &server->hello, sizeof(server->hello),
-				&server->state, &count);
-	assert(got == (ssize_t)sizeof(server->hello) && count == 1);
+	int fds[2] = {-1, -1};
+	size_t count = 2;
+	ssize_t got = sock_recv(server->socket, &server->hello, sizeof(server->hello), fds, &count);
+	assert(got == (ssize_t)sizeof(server->hello) &&
+	       count == (server->hello.query_only ? 1 : 2));
+	server->state = fds[0];
+	server->ledger = fds[1];
 	if (!server->hello.query_only) {
 		f->server_count++;
 		return 0;
@@ -95,8 +97,18 @@ static void spawner_end(void *opaque, uint32_t token)
 	for (unsigned i = 0; i < f->server_count; i++) {
 		if (f->servers[i].token == token) {
 			f->servers[i].ended = true;
+			if (!f->lingers) {
+				f->ended(f->ended_opaque, token);
+			}
 		}
 	}
+}
+
+static void spawner_watch(void *opaque, void (*ended)(void *, uint32_t), void *ended_opaque)
+{
+	struct fixture *f = opaque;
+	f->ended = ended;
+	f->ended_opaque = ended_opaque;
 }
 
 static pid_t spawner_pid(void *opaque, uint32_t token)
@@ -127,7 +139,8 @@ bool fixture_open(struct fixture *f, bool shared, struct error *err)
 	gmem_seal(f->gmem);
 	f->engine.ops = &engine_ops;
 	f->engine.window_granule = f->granule ? f->granule : 4096;
-	f->spawner = (struct gpu_spawner){spawner_start, spawner_end, spawner_pid, f};
+	f->spawner =
+		(struct gpu_spawner){spawner_start, spawner_end, spawner_watch, spawner_pid, f};
 	struct virtio_gpu_config config = {
 		.shared = shared,
 		.window_bytes = FIXTURE_WINDOW,
@@ -153,6 +166,7 @@ void fixture_close(struct fixture *f)
 			close(f->servers[i].socket);
 		}
 		close(f->servers[i].state);
+		close(f->servers[i].ledger);
 	}
 	display_destroy(f->display);
 	gmem_destroy(f->gmem);

@@ -29,6 +29,7 @@ struct fixture_server {
 	uint32_t token;
 	int socket; /* the server's end; -1: not started, or closed by the test */
 	int state;  /* its wire_state */
+	int ledger; /* what all servers hold */
 	bool ended;
 	struct wire_hello hello;
 };
@@ -45,6 +46,9 @@ struct fixture {
 	int welcome_status; /* what the query is answered with */
 	bool mute_query;
 	int start_status; /* what spawner.start returns */
+	void (*ended)(void *opaque, uint32_t token); /* as the device wants to be told */
+	void *ended_opaque;
+	bool lingers; /* processes do not end when they are asked to */
 	struct fixture_server servers[FIXTURE_SERVERS];
 	unsigned server_count;
 	struct fixture_answer *answers; /* in the order given, FIXTURE_ANSWERS of them */

@@ -353,6 +353,99 @@ static void the_windows_users_are_known(void **state)
 	}
 }
 
+static uint64_t held(struct fixture *f)
+{
+	struct virtio_gpu_stats stats;
+	gpu_copy_stats(f->gpu, &stats);
+	assert_int_equal(stats.memory_limit, 8 << 20);
+	return stats.memory_bytes;
+}
+
+/* What a server says of itself, until it has ended; then what is left of it. */
+static void memory_is_counted_as_long_as_it_is_there(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	struct ledger mine;
+	assert_int_equal(f->servers[b].hello.max_blob_bytes, 8 << 20);
+	assert_int_not_equal(f->servers[a].hello.ledger_slot, f->servers[b].hello.ledger_slot);
+	assert_int_equal(ledger_open(&mine, f->servers[a].ledger, f->servers[a].hello.ledger_slot),
+			 0);
+	blob(f, a, 1, 10, 3 * 4096);
+	assert_int_equal(held(f), 0); /* blobs are their server's to count */
+	ledger_store(&mine, f->servers[a].hello.ledger_slot, 5 << 20);
+	assert_int_equal(held(f), 5 << 20);
+	struct virtio_gpu_stats stats;
+	gpu_copy_stats(f->gpu, &stats);
+	assert_int_equal(stats.contexts[0].memory_bytes, 5 << 20);
+	assert_int_equal(stats.contexts[1].memory_bytes, 0);
+	f->lingers = true;
+	send_simple(f, 1, GPU_CTX_DESTROY, 1, 0);
+	assert_int_equal(held(f), (5 << 20) + 3 * 4096);
+	assert_int_not_equal(f->servers[context(f, 3)].hello.ledger_slot,
+			     f->servers[a].hello.ledger_slot);
+	f->ended(f->ended_opaque, f->servers[a].token);
+	assert_int_equal(held(f), 3 * 4096);
+	assert_int_equal(f->servers[context(f, 4)].hello.ledger_slot,
+			 f->servers[a].hello.ledger_slot);
+	send_simple(f, 2, GPU_RESOURCE_UNREF, 0, 10);
+	assert_int_equal(held(f), 0);
+	ledger_finish(&mine);
+}
+
+/* Another server may still have what is gone, and says when it has counted it. */
+static void memory_of_a_resource_that_is_gone_is_owed_until_others_answer(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	uint64_t asked[3];
+	for (uint32_t id = 10; id < 13; id++) {
+		blob(f, a, 1, id, 4096);
+		send_simple(f, 1, GPU_CTX_ATTACH_RESOURCE, 2, id);
+		expect(f, b, WIRE_ATTACH_RESOURCE);
+		send_simple(f, 2, GPU_RESOURCE_UNREF, 0, id);
+		assert_int_equal(expect(f, a, WIRE_UNREF_RESOURCE),
+				 0); /* the maker counts it anyhow */
+		asked[id - 10] = expect(f, b, WIRE_UNREF_RESOURCE);
+		assert_int_not_equal(asked[id - 10], 0);
+		assert_int_equal(held(f), (id - 9) * 4096);
+	}
+	struct wire_header done = {WIRE_UNREFERENCED, sizeof(done), 0};
+	for (unsigned i = 0; i < 2; i++) {
+		done.seq = asked[i];
+		fixture_reply(f, b, &done, sizeof(done), -1);
+		assert_int_equal(held(f), (2 - i) * 4096);
+	}
+	for (unsigned i = 0; i < 4; i++) { /* one that does not answer owes no more than that */
+		blob(f, a, 1, 20, 4 << 20);
+		send_simple(f, 1, GPU_CTX_ATTACH_RESOURCE, 2, 20);
+		expect(f, b, WIRE_ATTACH_RESOURCE);
+		send_simple(f, 2, GPU_RESOURCE_UNREF, 0, 20);
+		expect(f, a, WIRE_UNREF_RESOURCE);
+		asked[i % 3] = expect(f, b, WIRE_UNREF_RESOURCE);
+	}
+	assert_int_equal(asked[0], 0);
+	assert_int_equal(held(f), (8 << 20) + 4096);
+	f->lingers = true;
+	fixture_reply(f, b, &done, sizeof(done), -1); /* twice */
+	assert_int_equal(f->gpu->contexts_lost, 1);
+	assert_int_equal(held(f), (8 << 20) + 4096);
+	f->ended(f->ended_opaque, f->servers[b].token);
+	assert_int_equal(held(f), 0);
+}
+
+static void a_context_waits_for_no_place_among_servers_that_do_not_end(void **state)
+{
+	struct fixture *f = *state;
+	for (unsigned slot; (slot = ledger_find_free(&f->gpu->ledger));) {
+		ledger_give(&f->gpu->ledger, slot, 0x1000 + slot);
+	}
+	send_ctx_create(f, 1, 1);
+	assert_int_equal(fixture_type(f, 1), GPU_ERR_OUT_OF_MEMORY);
+	f->ended(f->ended_opaque, 0x1000 + GPU_LEDGER_SLOTS);
+	context(f, 1);
+}
+
 static void blobs_are_checked_and_charged(void **state)
 {
 	struct fixture *f = *state;
@@ -901,6 +994,9 @@ int main(void)
 		SHARED(unref_of_a_pending_blob_takes_effect_in_order),
 		SHARED(maps_are_checked_against_the_window),
 		SHARED(the_windows_users_are_known),
+		SHARED(memory_is_counted_as_long_as_it_is_there),
+		SHARED(memory_of_a_resource_that_is_gone_is_owed_until_others_answer),
+		SHARED(a_context_waits_for_no_place_among_servers_that_do_not_end),
 		cmocka_unit_test(large_granules_are_never_shared),
 		SHARED(blobs_are_checked_and_charged),
 		SHARED(bad_descriptors_end_the_context),

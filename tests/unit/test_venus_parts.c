@@ -223,7 +223,7 @@ static void test_resources_check_ranges_and_live_while_used(void **state)
 	struct pages *pages, *found;
 	unsigned char *memory;
 	budget_init(&budget, 1 << 20);
-	resource_table_init(&table, 2);
+	resource_table_init(&table, 2, &budget);
 	assert_int_equal(pages_create(&pages, &budget, 8192), 0);
 	assert_int_equal(resource_add(&table, 0, RESOURCE_SHMEM, pages_get(pages), 5000), -EINVAL);
 	assert_int_equal(resource_add(&table, 5, RESOURCE_SHMEM, pages_get(pages), 5000), 0);

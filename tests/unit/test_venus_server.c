@@ -860,6 +860,22 @@ static void test_shared_memory_that_is_to_be_the_devices_own_is_of_pages(void **
 	free_memory(ID_MEMORY + 1), free_memory(ID_MEMORY);
 }
 
+static void test_a_heaps_budget_is_what_others_leave(void **state)
+{
+	make_device();
+	const struct physical *physical = object_of(ID_PHYSICAL, VK_OBJECT_TYPE_PHYSICAL_DEVICE)->data;
+	VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {.heapBudget = {UINT64_MAX, UINT64_MAX}};
+	physical_limit_budget(physical, UINT64_MAX, &budget);
+	assert_int_equal(budget.heapBudget[0], LIMIT);
+	physical_limit_budget(physical, LIMIT / 4, &budget);
+	assert_int_equal(budget.heapBudget[0], LIMIT / 4);
+	physical_limit_budget(physical, LIMIT / 2, &budget); /* the driver knows of less */
+	assert_int_equal(budget.heapBudget[0], LIMIT / 4);
+	physical_limit_budget(physical, 0, &budget);
+	assert_int_equal(budget.heapBudget[0], 1);
+	physical_limit_budget(physical, 0, NULL);
+}
+
 static void test_failed_allocations_cost_nothing(void **state)
 {
 	make_device();
@@ -1532,6 +1548,7 @@ int main(void)
 		SERVER_TEST(test_mappable_memory_is_imported_pages),
 		SERVER_TEST(test_other_memory_is_the_drivers),
 		SERVER_TEST(test_shared_memory_that_is_to_be_the_devices_own_is_of_pages),
+		SERVER_TEST(test_a_heaps_budget_is_what_others_leave),
 		SERVER_TEST(test_failed_allocations_cost_nothing),
 		SERVER_TEST(test_resources_are_imported_by_their_pages),
 		SERVER_TEST(test_dma_bufs_are_exported_and_charged_at_once),

@@ -66,6 +66,10 @@ static void rig_end(void *opaque, uint32_t token)
 {
 }
 
+static void rig_watch(void *opaque, void (*ended)(void *, uint32_t), void *ended_opaque)
+{
+}
+
 static pid_t rig_pid(void *opaque, uint32_t token)
 {
 	return 0;
@@ -80,7 +84,7 @@ static int open_granule(void **state, uint32_t granule)
 	rig->display = display_create(1, 1024, 768);
 	rig->engine.ops = &rig_engine_ops;
 	rig->engine.window_granule = granule;
-	rig->spawner = (struct gpu_spawner){rig_start, rig_end, rig_pid, rig};
+	rig->spawner = (struct gpu_spawner){rig_start, rig_end, rig_watch, rig_pid, rig};
 	rig->server = -1;
 	struct virtio_gpu_config config = {.shared = true, .window_bytes = TEST_WINDOW};
 	struct virtio_gpu_parts parts = {rig->driver.loop, rig->driver.gmem, &rig->engine,

@@ -152,6 +152,21 @@ def test_the_end_of_memory_is_an_error_and_passes():
         assert server.errors() == "", server.errors()
 
 
+def test_programs_share_one_limit_and_get_back_what_others_had():
+    with Server("--memory-limit", "256") as server:
+        for end in ("terminate", "kill"):
+            with newer_mesa().start(server.path, VKMEMORY, "hold", str(160 << 20)) as first:
+                try:
+                    assert first.stdout.readline() == "hold: there\n"
+                    out = newer_mesa().run(server.path, VKMEMORY, "fill", str(32 << 20))
+                finally:
+                    getattr(first, end)()
+            assert re.search(r"fill: [12] pieces, then VkResult -[125]\nfill: there is room again", out), out
+            out = newer_mesa().run(server.path, VKMEMORY, "fill", str(32 << 20))
+            assert re.search(r"fill: [67] pieces, then VkResult -[125]\n", out), (end, out)
+        assert server.errors() == "", server.errors()
+
+
 def test_memory_that_cannot_be_mapped_is_used():
     """On a GPU with memory of its own, or where there is none, as on one: one type that no program can map, and one that only the server could."""
     layer = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}

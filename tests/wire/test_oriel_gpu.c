@@ -293,6 +293,58 @@ static void a_killed_server_costs_its_context_only(void **state)
 	assert_int_equal(fixture_await(f, 21, LIMIT_MS), GPU_OK_NODATA);
 }
 
+static uint32_t make_blob(struct fixture *f, uintptr_t tag, uint32_t ctx, uint32_t resource,
+			  uint64_t size)
+{
+	struct gpu_create_blob create = {{.type = GPU_RESOURCE_CREATE_BLOB, .ctx_id = ctx},
+					 resource,
+					 GPU_BLOB_MEM_HOST3D,
+					 GPU_BLOB_MAPPABLE,
+					 0,
+					 0,
+					 size};
+	fixture_send(f, tag, &create, sizeof(create));
+	return fixture_await(f, tag, LIMIT_MS);
+}
+
+static uint64_t held(struct fixture *f)
+{
+	struct virtio_gpu_stats stats;
+	gpu_copy_stats(f->gpu, &stats);
+	return stats.memory_bytes;
+}
+
+/* The fixture's VM may have 8 MiB. */
+static void what_a_killed_server_had_is_counted_until_the_guest_drops_it(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(create_context(f, 1, 1), GPU_OK_NODATA);
+	assert_int_equal(create_context(f, 2, 2), GPU_OK_NODATA);
+	uint8_t *ring = map_shmem(f, 10, 1, 1, RING_BYTES, 0);
+	struct stream create = create_ring(1, 1);
+	submit(f, 20, 1, -1, 0, &create);
+	assert_int_equal(fixture_await(f, 20, LIMIT_MS), GPU_OK_NODATA);
+	assert_non_null(ring);
+	assert_int_equal(make_blob(f, 21, 1, 2, 5 << 20), GPU_OK_NODATA);
+	uint64_t blobs = (5 << 20) + (RING_BYTES + 4095) / 4096 * 4096;
+	assert_int_equal(held(f), blobs + 131072); /* the server has a copy of the ring's buffer */
+	assert_int_equal(make_blob(f, 22, 2, 3, 3 << 20), GPU_ERR_OUT_OF_MEMORY);
+	struct virtio_gpu_stats stats;
+	gpu_copy_stats(f->gpu, &stats);
+	assert_int_equal(kill(stats.contexts[0].pid, SIGKILL), 0);
+	for (unsigned i = 0; i < LIMIT_MS && held(f) != blobs; i++) {
+		fixture_settle(f);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	assert_int_equal(held(f), blobs);
+	assert_int_equal(make_blob(f, 23, 2, 4, 3 << 20), GPU_ERR_OUT_OF_MEMORY);
+	struct gpu_resource_ref drop = {{.type = GPU_RESOURCE_UNREF}, 2, 0};
+	fixture_send(f, 24, &drop, sizeof(drop));
+	assert_int_equal(fixture_await(f, 24, LIMIT_MS), GPU_OK_NODATA);
+	assert_int_equal(make_blob(f, 25, 2, 5, 7 << 20), GPU_OK_NODATA);
+	assert_int_equal(held(f), blobs + (2 << 20));
+}
+
 static void nonsense_in_a_stream_ends_the_context_only(void **state)
 {
 	struct fixture *f = *state;
@@ -338,6 +390,7 @@ int main(int argc, char **argv)
 		REAL(empty_fenced_streams_complete_on_every_timeline),
 		REAL(a_blocked_context_blocks_nobody),
 		REAL(a_killed_server_costs_its_context_only),
+		REAL(what_a_killed_server_had_is_counted_until_the_guest_drops_it),
 		REAL(nonsense_in_a_stream_ends_the_context_only),
 		cmocka_unit_test(no_driver_is_one_clear_line),
 	};

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """oriel-gpu's vtest front end, with good and with hostile clients."""
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -319,6 +320,22 @@ def test_memory_has_a_limit():
         client.send(venus.BLOB, 2, 1, 4096, 0, 0, 0)
         assert client.is_dropped()
         assert first != second
+
+
+def test_clients_have_one_limit_and_a_killed_ones_memory_returns():
+    with Server("--memory-limit", "8") as server:
+        first, second = server.client(), server.client()
+        first.blob(5 << 20)
+        second.blob(2 << 20)
+        second.send(venus.BLOB, 2, 1, 2 << 20, 0, 0, 0)
+        assert second.is_dropped()
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text(encoding="utf-8").split()
+        os.kill(int(children[0]), signal.SIGKILL)  # the first's
+        deadline = time.monotonic() + 10
+        while server.errors().count("ended with signal 9") != 1:
+            assert time.monotonic() < deadline, server.errors()
+            time.sleep(0.02)
+        server.client().blob(8 << 20)
 
 
 def test_blobs_cannot_be_resized():

@@ -17,9 +17,10 @@ import tap  # noqa: E402
 import venus  # noqa: E402
 
 HELLO, CREATE, UNREF, ATTACH, SUBMIT, GRANT = 1, 2, 3, 4, 5, 6
-WELCOME, BLOB, SUBMITTED, FENCE, FATAL = 0x100, 0x101, 0x102, 0x103, 0x104
+WELCOME, BLOB, SUBMITTED, FENCE, FATAL, UNREFERENCED = 0x100, 0x101, 0x102, 0x103, 0x104, 0x106
+GREETING = "<IIQIIII64s"
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-STATE_RECORDS, STATE_RINGS, RING_BYTES, STATE_BYTES, SPOKEN = 48, 56, 120, 56 + 64 * 120, 2
+STATE_RECORDS, STATE_RINGS, RING_BYTES, STATE_BYTES, SPOKEN = 48, 56, 120, 56 + 64 * 120, 3
 
 
 def memfd(size, seals=SEALS, data=b""):
@@ -31,10 +32,24 @@ def memfd(size, seals=SEALS, data=b""):
     return fd
 
 
+class Ledger:
+    """What servers hold together: a counter for each but the first."""
+
+    def __init__(self, slots=3):
+        self.fd, self.slots = memfd(slots * 8), slots
+        self.map = mmap.mmap(self.fd, slots * 8)
+
+    def __getitem__(self, slot):
+        return struct.unpack_from("<Q", self.map, slot * 8)[0]
+
+    def __setitem__(self, slot, value):
+        struct.pack_into("<Q", self.map, slot * 8, value)
+
+
 class Wire:
     """A server process and our end of its socket."""
 
-    def __init__(self, hello=True, limit=64 << 20, **changes):
+    def __init__(self, hello=True, limit=64 << 20, ledger=None, slot=1, **changes):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(20)
         self.socket, self.seq, self.killed = ours, 0, False
@@ -42,6 +57,7 @@ class Wire:
                                         stderr=subprocess.PIPE, text=True)
         theirs.close()
         self.state_fd = memfd(STATE_BYTES)
+        self.ledger, self.slot = ledger or Ledger(), slot
         self.state = mmap.mmap(self.state_fd, STATE_BYTES)
         if hello:
             self.hello(limit=limit, **changes)
@@ -61,13 +77,14 @@ class Wire:
         self.process.wait(20)
         return self.process.stderr.read()
 
-    def send(self, kind, payload, fd=None, length=None):
+    def send(self, kind, payload, *fds, length=None, seq=None):
         """One message; returns its sequence number."""
         self.seq += 1
-        message = struct.pack("<IIQ", kind, 16 + len(payload) if length is None else length, self.seq) + payload
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd is not None else []
+        seq = self.seq if seq is None else seq
+        message = struct.pack("<IIQ", kind, 16 + len(payload) if length is None else length, seq) + payload
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.socket.sendmsg([message], ancillary)
-        return self.seq
+        return seq
 
     def receive(self, kind, seq=None):
         """(payload, fd or None) of the next message, which must be of that kind."""
@@ -83,7 +100,8 @@ class Wire:
 
     def hello(self, limit=64 << 20, version=SPOKEN, query=0, granule=4096):
         """The greeting and its answer."""
-        seq = self.send(HELLO, struct.pack("<IIQII64s", version, 7, limit, granule, query, b"test"), self.state_fd)
+        fds = [self.state_fd] if query else [self.state_fd, self.ledger.fd]
+        seq = self.send(HELLO, struct.pack(GREETING, version, 7, limit, granule, query, self.slot, 0, b"test"), *fds)
         if version != SPOKEN:
             return
         data, _ = self.receive(WELCOME, seq)
@@ -107,7 +125,7 @@ class Wire:
     def submit(self, stream, fence=None, ring_idx=0, fd=None):
         """(status, fence id if one was asked for)."""
         request = struct.pack("<IIQII", ring_idx, fence is not None, fence or 0, len(stream), 0)
-        seq = self.send(SUBMIT, request + (b"" if fd is not None else stream), fd)
+        seq = self.send(SUBMIT, request + (b"" if fd is not None else stream), *([fd] if fd is not None else []))
         answers = {}
         for _ in range(1 + (fence is not None)):
             data, _, _, _ = self.socket.recvmsg(4096)
@@ -159,9 +177,14 @@ def test_wrong_greetings_end_the_server():
         wire.send(HELLO, b"short")
         assert "no greeting" in wire.errors()
     with Wire(hello=False) as wire:  # no state page
-        wire.send(HELLO, struct.pack("<IIQII64s", SPOKEN, 7, 1 << 20, 4096, 0, b""))
+        wire.send(HELLO, struct.pack(GREETING, SPOKEN, 7, 1 << 20, 4096, 0, 1, 0, b""))
         data, _ = wire.receive(WELCOME)
         assert struct.unpack_from("<i", data)[0] < 0 and b"state page" in data
+    for slot in (0, 3):  # the parent's, and none
+        with Wire(hello=False) as wire:
+            wire.send(HELLO, struct.pack(GREETING, SPOKEN, 7, 1 << 20, 4096, 0, slot, 0, b""), wire.state_fd, wire.ledger.fd)
+            data, _ = wire.receive(WELCOME)
+            assert struct.unpack_from("<i", data)[0] < 0 and b"ledger" in data
 
 
 def test_ring_cursors_and_counters_outlive_the_server():
@@ -208,9 +231,30 @@ def test_blobs_have_limits_and_rules():
         assert wire.create(2, 1 << 20)[0] < 0  # limit
         assert wire.create(2, 4096, blob_id=99)[0] < 0  # no such memory
         assert wire.create(2, 4096, flags=0)[:2] == (0, 0)
-        wire.send(UNREF, struct.pack("<IIQ", 1, 0, 0))
-        wire.send(UNREF, struct.pack("<IIQ", 1, 0, 0))
+        for _ in range(2):
+            wire.receive(UNREFERENCED, wire.send(UNREF, struct.pack("<IIQ", 1, 0, 0)))
+        wire.send(UNREF, struct.pack("<IIQ", 1, 0, 0), seq=0)  # no answer
         assert wire.create(3, (1 << 20) - 4096)[0] == 0
+
+
+def test_servers_of_one_vm_have_one_limit():
+    ledger = Ledger()
+    with Wire(limit=1 << 20, ledger=ledger, slot=1) as first, Wire(limit=1 << 20, ledger=ledger, slot=2) as second:
+        assert first.create(1, 700 << 10)[0] == 0
+        assert second.create(1, 700 << 10)[0] < 0
+        assert second.create(1, 300 << 10)[0] == 0
+        assert (ledger[1], ledger[2]) == (700 << 10, 300 << 10)
+        first.receive(UNREFERENCED, first.send(UNREF, struct.pack("<IIQ", 1, 0, 0)))
+        assert second.create(2, 700 << 10)[0] == 0  # what rested was given back
+    assert (ledger[1], ledger[2]) == (0, 0)  # orderly ends leave nothing
+    with Wire(limit=1 << 20, ledger=ledger, slot=1) as first, Wire(limit=1 << 20, ledger=ledger, slot=2) as second:
+        assert first.create(1, 700 << 10)[0] == 0
+        first.process.kill()
+        first.process.wait()
+        first.killed = True
+        assert second.create(1, 700 << 10)[0] < 0
+        ledger[1] = 0  # as oriel does when it hears of the end
+        assert second.create(1, 700 << 10)[0] == 0
 
 
 def test_resources_of_other_contexts_are_checked():

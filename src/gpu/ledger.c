@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ledger.c - the device's part in what all servers hold together (wire/ledger.h)
+ *
+ * How it works: a server counts all that it has made, blobs included, until its process has ended.
+ * The device counts what servers can not: blobs whose maker is gone, and memory of a resource that
+ * is gone, but which other servers still know, until they have counted it themselves. Threads: the
+ * device's loop.
+ */
+#include "gpu/gpu.h"
+
+#include <assert.h>
+
+static void ledger_publish(struct gpu *gpu)
+{
+	uint64_t bytes = gpu->bytes_orphan;
+	for (unsigned i = 0; i < 1 + GPU_LEDGER_SLOTS; i++) {
+		bytes += gpu->owed[i];
+	}
+	ledger_store(&gpu->ledger, LEDGER_PARENT, bytes);
+}
+
+static void ledger_keep_one(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
+{
+	if (resource->owner == opaque && resource->fd >= 0 && !resource->orphan) {
+		resource->orphan = true;
+		gpu->bytes_orphan += resource->charged;
+	}
+}
+
+void gpu_ledger_keep_blobs(struct gpu *gpu, struct gpu_context *context)
+{
+	gpu_resource_for_each(gpu, ledger_keep_one, context);
+	ledger_publish(gpu);
+}
+
+void gpu_ledger_drop(struct gpu *gpu, struct gpu_resource *resource)
+{
+	if (resource->orphan) {
+		gpu->bytes_orphan -= resource->charged;
+		ledger_publish(gpu);
+	}
+}
+
+uint64_t gpu_ledger_owe(struct gpu *gpu, unsigned slot, uint64_t bytes)
+{
+	if (gpu->owed[slot] > gpu->config.memory_limit) {
+		return 0;
+	}
+	gpu->owed[slot] += bytes;
+	ledger_publish(gpu);
+	return bytes;
+}
+
+void gpu_ledger_settle(struct gpu *gpu, unsigned slot, uint64_t bytes)
+{
+	assert(bytes <= gpu->owed[slot]);
+	gpu->owed[slot] -= bytes;
+	ledger_publish(gpu);
+}
+
+void gpu_ledger_ended(void *opaque, uint32_t token)
+{
+	struct gpu *gpu = opaque;
+	gpu->owed[ledger_end(&gpu->ledger, token)] = 0;
+	ledger_publish(gpu);
+}
