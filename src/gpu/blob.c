@@ -189,7 +189,6 @@ static bool blob_keep(struct gpu *gpu, struct gpu_resource *resource, const stru
 	resource->charged = blob->size;
 	resource->fd = fd;
 	resource->map_info = blob->map_info <= 3 ? blob->map_info : 0;
-	resource->known |= UINT64_C(1) << resource->owner->slot;
 	return true;
 }
 

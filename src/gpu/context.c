@@ -124,7 +124,6 @@ void gpu_context_lose(struct gpu_context *context, const char *why)
 static void context_release_resource(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
 {
 	struct gpu_context *context = opaque;
-	resource->known &= ~(UINT64_C(1) << context->slot);
 	if (resource->owner == context) {
 		resource->owner = NULL;
 	}
@@ -361,12 +360,11 @@ static enum context_step context_try_attach(struct gpu_context *context,
 {
 	struct gpu *gpu = context->gpu;
 	struct gpu_resource *resource = gpu_resource_find(gpu, command->resource_id);
-	uint64_t bit = UINT64_C(1) << context->slot;
 	uint32_t result = GPU_OK_NODATA;
 	if (!resource) {
 		result = GPU_ERR_INVALID_RESOURCE_ID;
 	} else if (resource->kind == GPU_RESOURCE_HOST && resource->owner != context &&
-		   !(resource->known & bit)) {
+		   !resource->known[context->ledger_slot]) {
 		if (resource->pending) {
 			return STEP_BLOCKED;
 		}
@@ -378,7 +376,7 @@ static enum context_step context_try_attach(struct gpu_context *context,
 		if (status == -EAGAIN) {
 			return STEP_BLOCKED;
 		}
-		resource->known |= status == 0 ? bit : 0;
+		resource->known[context->ledger_slot] = status == 0;
 		result = status == 0 ? GPU_OK_NODATA : GPU_ERR_INVALID_PARAMETER;
 	}
 	gpu_answer(gpu, command, result);
@@ -495,7 +493,8 @@ void gpu_context_forget_resource(struct gpu *gpu, struct gpu_resource *resource)
 {
 	for (unsigned i = 0; i < GPU_MAX_CONTEXTS; i++) {
 		struct gpu_context *context = gpu->contexts[i];
-		if (!context || context->lost || !(resource->known & (UINT64_C(1) << i))) {
+		if (!context || context->lost ||
+		    (resource->owner != context && !resource->known[context->ledger_slot])) {
 			continue;
 		}
 		struct gpu_command *note = calloc(1, sizeof(*note));
@@ -506,11 +505,11 @@ void gpu_context_forget_resource(struct gpu *gpu, struct gpu_resource *resource)
 		note->header.type = GPU_RESOURCE_UNREF;
 		note->resource_id = resource->id;
 		if (resource->owner != context) {
+			resource->known[context->ledger_slot] = false;
 			note->owed = gpu_ledger_owe(gpu, context->ledger_slot, resource->charged);
 		}
 		context_enqueue(context, note);
 	}
-	resource->known = 0;
 }
 
 void gpu_context_watch(void *opaque)

@@ -92,7 +92,8 @@ struct gpu_resource {
 	uint32_t blob_flags, map_info;
 	struct gpu_context *owner;   /* NULL once that context is gone */
 	bool orphan;		     /* its maker's server is gone: counted as ours in the ledger */
-	uint64_t known;		     /* bit for each context slot whose server knows the resource */
+	bool known[1 + GPU_LEDGER_SLOTS]; /* by slots of other servers, until their processes have
+					     ended */
 	struct gpu_commands waiters; /* MAP, UNMAP, UNREF in order, while pending */
 	bool mapped;
 	uint64_t window_offset, window_len;
@@ -210,7 +211,7 @@ void gpu_scanout_forget(struct gpu *gpu, uint32_t resource_id);
 /* ledger.c */
 /* The server of @context is about to go: what the guest has of its blobs is counted as ours. */
 void gpu_ledger_keep_blobs(struct gpu *gpu, struct gpu_context *context);
-/* @resource is about to go. */
+/* @resource is about to go.  Servers that can not be told may have it until they have ended. */
 void gpu_ledger_drop(struct gpu *gpu, struct gpu_resource *resource);
 /*
  * A resource of @bytes is gone; until it says what it keeps of it, the server of @slot may still

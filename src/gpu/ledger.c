@@ -40,6 +40,11 @@ void gpu_ledger_drop(struct gpu *gpu, struct gpu_resource *resource)
 		gpu->bytes_orphan -= resource->charged;
 		ledger_publish(gpu);
 	}
+	for (unsigned i = 0; resource->kind == GPU_RESOURCE_HOST && i < 1 + GPU_LEDGER_SLOTS; i++) {
+		if (resource->known[i]) {
+			(void)gpu_ledger_owe(gpu, i, resource->charged);
+		}
+	}
 }
 
 uint64_t gpu_ledger_owe(struct gpu *gpu, unsigned slot, uint64_t bytes)
@@ -59,9 +64,16 @@ void gpu_ledger_settle(struct gpu *gpu, unsigned slot, uint64_t bytes)
 	ledger_publish(gpu);
 }
 
+static void ledger_forget_one(struct gpu *gpu, struct gpu_resource *resource, void *opaque)
+{
+	resource->known[*(const unsigned *)opaque] = false;
+}
+
 void gpu_ledger_ended(void *opaque, uint32_t token)
 {
 	struct gpu *gpu = opaque;
-	gpu->owed[ledger_end(&gpu->ledger, token)] = 0;
+	unsigned slot = ledger_end(&gpu->ledger, token);
+	gpu_resource_for_each(gpu, ledger_forget_one, &slot);
+	gpu->owed[slot] = 0;
 	ledger_publish(gpu);
 }

@@ -434,6 +434,26 @@ static void memory_of_a_resource_that_is_gone_is_owed_until_others_answer(void *
 	assert_int_equal(held(f), 0);
 }
 
+/* What a server has that nobody can tell any more goes with its process. */
+static void memory_that_an_ending_server_may_have_is_counted(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	blob(f, a, 1, 10, 4096);
+	blob(f, a, 1, 11, 4096);
+	send_simple(f, 1, GPU_CTX_ATTACH_RESOURCE, 2, 10);
+	send_simple(f, 2, GPU_CTX_ATTACH_RESOURCE, 2, 11);
+	f->lingers = true;
+	send_simple(f, 3, GPU_CTX_DESTROY, 2, 0);
+	assert_int_equal(held(f), 0);
+	send_simple(f, 4, GPU_RESOURCE_UNREF, 0, 10);
+	assert_int_equal(held(f), 4096);
+	f->ended(f->ended_opaque, f->servers[b].token);
+	assert_int_equal(held(f), 0);
+	send_simple(f, 5, GPU_RESOURCE_UNREF, 0, 11);
+	assert_int_equal(held(f), 0);
+}
+
 static void a_context_waits_for_no_place_among_servers_that_do_not_end(void **state)
 {
 	struct fixture *f = *state;
@@ -996,6 +1016,7 @@ int main(void)
 		SHARED(the_windows_users_are_known),
 		SHARED(memory_is_counted_as_long_as_it_is_there),
 		SHARED(memory_of_a_resource_that_is_gone_is_owed_until_others_answer),
+		SHARED(memory_that_an_ending_server_may_have_is_counted),
 		SHARED(a_context_waits_for_no_place_among_servers_that_do_not_end),
 		cmocka_unit_test(large_granules_are_never_shared),
 		SHARED(blobs_are_checked_and_charged),

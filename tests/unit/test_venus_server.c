@@ -50,7 +50,7 @@ struct fake_submit {
 static struct fake {
 	pthread_mutex_t lock;
 	/* What it is like: */
-	bool has_host_pointer, has_dma_buf, has_modifiers, has_protected;
+	bool has_host_pointer, has_dma_buf, has_modifiers, has_protected, has_budget;
 	uint32_t refused_types; /* imports and exports of these fail */
 	bool held[2];		/* queues whose fences do not signal */
 	VkResult answer;	/* of allocations */
@@ -130,6 +130,14 @@ static void fake_vkGetPhysicalDeviceMemoryProperties(VkPhysicalDevice physical, 
 	};
 }
 
+static void fake_vkGetPhysicalDeviceMemoryProperties2(VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties2 *out)
+{
+	VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget = out->pNext;
+	fake_vkGetPhysicalDeviceMemoryProperties(physical, &out->memoryProperties);
+	budget->heapBudget[0] = 1ull << 39;
+	budget->heapBudget[1] = PAGE;
+}
+
 /* Family 1 can do nothing but sparse binding: Venus would drop it and shift those behind it. */
 static void fake_vkGetPhysicalDeviceQueueFamilyProperties(VkPhysicalDevice physical, uint32_t *count,
 							  VkQueueFamilyProperties *out)
@@ -146,7 +154,7 @@ static void fake_vkGetPhysicalDeviceQueueFamilyProperties(VkPhysicalDevice physi
 static VkResult fake_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *layer, uint32_t *count,
 							  VkExtensionProperties *out)
 {
-	const char *names[6] = {"VK_EXT_robustness2", "VK_KHR_ray_query", "VK_KHR_external_memory_fd"};
+	const char *names[7] = {"VK_EXT_robustness2", "VK_KHR_ray_query", "VK_KHR_external_memory_fd"};
 	uint32_t total = 3;
 	if (fake.has_host_pointer) {
 		names[total++] = "VK_EXT_external_memory_host";
@@ -156,6 +164,9 @@ static VkResult fake_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physi
 	}
 	if (fake.has_modifiers) {
 		names[total++] = "VK_EXT_image_drm_format_modifier";
+	}
+	if (fake.has_budget) {
+		names[total++] = "VK_EXT_memory_budget";
 	}
 	for (uint32_t i = 0; out && i < total && i < *count; i++) {
 		out[i] = (VkExtensionProperties){.specVersion = 9};
@@ -421,7 +432,7 @@ static PFN_vkVoidFunction fake_find(const char *name)
 	} table[] = {
 		FAKE(vkEnumerateInstanceExtensionProperties), FAKE(vkCreateInstance), FAKE(vkEnumeratePhysicalDevices),
 		FAKE(vkGetPhysicalDeviceProperties), FAKE(vkGetPhysicalDeviceProperties2),
-		FAKE(vkGetPhysicalDeviceMemoryProperties), FAKE(vkGetPhysicalDeviceQueueFamilyProperties),
+		FAKE(vkGetPhysicalDeviceMemoryProperties), FAKE(vkGetPhysicalDeviceMemoryProperties2), FAKE(vkGetPhysicalDeviceQueueFamilyProperties),
 		FAKE(vkEnumerateDeviceExtensionProperties), FAKE(vkGetPhysicalDeviceExternalBufferProperties),
 		FAKE(vkCreateDevice), FAKE(vkGetDeviceQueue), FAKE(vkGetDeviceQueue2), FAKE(vkAllocateMemory), FAKE(vkFreeMemory),
 		FAKE(vkGetMemoryHostPointerPropertiesEXT), FAKE(vkGetMemoryFdKHR), FAKE(vkCreateFence),
@@ -862,18 +873,37 @@ static void test_shared_memory_that_is_to_be_the_devices_own_is_of_pages(void **
 
 static void test_a_heaps_budget_is_what_others_leave(void **state)
 {
-	make_device();
-	const struct physical *physical = object_of(ID_PHYSICAL, VK_OBJECT_TYPE_PHYSICAL_DEVICE)->data;
-	VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {.heapBudget = {UINT64_MAX, UINT64_MAX}};
-	physical_limit_budget(physical, UINT64_MAX, &budget);
-	assert_int_equal(budget.heapBudget[0], LIMIT);
-	physical_limit_budget(physical, LIMIT / 4, &budget);
-	assert_int_equal(budget.heapBudget[0], LIMIT / 4);
-	physical_limit_budget(physical, LIMIT / 2, &budget); /* the driver knows of less */
-	assert_int_equal(budget.heapBudget[0], LIMIT / 4);
-	physical_limit_budget(physical, 0, &budget);
-	assert_int_equal(budget.heapBudget[0], 1);
-	physical_limit_budget(physical, 0, NULL);
+	struct context_blob blob;
+	struct wire wire = {.len = 0};
+	struct ledger ledger;
+	struct error err;
+	assert_int_equal(ledger_create(&ledger, 1, &err), 0);
+	budget_join(context_budget(server.context), &ledger, 1);
+	fake.has_budget = true;
+	assert_int_equal(context_create_blob(server.context, 9, 1, 0, PAGE, &blob), 0);
+	put_instance(&wire);
+	assert_int_equal(run(&wire), 0);
+	uint32_t *words = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, blob.fd, 0);
+	const uint64_t others[] = {0, LIMIT / 4, LIMIT, UINT64_MAX}, left[] = {LIMIT, LIMIT - LIMIT / 4, 1, 1};
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t budget[2];
+		ledger_store(&ledger, LEDGER_PARENT, others[i]);
+		wire.len = 0;
+		put_command(&wire, VENUS_vkSetReplyCommandStreamMESA, 0);
+		put_u64(&wire, 1), put_u32(&wire, 9), put_u64(&wire, 0), put_u64(&wire, PAGE);
+		put_command(&wire, VENUS_vkGetPhysicalDeviceMemoryProperties2, VENUS_FLAG_REPLY);
+		put_u64(&wire, ID_PHYSICAL), put_u64(&wire, 1);
+		put_u32(&wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2), put_u64(&wire, 1);
+		put_stype(&wire, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+		put_u64(&wire, VK_MAX_MEMORY_TYPES), put_u64(&wire, VK_MAX_MEMORY_HEAPS);
+		assert_int_equal(run(&wire), 0);
+		memcpy(budget, words + 11, sizeof(budget)); /* behind the chain and the array's length */
+		assert_int_equal(budget[0], left[i]);
+		assert_int_equal(budget[1], left[i] < PAGE ? left[i] : PAGE); /* the driver knows of less */
+	}
+	munmap(words, PAGE);
+	budget_join(context_budget(server.context), NULL, 0);
+	ledger_finish(&ledger);
 }
 
 static void test_failed_allocations_cost_nothing(void **state)
