@@ -6,7 +6,8 @@
  * handle that can.  Drivers may take that for a reason to allow fewer types of memory, or to leave
  * optimal images uncompressed.  So the probe makes a pair of each kind, with and without; only a
  * kind that keeps its types names the handle, and optimal images do only where all memory for them
- * can be mapped.  For each image and buffer the driver is asked whether it can be.
+ * can be mapped: elsewhere they keep out of that.  For each image and buffer the driver is asked
+ * whether it can be.
  * Threads: see backing.h.
  */
 #include "venus/backing.h"
@@ -161,7 +162,7 @@ static bool backing_try_buffer(const struct probe_device *device, const struct b
 	return plain && backing_buffer_types(work, &info) == plain;
 }
 
-/* True if memory that cannot be mapped is among @types. */
+/* True if memory that cannot be mapped is among @types, and for everything. */
 static bool backing_has_other(const struct probe_device *device, uint32_t types)
 {
 	return types & ~(device->backed_types | device->special_types);
@@ -263,4 +264,20 @@ void backing_name_buffer(struct venus_call *call, VkBufferCreateInfo *info)
 		chain_push(info, external);
 	}
 	external->handleTypes = backing_handle(physical->probe);
+}
+
+bool backing_keeps_apart(const struct venus_call *call, const VkImageCreateInfo *info)
+{
+	const struct physical *physical = external_physical(call);
+	return physical && info->tiling == VK_IMAGE_TILING_OPTIMAL &&
+	       !physical->probe->named_optimal;
+}
+
+void backing_limit_types(const struct venus_call *call, VkMemoryRequirements2 *requirements)
+{
+	const struct probe_device *device = external_physical(call)->probe;
+	uint32_t *types = requirements ? &requirements->memoryRequirements.memoryTypeBits : NULL;
+	if (types && backing_has_other(device, *types)) {
+		*types &= ~device->backed_types;
+	}
 }

@@ -38,4 +38,11 @@ void backing_probe(struct probe_device *device, const struct backing_try *work);
 void backing_name_image(struct venus_call *call, VkImageCreateInfo *info);
 void backing_name_buffer(struct venus_call *call, VkBufferCreateInfo *info);
 
+/* True if such an image, which is not shared, names no handle and has memory beside that which we
+ * can map: then it may only lie there, which backing_limit_types() says.  @requirements may be
+ * NULL.
+ */
+bool backing_keeps_apart(const struct venus_call *call, const VkImageCreateInfo *info);
+void backing_limit_types(const struct venus_call *call, VkMemoryRequirements2 *requirements);
+
 #endif

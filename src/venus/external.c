@@ -27,10 +27,12 @@ enum { EXTERNAL_MAX_PLANES = 4 };
 /* Data of images and buffers that may be bound to shared memory; images of two have data of their
  * own. */
 static char external_mark;
+/* Data of images that keep out of memory that we can map, see backing.h. */
+static char external_apart;
 
 bool external_is_marked(const struct venus_object *object)
 {
-	return object && object->data == &external_mark;
+	return object && (object->data == &external_mark || object->data == &external_apart);
 }
 
 const char *const external_emulated[] = {
@@ -193,13 +195,13 @@ static VkResult external_see_image(const VkImageCreateInfo *info, struct externa
 		       : VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
 }
 
-/* The new image's object knows that it is shared.  0, or -EPROTO without an image. */
-static int external_mark_image(struct venus_call *call, struct twin *twin)
+/* The new image's object knows where it may lie.  0, or -EPROTO without an image. */
+static int external_mark_image(struct venus_call *call, bool shared, struct twin *twin)
 {
 	const struct vkCreateImage_args *args = call->args;
 	struct venus_object *object = venus_call_register(call, 0);
 	if (object) {
-		object->data = twin ? (void *)twin : &external_mark;
+		object->data = twin ? (void *)twin : shared ? &external_mark : &external_apart;
 	} else if (twin) {
 		twin_destroy(call, twin, *args->pImage);
 	}
@@ -237,7 +239,9 @@ int external_create_image(struct venus_call *call)
 		args->ret = VK_ERROR_INVALID_DRM_FORMAT_MODIFIER_PLANE_LAYOUT_EXT;
 		return 0;
 	}
-	return image.shared ? external_mark_image(call, twin) : 0;
+	return image.shared || backing_keeps_apart(call, info)
+		       ? external_mark_image(call, image.shared, twin)
+		       : 0;
 }
 
 /* True if the buffer is shared; a driver whose sharing is emulated does not hear of it. */
@@ -294,13 +298,15 @@ int external_get_image_requirements(struct venus_call *call)
 	struct vkGetImageMemoryRequirements2_args *args = call->args;
 	VkImageMemoryRequirementsInfo2 *info = (VkImageMemoryRequirementsInfo2 *)args->pInfo;
 	const struct venus_object *image = info ? venus_call_object_at(call, &info->image) : NULL;
-	bool shared = image && image->data;
+	bool shared = image && image->data && image->data != &external_apart;
 	if (shared) {
 		info->image = twin_shared_image(image, info->image);
 	}
 	int status = venus_call_driver(call);
 	if (!status && shared) {
 		external_limit_types(call, args->pMemoryRequirements);
+	} else if (!status && image && image->data) {
+		backing_limit_types(call, args->pMemoryRequirements);
 	}
 	return status;
 }
@@ -335,12 +341,15 @@ int external_get_device_image_requirements(struct venus_call *call)
 {
 	struct vkGetDeviceImageMemoryRequirements_args *args = call->args;
 	struct external_image image = {0};
-	if (args->pInfo && args->pInfo->pCreateInfo) {
-		external_ask_image(call, args->pInfo->pCreateInfo, &image);
+	const VkImageCreateInfo *wanted = args->pInfo ? args->pInfo->pCreateInfo : NULL;
+	if (wanted) {
+		external_ask_image(call, wanted, &image);
 	}
 	int status = venus_call_driver(call);
 	if (!status && image.shared) {
 		external_limit_types(call, args->pMemoryRequirements);
+	} else if (!status && wanted && backing_keeps_apart(call, wanted)) {
+		backing_limit_types(call, args->pMemoryRequirements);
 	}
 	return status;
 }

@@ -29,7 +29,8 @@ bool external_is_ours(const struct venus_call *call);
  */
 bool external_has_one_plane(VkFormat format);
 
-/* True if the image or buffer is one that guests may share. */
+/* True if the buffer is one that guests may share; if it is known of the image where it may lie, and
+ * it is not of two. */
 bool external_is_marked(const struct venus_object *object);
 
 /*

@@ -175,6 +175,8 @@ def test_memory_that_cannot_be_mapped_is_used():
     assert device["backed_types"] and device["visible_types"] & ~device["backed_types"], device
     with Server(env=env) as server:
         facts = vulkaninfo.facts(newer_mesa().run(server.path, "vulkaninfo"))
+        optimal = {int(n) for n in re.findall(r"memoryTypes/memoryTypes\[(\d+)\]/usable for/IMAGE_TILING_OPTIMAL/color images", "\n".join(facts))}
+        assert optimal and not any(device["backed_types"] & 1 << n for n in optimal), optimal  # they name no handle of such memory
         flags = [int(value.rstrip(":"), 16) for path, value in facts.items() if re.fullmatch(r"memoryTypes/memoryTypes\[\d+\]/propertyFlags", path)]
         assert sum(1 << i for i, flag in enumerate(flags) if flag & 2) == device["backed_types"], flags  # visible
         assert 1 in flags, flags  # device-local
