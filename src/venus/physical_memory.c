@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * physical_memory.c - the heaps and types of memory as guests see them, and which of them shared memory has
- * Threads: any.
+ * physical_memory.c - the heaps and types of memory as guests see them, and which of them shared
+ * memory has Threads: any.
  */
 #include "venus/physical.h"
 
@@ -24,12 +24,15 @@ void physical_limit_memory(struct physical *physical, uint64_t max_bytes)
 	}
 }
 
-void physical_limit_budget(const struct physical *physical, uint64_t share, VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
+void physical_limit_budget(const struct physical *physical, uint64_t share,
+			   VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
 {
 	for (uint32_t i = 0; budget && i < physical->memory.memoryHeapCount; i++) {
-		uint64_t size = physical->memory.memoryHeaps[i].size, most = share < size ? share : size;
+		uint64_t size = physical->memory.memoryHeaps[i].size,
+			 most = share < size ? share : size;
 		if (budget->heapBudget[i] > most) {
-			budget->heapBudget[i] = most ? most : 1; /* none is against the specification */
+			budget->heapBudget[i] =
+				most ? most : 1; /* none is against the specification */
 		}
 	}
 }
@@ -67,15 +70,22 @@ static bool physical_has_local(const struct physical *physical, uint32_t types)
 	return false;
 }
 
+/* The type, as a bit, that memory of another is made of if it is shared; 0: there is none, or the
+ * driver shares memory itself. */
+static uint32_t physical_shareable(const struct physical *physical)
+{
+	const struct probe_device *probe = physical->probe;
+	return probe->shared_types ? 0 : probe->backed_types & -probe->backed_types;
+}
+
 uint32_t physical_shared_types(const struct physical *physical, uint32_t types)
 {
 	const struct probe_device *probe = physical->probe;
 	uint32_t shared = types & (probe->shared_types ? probe->shared_types : probe->backed_types);
-	uint32_t stand_in = probe->backed_types & -probe->backed_types;
 	if (!shared) {
 		return types;
 	}
-	if (probe->shared_types || !(shared & stand_in) || physical_has_local(physical, shared)) {
+	if (!(shared & physical_shareable(physical)) || physical_has_local(physical, shared)) {
 		return shared;
 	}
 	return shared | (types & physical_own_types(physical));
@@ -83,8 +93,7 @@ uint32_t physical_shared_types(const struct physical *physical, uint32_t types)
 
 uint32_t physical_stand_in(const struct physical *physical, uint32_t type)
 {
-	uint32_t backed = physical->probe->backed_types;
-	bool replace = physical_own_types(physical) & (1u << type) && backed &&
-		       !physical->probe->shared_types;
-	return replace ? (uint32_t)__builtin_ctz(backed) : type;
+	uint32_t shareable = physical_shareable(physical);
+	bool replace = shareable && physical_own_types(physical) & (1u << type);
+	return replace ? (uint32_t)__builtin_ctz(shareable) : type;
 }
