@@ -106,6 +106,10 @@ static void context_stop_server(struct gpu_context *context)
 	}
 	gpu_server_stop(context->server);
 	context->server = NULL;
+	if (context->process_ended) {
+		context->process_ended = false;
+		gpu_ledger_release(context->gpu, context->token);
+	}
 	context->stats.memory_bytes = 0;
 }
 
@@ -597,6 +601,7 @@ static bool context_start_server(struct gpu_context *context)
 		log_limited(LOG_WARN, "%s", err.text);
 		return false;
 	}
+	context->token = config.token;
 	ledger_give(&gpu->ledger, context->ledger_slot, config.token);
 	return true;
 }

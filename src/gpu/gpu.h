@@ -110,6 +110,8 @@ struct gpu_context {
 	uint64_t closing_ns, started_ns;
 	struct gpu_server *server; /* NULL if lost */
 	unsigned ledger_slot;	   /* the server's */
+	uint32_t token;		   /* the server's */
+	bool process_ended;	   /* the server's */
 	struct gpu_commands waiting, sent;
 	unsigned held;
 	uint64_t next_seq;
@@ -222,6 +224,8 @@ uint64_t gpu_ledger_owe(struct gpu *gpu, unsigned slot, uint64_t bytes);
 void gpu_ledger_settle(struct gpu *gpu, unsigned slot, uint64_t bytes);
 /* For the spawner: the process of the server with @token has ended. */
 void gpu_ledger_ended(void *gpu, uint32_t token);
+/* It has, and it was stopped. */
+void gpu_ledger_release(struct gpu *gpu, uint32_t token);
 
 /* blob.c: these take the command */
 void gpu_create_blob(struct gpu *gpu, struct gpu_command *command);

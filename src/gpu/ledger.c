@@ -4,8 +4,9 @@
  *
  * How it works: a server counts all that it has made, blobs included, until its process has ended.
  * The device counts what servers can not: blobs whose maker is gone, and memory of a resource that
- * is gone, but which other servers still know, until they have counted it themselves. Threads: the
- * device's loop.
+ * is gone, but which other servers still know, until they have counted it themselves.  That a
+ * process has ended may be heard before the last messages it sent: its slot is kept until those are
+ * through, which is when its context stops it. Threads: the device's loop.
  */
 #include "gpu/gpu.h"
 
@@ -72,6 +73,18 @@ static void ledger_forget_one(struct gpu *gpu, struct gpu_resource *resource, vo
 void gpu_ledger_ended(void *opaque, uint32_t token)
 {
 	struct gpu *gpu = opaque;
+	for (unsigned i = 0; i < GPU_MAX_CONTEXTS; i++) {
+		struct gpu_context *context = gpu->contexts[i];
+		if (context && context->server && context->token == token) {
+			context->process_ended = true;
+			return;
+		}
+	}
+	gpu_ledger_release(gpu, token);
+}
+
+void gpu_ledger_release(struct gpu *gpu, uint32_t token)
+{
 	unsigned slot = ledger_end(&gpu->ledger, token);
 	gpu_resource_for_each(gpu, ledger_forget_one, &slot);
 	gpu->owed[slot] = 0;

@@ -101,25 +101,20 @@ static void step_command(struct fixture *f, struct input *in, bool cursor)
  * numbers. */
 static void step_server(struct fixture *f, struct input *in)
 {
-	static const uint32_t kinds[] = {WIRE_WELCOME,
-					 WIRE_BLOB,
-					 WIRE_BLOB,
-					 WIRE_SUBMITTED,
-					 WIRE_FENCE,
-					 WIRE_FENCE,
-					 WIRE_FATAL,
-					 WIRE_ARBITER_REQUEST,
-					 0};
+	static const uint32_t kinds[] = {
+		WIRE_WELCOME,	   WIRE_BLOB,  WIRE_BLOB,  WIRE_SUBMITTED,
+		WIRE_FENCE,	   WIRE_FENCE, WIRE_FATAL, WIRE_ARBITER_REQUEST,
+		WIRE_UNREFERENCED, 0};
 	static const uint32_t sizes[] = {sizeof(struct wire_welcome), sizeof(struct wire_blob),
 					 sizeof(struct wire_blob),    sizeof(struct wire_submitted),
 					 sizeof(struct wire_fence),   sizeof(struct wire_fence),
 					 sizeof(struct wire_fatal),   sizeof(struct wire_arbiter),
-					 sizeof(struct wire_header)};
+					 sizeof(struct wire_header),  sizeof(struct wire_header)};
 	uint8_t bytes[sizeof(struct wire_welcome)] = {0};
 	if (!f->server_count) {
 		return;
 	}
-	unsigned server = take8(in) % f->server_count, kind = take8(in) % 9;
+	unsigned server = take8(in) % f->server_count, kind = take8(in) % 10;
 	if (f->servers[server].socket < 0) {
 		return;
 	}
@@ -151,6 +146,9 @@ static void step_kill(struct fixture *f, struct input *in)
 {
 	unsigned server = f->server_count ? take8(in) % f->server_count : 0;
 	if (f->server_count && f->servers[server].socket >= 0) {
+		if (server % 2) { /* its end is heard before its last words */
+			f->ended(f->ended_opaque, f->servers[server].token);
+		}
 		close(f->servers[server].socket);
 		f->servers[server].socket = -1;
 		fixture_settle(f);
@@ -162,7 +160,10 @@ static void check_empty(const struct fixture *f, unsigned sent)
 	const struct gpu *gpu = f->gpu;
 	assert(f->answer_count == sent);
 	assert(!gpu->resource_count && !gpu->context_count && !gpu->held && !gpu->held_bytes);
-	assert(!gpu->bytes_2d && !gpu->bytes_blob && !gpu->bytes_mapped);
+	assert(!gpu->bytes_2d && !gpu->bytes_blob && !gpu->bytes_mapped && !gpu->bytes_orphan);
+	for (unsigned i = 0; i < 1 + GPU_LEDGER_SLOTS && !f->lingers; i++) {
+		assert(!gpu->owed[i] && !ledger_load(&gpu->ledger, i));
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -172,9 +173,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = {0};
 	unsigned sent = 0;
 	log_set_level(LOG_ERROR);
-	if (!f || !fixture_open(f, take8(&in) != 0, &err)) {
+	unsigned kind = take8(&in);
+	if (!f || !fixture_open(f, kind != 0, &err)) {
 		abort();
 	}
+	f->lingers = kind & 2;
 	while (in.at < in.end && sent < FIXTURE_ANSWERS) {
 		switch (take8(&in) % 16) {
 		case 0: step_kill(f, &in); break;

@@ -454,6 +454,32 @@ static void memory_that_an_ending_server_may_have_is_counted(void **state)
 	assert_int_equal(held(f), 0);
 }
 
+/* The end of a process is heard before its last words. */
+static void a_slot_is_its_servers_until_its_messages_are_through(void **state)
+{
+	struct fixture *f = *state;
+	unsigned a = context(f, 1), b = context(f, 2);
+	blob(f, a, 1, 10, 4096);
+	send_simple(f, 1, GPU_CTX_ATTACH_RESOURCE, 2, 10);
+	expect(f, b, WIRE_ATTACH_RESOURCE);
+	send_simple(f, 2, GPU_RESOURCE_UNREF, 0, 10);
+	struct wire_header done = {WIRE_UNREFERENCED, sizeof(done),
+				   expect(f, b, WIRE_UNREF_RESOURCE)};
+	f->ended(f->ended_opaque, f->servers[b].token);
+	assert_int_equal(held(f), 4096);
+	assert_int_not_equal(f->servers[context(f, 3)].hello.ledger_slot,
+			     f->servers[b].hello.ledger_slot);
+	fixture_reply(f, b, &done, sizeof(done), -1);
+	assert_int_equal(held(f), 0);
+	f->lingers = true; /* it has ended already */
+	close(f->servers[b].socket);
+	f->servers[b].socket = -1;
+	fixture_settle(f);
+	assert_int_equal(f->gpu->contexts_lost, 1);
+	assert_int_equal(f->servers[context(f, 4)].hello.ledger_slot,
+			 f->servers[b].hello.ledger_slot);
+}
+
 static void a_context_waits_for_no_place_among_servers_that_do_not_end(void **state)
 {
 	struct fixture *f = *state;
@@ -1017,6 +1043,7 @@ int main(void)
 		SHARED(memory_is_counted_as_long_as_it_is_there),
 		SHARED(memory_of_a_resource_that_is_gone_is_owed_until_others_answer),
 		SHARED(memory_that_an_ending_server_may_have_is_counted),
+		SHARED(a_slot_is_its_servers_until_its_messages_are_through),
 		SHARED(a_context_waits_for_no_place_among_servers_that_do_not_end),
 		cmocka_unit_test(large_granules_are_never_shared),
 		SHARED(blobs_are_checked_and_charged),
