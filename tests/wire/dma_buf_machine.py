@@ -22,7 +22,7 @@ import outer  # noqa: E402
 BUILD = Path(os.environ.get("ORIEL_BUILD", "build")).resolve()
 MODULES = ("crc32c_generic", "ext4", "virtio_pci", "virtio_blk")
 PACKAGES = ["mesa-vulkan-drivers", "libvulkan1", "vulkan-tools", "python3", "xvfb", "weston", "dash", "dpkg", "procps", "coreutils", "libfdt1", "libjansson4",
-            "libpng16-16t64", "liburing2", "zlib1g", "libzstd1", "libxxhash0", "libcmocka0"]
+            "vulkan-validationlayers", "libpng16-16t64", "liburing2", "zlib1g", "libzstd1", "libxxhash0", "libcmocka0"]
 EXCLUDE = {"systemd", "udev", "libsystemd-shared", "adwaita-icon-theme", "perl-base", "debconf", "libavcodec61", "libavutil59", "libavfilter10",
            "libx265-215", "libcodec2-1.2", "fonts-dejavu-core", "fonts-dejavu-mono"}
 # The tests and what they run, at the places that the build wrote down.

@@ -24,6 +24,7 @@ export HIDE_EXTENSIONS=VK_EXT_external_memory_host
 """
 SUITES = {
     "vtest": "python3 tests/wire/test_vtest.py", "wire": "python3 tests/wire/test_wire.py", "mesa": "python3 tests/wire/test_mesa.py",
+    "validation": "python3 tests/wire/test_validation.py",
     "windows": "python3 tests/wire/test_windows.py", "oriel_gpu": f"CMOCKA_MESSAGE_OUTPUT=TAP {machine.BUILD}/tests/wire/test-oriel-gpu "
     f"{machine.BUILD}/oriel-gpu", "share": "python3 tests/guest/test_share.py", "display": "python3 tests/guest/test_desktop.py guest display",
 }
@@ -32,7 +33,7 @@ SUITES = {
 @functools.cache
 def said(hidden):
     """What the machine's console said when all suites had run."""
-    names = SUITES if hidden else ("wire", "share")
+    names = SUITES if hidden else ("wire", "share", "validation")
     script = f"cd {machine.ROOT}\n" + (HIDE if hidden else "") + f"{machine.BUILD}/oriel-gpu --probe\n"
     script += "".join(f"echo; echo @suite {n}\n{SUITES[n]}; echo; echo @end {n}\n" for n in names)
     try:
@@ -78,6 +79,10 @@ def test_dma_bufs_pictures_are_the_drivers_own():
     check("mesa", skipped=("explained", "newest_mesa", "newer_host_driver"))
 
 
+def test_dma_bufs_are_named_as_vulkan_wants():
+    check("validation", skipped=("newer_rules",))
+
+
 def test_dma_bufs_windows():
     check("windows")
 
@@ -98,6 +103,7 @@ def test_lavapipe_as_it_is_imports_pages_and_shares_dma_bufs():
     assert (chosen(False, "backing"), chosen(False, "backed_types"), chosen(False, "shared_types")) == ("host pointer", "1", "1")
     check("wire", hidden=False)
     check("share", hidden=False)
+    check("validation", hidden=False, skipped=("newer_rules",))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ khronos_validation.log_filename = """
 END = b"\0end"
 
 # vkcube's texture has data before its first use (VK_IMAGE_LAYOUT_PREINITIALIZED).  Such images must not name a handle
-# (VUID-VkImageCreateInfo-pNext-01443), so there is no valid way to bind them to memory that is imported, as all that guests map is.
-PREINITIALIZED = (r"VUID-VkBindImageMemoryInfo-memory-(02729|02989)", 1, 1)
+# (VUID-VkImageCreateInfo-pNext-01443), so there is no valid way to bind them to memory that is imported or exported, as all that guests map is.
+PREINITIALIZED = (r"VUID-VkBindImageMemoryInfo-memory-(02728|02729|02989)", 1, 1)
 # Zink asks about a format that the driver does not know (VK_FORMAT_A1B5G5R5_UNORM_PACK16).
 FORMAT = (r"VUID-vkGetPhysicalDeviceFormatProperties2-format-parameter", 0, 2)
 # An image that is imported is in the layout in which another program gave it away, which the older layer does not believe.
@@ -67,8 +67,10 @@ def read_all(fd, into):
 def listening(name, manifests, below=()):
     """The environment of servers that the layer listens to while @name is run; fails at the end if it heard what is not explained.
 
-    @manifests: where the layer is; @below: layers of ours, nearer to the driver.
+    @manifests: where the layer is; @below: layers of ours, nearer to the driver; nearest are those that are in use already.
     """
+    layers = [LAYER, *below, *os.environ.get("VK_INSTANCE_LAYERS", "").split(":")]
+    paths = [str(manifests), str(venus.BUILD.resolve() / "tests/wire"), *os.environ.get("VK_LAYER_PATH", "").split(":")]
     with tempfile.TemporaryDirectory() as folder:
         pipe, settings, said = Path(folder, "pipe"), Path(folder, "vk_layer_settings.txt"), bytearray()
         settings.write_text(f"{SETTINGS}{pipe}\n", encoding="utf-8")
@@ -77,8 +79,8 @@ def listening(name, manifests, below=()):
         reader = threading.Thread(target=read_all, args=(fd, said))
         reader.start()
         try:
-            yield {"VK_LAYER_SETTINGS_PATH": str(settings), "VK_INSTANCE_LAYERS": ":".join((LAYER, *below)),
-                   "VK_LAYER_PATH": f"{manifests}:{venus.BUILD.resolve() / 'tests/wire'}"}
+            yield {"VK_LAYER_SETTINGS_PATH": str(settings), "VK_INSTANCE_LAYERS": ":".join(filter(None, layers)),
+                   "VK_LAYER_PATH": ":".join(filter(None, paths))}
         finally:
             os.write(fd, END)
             reader.join()
