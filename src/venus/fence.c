@@ -28,6 +28,9 @@ enum {
 	FENCE_SPIN_NS = 20 * 1000, /* guests mostly wait for what they have seen done: the driver is
 				      about to signal it */
 	FENCE_SPINS = 8, /* Mesa asks 16 times, then sleeps for 160 us and more between questions */
+	FENCE_LONG_NS = 1000 * 1000,  /* from here on the end of the work is worth sleeping for */
+	FENCE_HASTE_NS = 1000 * 1000, /* who asks again so soon does nothing else */
+	FENCE_HOLD_NS = 2000 * 1000,
 };
 
 /* Data of VkFence objects that need it. */
@@ -38,7 +41,9 @@ struct fence {
 	struct queue
 		*queue; /* of the submission that signals it; NULL: none, or it was seen done */
 	uint64_t seqno; /* of that submission */
-	unsigned spins; /* that questions about it may still cost */
+	uint64_t submitted_ns; /* when that was */
+	uint64_t answered_ns;  /* when a question about it was answered last */
+	unsigned spins;	       /* that questions about it may still cost */
 };
 
 static struct device *fence_device(const struct venus_object *object)
@@ -149,6 +154,7 @@ void fence_submitted(struct device *device, struct venus_object *object, struct 
 		fence->queue = queue;
 		fence->seqno = seqno;
 		fence->spins = FENCE_SPINS;
+		fence->submitted_ns = loop_now_ns();
 	}
 }
 
@@ -182,11 +188,26 @@ static bool fence_is_signalled(struct venus_call *call, const VkFence *slot)
 	return fence && fence->signalled;
 }
 
-/* True if the driver may signal it soon: it was submitted, and not asked for often. */
-static bool fence_may_spin(struct venus_object *object)
+/*
+ * What is asked for is not signalled yet.  The answer is held back for a moment where that is
+ * cheaper than another question: at first by looking again, later asleep, since a question costs
+ * the CPU of who does the work.  VK_TIMEOUT: it has to be no.
+ */
+static VkResult fence_linger(struct device *device, struct fence *fence, const VkFence *handle)
 {
-	struct fence *fence = object ? object->data : NULL;
-	return fence && fence->queue && fence->spins && fence->spins--;
+	uint64_t now = loop_now_ns();
+	if (!fence->queue) {
+		return VK_TIMEOUT;
+	}
+	if (fence->spins) {
+		fence->spins--;
+		return fence_spin(device, 1, handle, VK_TRUE);
+	}
+	if (now - fence->submitted_ns < FENCE_LONG_NS ||
+	    now - fence->answered_ns > FENCE_HASTE_NS) {
+		return VK_TIMEOUT;
+	}
+	return device->driver.wait_for_fences(device->handle, 1, handle, VK_TRUE, FENCE_HOLD_NS);
 }
 
 /* Takes those that we signalled out of a wait.  True if that is all it waits for. */
@@ -242,9 +263,11 @@ int fence_get_status(struct venus_call *call)
 		}
 	}
 	int status = venus_call_driver(call);
-	if (!status && args->ret == VK_NOT_READY && device && fence_may_spin(args->fence_obj)) {
-		VkResult result = fence_spin(device, 1, &args->fence, VK_TRUE);
+	struct fence *fence = device && args->fence_obj ? args->fence_obj->data : NULL;
+	if (!status && args->ret == VK_NOT_READY && fence) {
+		VkResult result = fence_linger(device, fence, &args->fence);
 		args->ret = result == VK_TIMEOUT ? VK_NOT_READY : result;
+		fence->answered_ns = loop_now_ns();
 	}
 	if (!status && args->ret == VK_SUCCESS) {
 		fence_seen_done(args->fence_obj);

@@ -69,6 +69,7 @@ static struct fake {
 	unsigned submit_count, resets;
 	struct fake_fence *last[2];
 	unsigned looks;	     /* at fences */
+	unsigned sleeps;     /* for fences */
 	unsigned signals_at; /* the look by which it is signalled; 0: none */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -302,6 +303,9 @@ static VkResult fake_vkGetFenceStatus(VkDevice device, VkFence fence)
 static VkResult fake_vkWaitForFences(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all, uint64_t timeout)
 {
 	VkResult result;
+	pthread_mutex_lock(&fake.lock);
+	fake.sleeps += timeout != 0;
+	pthread_mutex_unlock(&fake.lock);
 	for (uint64_t slept = 0; (result = fake_look((struct fake_fence *)fences[0])) == VK_NOT_READY; slept += 1000000) {
 		if (slept >= timeout) {
 			return VK_TIMEOUT;
@@ -1528,6 +1532,45 @@ static void test_who_is_told_of_a_loss_goes_on(void **state)
 	assert_null(fatal_text());
 }
 
+/* @count questions for the fence in one stream; returns how often the driver was told to sleep meanwhile. */
+static unsigned sleeps_of_questions(unsigned count)
+{
+	struct wire wire = {.len = 0};
+	unsigned before = fake.sleeps;
+	put_command(&wire, VENUS_vkSetReplyCommandStreamMESA, 0);
+	put_u64(&wire, 1), put_u32(&wire, 9), put_u64(&wire, 0), put_u64(&wire, PAGE);
+	for (unsigned i = 0; i < count; i++) {
+		put_command(&wire, VENUS_vkGetFenceStatus, VENUS_FLAG_REPLY);
+		put_u64(&wire, ID_DEVICE), put_u64(&wire, ID_FENCE);
+	}
+	assert_int_equal(run(&wire), 0);
+	return fake.sleeps - before;
+}
+
+static void test_who_waits_for_long_work_by_questions_is_held(void **state)
+{
+	struct context_blob blob;
+	struct wire wire = {.len = 0};
+	make_device();
+	assert_int_equal(context_create_blob(server.context, 9, 1, 0, PAGE, &blob), 0);
+	fake.held[0] = true;
+	put_fence(&wire, ID_FENCE), put_semaphore(&wire, ID_SEMAPHORE);
+	put_submit(&wire, ID_QUEUE, 0, 0, ID_SEMAPHORE, ID_FENCE);
+	assert_int_equal(run(&wire), 0);
+	sleeps_of_questions(8); /* which may look again instead */
+	for (int i = 0; i < 5; i++) {
+		usleep(2000);
+		assert_int_equal(sleeps_of_questions(1), 0); /* who comes by now and then is not */
+	}
+	unsigned sleeps = 0;
+	for (int i = 0; i < 1000 && !sleeps; i++) { /* a busy machine may come between two questions */
+		sleeps = sleeps_of_questions(2);
+	}
+	assert_true(sleeps);
+	assert_null(fatal_text());
+	fake_release(0);
+}
+
 static void test_questions_end_with_their_device(void **state)
 {
 	struct wire wire = {.len = 0};
@@ -1606,6 +1649,7 @@ int main(void)
 		QUICK_TEST(test_who_is_told_of_a_loss_goes_on),
 		QUICK_TEST(test_questions_end_with_their_device),
 		QUICK_TEST(test_questions_end_with_their_context),
+		SERVER_TEST(test_who_waits_for_long_work_by_questions_is_held),
 		SERVER_TEST(test_a_fatal_stream_is_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
