@@ -1142,6 +1142,7 @@ static void test_who_asks_for_a_fence_is_answered_when_it_signals_soon(void **st
 	for (int i = 0; i < MANY; i++) {
 		assert_true(looks_of_a_question(0) > 1);
 	}
+	usleep(2000); /* on a slow machine the work is old by now, and who asks in haste is held */
 	assert_int_equal(looks_of_a_question(0), 1); /* not soon, it seems */
 }
 
