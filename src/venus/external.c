@@ -87,7 +87,7 @@ struct external_image {
 
 /*
  * Whoever shares a linear image must have it laid out the same, and drivers may align rows by what
- * an image is used for (NVIDIA's does).  So it is made for all that is usual.
+ * an image is used for.  So it is made for all that is usual.
  */
 static void external_settle_usage(const struct venus_call *call, VkImageCreateInfo *info,
 				  struct external_image *image)

@@ -29,8 +29,8 @@ bool external_is_ours(const struct venus_call *call);
  */
 bool external_has_one_plane(VkFormat format);
 
-/* True if the buffer is one that guests may share; if it is known of the image where it may lie, and
- * it is not of two. */
+/* True if the data of the image or buffer is a mark of ours, and nothing to free: that it may be
+ * shared, or where it may lie. */
 bool external_is_marked(const struct venus_object *object);
 
 /*
