@@ -27,7 +27,7 @@ EXCLUDE = {"systemd", "udev", "libsystemd-shared", "adwaita-icon-theme", "perl-b
            "libx265-215", "libcodec2-1.2", "fonts-dejavu-core", "fonts-dejavu-mono"}
 # The tests and what they run, at the places that the build wrote down.
 OURS = ["oriel", "oriel-gpu", "images/vkscene/vkscene", "tests/wire/vkmemory", "tests/wire/vkclaims", "tests/wire/libhold_layer.so", "tests/wire/hold_layer.json",
-        "tests/wire/libdiscrete_layer.so", "tests/wire/discrete_layer.json",
+        "tests/wire/libdiscrete_layer.so", "tests/wire/discrete_layer.json", "tests/wire/liblost_layer.so", "tests/wire/lost_layer.json",
         "tests/wire/test-oriel-gpu", "tests/guest/libhide_layer.so", "tests/guest/hide_layer.json", "guest/Image",
         "guest/initrd.img", "guest/root.img"]
 # The machine's /tmp would hide what is below this host's.
