@@ -180,9 +180,10 @@ struct twin_barrier {
 static bool twin_take(struct venus_call *call, const struct twin_barrier *barrier,
 		      struct twin_copies *copies)
 {
-	const struct twin *twin = twin_of(venus_call_object_at(call, barrier->image));
 	bool in = twin_is_outside(*barrier->src), out = twin_is_outside(*barrier->dst);
-	if (!twin || in == out) {
+	const struct twin *twin =
+		in != out ? twin_of(venus_call_object_at(call, barrier->image)) : NULL;
+	if (!twin) {
 		return false;
 	}
 	*barrier->src = *barrier->dst = VK_QUEUE_FAMILY_IGNORED;

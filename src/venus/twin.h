@@ -40,7 +40,7 @@ int twin_bind_images(struct venus_call *call);
 
 /*
  * What hands shared images over between this device and others is taken from the barriers, and
- * copied after them, by twin_record().  @stages: both masks of the command.
+ * copied after them, by twin_record().  @from, @to: the command's stages.
  */
 int twin_take_barriers(struct venus_call *call, VkImageMemoryBarrier *barriers, uint32_t count,
 		       VkPipelineStageFlags *from, VkPipelineStageFlags *to,
