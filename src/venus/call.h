@@ -81,6 +81,7 @@ struct venus_dispatch {
 	 */
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
 	void (*told_lost)(const struct venus_call *call); /* the reply says that the device is lost; may be NULL */
+	const VkAllocationCallbacks *(*allocator)(const struct venus_object *object); /* what a hook made it with; may be NULL */
 	const struct venus_hook *
 		*hooks; /* by command number, NULL where the driver is called directly */
 	bool *plain;	/* by command number: neither a hook nor a change of the object table */

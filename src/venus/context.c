@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/own.h"
 #include "base/wait.h"
+#include "venus/command_pool.h"
 #include "venus/device.h"
 #include "venus/hooks.h"
 #include "venus/lane.h"
@@ -40,6 +41,7 @@ struct context {
 	struct context_config config;
 	struct budget budget;
 	atomic_uint awake_rings;
+	struct command_store command_store;
 	struct resource_table resources;
 	struct venus_dispatch dispatch;
 	struct lane virtqueue;	  /* front end */
@@ -63,6 +65,11 @@ struct venus_dispatch *context_dispatch(struct context *context)
 struct resource_table *context_resources(struct context *context)
 {
 	return &context->resources;
+}
+
+struct command_store *context_command_store(struct context *context)
+{
+	return &context->command_store;
 }
 
 atomic_uint *context_awake_rings(struct context *context)
@@ -124,6 +131,8 @@ struct context *context_create(const struct context_config *config, struct error
 	}
 	context->dispatch.data_free = hooks_free_data;
 	context->dispatch.told_lost = hooks_note_told;
+	context->dispatch.allocator = command_pool_allocator;
+	command_store_init(&context->command_store, &context->budget);
 	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
 	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->budget);
 	pthread_mutex_init(&context->lock, NULL);
@@ -447,6 +456,7 @@ void context_destroy(struct context *context)
 	context_quiet_devices(context, NULL);
 	venus_dispatch_finish(&context->dispatch);
 	resource_table_finish(&context->resources);
+	command_store_finish(&context->command_store);
 	budget_finish(&context->budget);
 	pthread_cond_destroy(&context->changed);
 	pthread_mutex_destroy(&context->lock);

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct command_store;
 struct context;
 struct device;
 struct queue;
@@ -89,6 +90,7 @@ void context_fence(struct context *context, uint32_t ring_idx, uint64_t fence_id
 struct venus_dispatch *context_dispatch(struct context *context);
 struct resource_table *context_resources(struct context *context);
 struct budget *context_budget(struct context *context);
+struct command_store *context_command_store(struct context *context);
 /* How many rings are awake: they count themselves. */
 atomic_uint *context_awake_rings(struct context *context);
 const struct context_config *context_config(const struct context *context);

@@ -75,7 +75,7 @@ static PFN_vkVoidFunction dispatch_destroyer(const struct venus_object *object)
 	return NULL;
 }
 
-static void dispatch_destroy_handle(const struct venus_object *object)
+static void dispatch_destroy_handle(struct venus_dispatch *dispatch, const struct venus_object *object)
 {
 	PFN_vkVoidFunction fn = dispatch_destroyer(object);
 	if (object->failed || !fn) {
@@ -89,7 +89,7 @@ static void dispatch_destroy_handle(const struct venus_object *object)
 		/* All others have one shape; handles have the size of pointers here (asserted in
 		 * venus_tables.c). */
 		((PFN_vkDestroyFence)fn)(object->driver->device, (VkFence)(uintptr_t)object->handle,
-					 NULL);
+					 dispatch->allocator ? dispatch->allocator(object) : NULL);
 	}
 }
 
@@ -105,7 +105,7 @@ static void dispatch_forget(struct venus_dispatch *dispatch, struct venus_object
 		return;
 	}
 	if (destroy) {
-		dispatch_destroy_handle(&gone);
+		dispatch_destroy_handle(dispatch, &gone);
 	}
 	if (gone.data && dispatch->data_free) {
 		dispatch->data_free(dispatch, &gone);

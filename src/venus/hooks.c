@@ -5,6 +5,7 @@
  */
 #include "venus/hooks.h"
 
+#include "venus/command_pool.h"
 #include "venus/context.h"
 #include "venus/device.h"
 #include "venus/external.h"
@@ -68,6 +69,8 @@ const struct venus_hook hooks_table[] = {
 #endif
 	{VENUS_vkBindImageMemory2, twin_bind_images},
 	{VENUS_vkBindBufferMemory2, feedback_bind_buffers},
+	{VENUS_vkCreateCommandPool, command_pool_create_hook},
+	{VENUS_vkDestroyCommandPool, command_pool_destroy_hook},
 	{VENUS_vkBeginCommandBuffer, feedback_begin},
 	{VENUS_vkCmdFillBuffer, feedback_fill},
 	{VENUS_vkEndCommandBuffer, feedback_end},
@@ -99,6 +102,7 @@ void hooks_free_data(struct venus_dispatch *dispatch, struct venus_object *objec
 	case VK_OBJECT_TYPE_DEVICE: device_free(object->data); break;
 	case VK_OBJECT_TYPE_DEVICE_MEMORY: memory_free(object); break;
 	case VK_OBJECT_TYPE_IMAGE: twin_free(object); break;
+	case VK_OBJECT_TYPE_COMMAND_POOL: command_pool_destroy(object->data); break;
 	case VK_OBJECT_TYPE_BUFFER:
 	case VK_OBJECT_TYPE_COMMAND_BUFFER: feedback_free_data(object); break;
 	case VK_OBJECT_TYPE_SEMAPHORE: sync_free_data(object); break;

@@ -12,6 +12,7 @@
 #include "base/os.h"
 #include "base/own.h"
 #include "base/wait.h"
+#include "venus/command_pool.h"
 #include "venus/context.h"
 #include "venus/lane.h"
 
@@ -230,6 +231,7 @@ static void ring_sleep(struct ring *ring)
 		atomic_fetch_sub(awake, 1);
 		if (!ring_sleep_resting(ring) && !ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
 			if (!atomic_load(awake)) { /* or it would hold others up */
+				command_store_trim(context_command_store(ring->context));
 				os_trim_heap();
 			}
 			ring_sleep_until(ring, UINT64_MAX);

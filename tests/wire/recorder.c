@@ -121,6 +121,23 @@ void rec_bytes(const void *bytes, size_t len)
 	rec_text("\"");
 }
 
+/* Used as a driver may use it. */
+void rec_allocator(const VkAllocationCallbacks *allocator)
+{
+	rec_text(allocator ? "!" : "~");
+	if (allocator) {
+		void *own = allocator->pUserData;
+		VkSystemAllocationScope scope = VK_SYSTEM_ALLOCATION_SCOPE_OBJECT;
+		char *first = allocator->pfnAllocation(own, 100, 8, scope);
+		char *second = allocator->pfnAllocation(own, 100, 8, scope);
+		memset(first, 1, 100), memset(second, 2, 100);
+		first = allocator->pfnReallocation(own, first, 100000, 8, scope);
+		rec_text(first[99] == 1 && second[99] == 2 ? "" : " wrong memory");
+		allocator->pfnFree(own, first);
+		allocator->pfnFree(own, second);
+	}
+}
+
 void rec_string(const char *text)
 {
 	rec_bytes(text, text ? strlen(text) + 1 : 0);

@@ -39,6 +39,8 @@ void rec_number(const void *bits, size_t size);
 void rec_handle(VkObjectType type, uint64_t handle);
 void rec_string(const char *text);
 void rec_bytes(const void *bytes, size_t len);
+/* Whether the caller has one of its own. */
+void rec_allocator(const VkAllocationCallbacks *allocator);
 void rec_list(bool present);
 void rec_next(size_t index);
 void rec_end(bool present);

@@ -61,7 +61,7 @@ class Writer:
         """Statements that write a member or parameter."""
         expr, kind = prefix + var.name, self.schema.kind(var)
         if kind == "null":
-            return f'\trec_text({expr} ? "!" : "~");\n'
+            return f"\trec_allocator({expr});\n"
         if kind == "string":
             return f"\trec_string({expr});\n"
         count = str(var.fixed) if var.fixed else self.length(var, prefix) if var.pointers else ""

@@ -62,6 +62,7 @@ ANSWERED = {"vkEnumeratePhysicalDevices", "vkEnumeratePhysicalDeviceGroups", "vk
             "vkGetPhysicalDeviceExternalSemaphoreProperties", "vkGetPhysicalDeviceExternalFenceProperties", "vkEnumerateInstanceVersion",
             "vkGetPhysicalDeviceExternalBufferProperties", "vkGetImageDrmFormatModifierPropertiesEXT"}
 ALWAYS = ("pApplicationInfo",)  # guests send it, and without it the loader takes them for Vulkan 1.0
+ALLOCATED = ("vkCreateCommandPool", "vkDestroyCommandPool")  # the server keeps the memory of what is recorded
 DESTROYS = re.compile(r"vk(Destroy|Free|ResetDescriptorPool)")
 
 
@@ -273,7 +274,9 @@ class World:
         words = [name]
         for p in command.params:
             value, kind = args[p.name], schema().kind(p)
-            if not schema().is_output(p):
+            if kind == "null" and name in ALLOCATED and args.get("commandPool", True):
+                words.append("!")
+            elif not schema().is_output(p):
                 words.append(self.dump(p, value))
             elif isinstance(value, list) and not isinstance(value[0], (Node, Handle)):
                 words.append(f"{value[0]:x}")
