@@ -26,6 +26,7 @@ TYPE_CPU = 4  # VK_PHYSICAL_DEVICE_TYPE_CPU
 LAYER = {"file_format_version": "1.1.2", "layer": {
     "name": "VK_LAYER_ORIEL_hold", "type": "GLOBAL", "library_path": "/usr/lib/oriel/libhold_layer.so", "api_version": "1.3.0",
     "implementation_version": "1", "description": "stops a program after some frames, for a test"}}
+LAYER_SOURCES = (ROOT / "tests/wire/hold_layer.c", ROOT / "tests/wire/layer.h")
 # No input devices and no session manager: weston needs neither.
 START = """
 export LIBSEAT_BACKEND=builtin SEATD_VTBOUND=0 MESA_LOADER_DRIVER_OVERRIDE=zink {software}
@@ -45,7 +46,7 @@ def add_layer(root):
     layers = root / "usr/lib/oriel/layers"
     layers.mkdir()
     (layers / "hold.json").write_text(json.dumps(LAYER))
-    guest.run("aarch64-linux-gnu-gcc", "-O2", "-shared", "-fPIC", "-D_GNU_SOURCE", "-idirafter", "/usr/include", ROOT / "tests/wire/hold_layer.c",
+    guest.run("aarch64-linux-gnu-gcc", "-O2", "-shared", "-fPIC", "-D_GNU_SOURCE", "-idirafter", "/usr/include", LAYER_SOURCES[0],
               "-o", root / "usr/lib/oriel/libhold_layer.so", what="compile the layer for arm64")
     shutil.rmtree(root / "usr/share/icons", ignore_errors=True)
 
@@ -54,7 +55,7 @@ def make(long=False):
     """The disk, unless it is there already; its path."""
     name = "desktop-more.img" if long else "desktop.img"
     out = vm.BUILD / "guest" / name
-    key = guest.key_of(Path(__file__), ROOT / "tests/wire/hold_layer.c", ROOT / "images/guest.py", ROOT / "images/aptroot.py", ROOT / "images/guest")
+    key = guest.key_of(Path(__file__), *LAYER_SOURCES, ROOT / "images/guest.py", ROOT / "images/aptroot.py", ROOT / "images/guest")
     stamp = out.with_suffix(".json")
     if out.exists() and stamp.exists() and json.loads(stamp.read_text())["key"] == key:
         return out

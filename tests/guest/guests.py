@@ -28,7 +28,7 @@ def make(name):
     """The folder of guest @name: Image, initrd.img, root.img.  Skips the test where packages can not be had."""
     suite, kernel, packages, exclude, add = GUESTS[name]
     out = vm.BUILD / f"guest-{name}"
-    key = guest.key_of(Path(__file__), ROOT / "tests/wire/hold_layer.c", *(ROOT / "images" / f for f in ("guest.py", "aptroot.py", "guest", "vkscene")))
+    key = guest.key_of(Path(__file__), *desktop.LAYER_SOURCES, *(ROOT / "images" / f for f in ("guest.py", "aptroot.py", "guest", "vkscene")))
     stamp = out / "manifest.json"
     if stamp.exists() and json.loads(stamp.read_text())["key"] == key:
         return out

@@ -5,54 +5,53 @@
  *
  * How it works: programs see three types instead.  They are all the driver's only one below, and
  * what the driver says of its own stands for all three; but only type 1 can be imported from host
- * pointers. 0: the device's, not mappable    1: the host's    2: the device's, mappable When a
- * device is destroyed, "device memory: N" says on standard error how often type 0 or 2 was
+ * pointers.
+ *   0: the device's, not mappable    1: the host's    2: the device's, mappable
+ * When a device is destroyed, "device memory: N" says on standard error how often type 0 or 2 was
  * allocated.
  * Linear images can be drawn to only as on NVIDIA's GPUs: if the device was made with
  * VK_NV_linear_color_attachment, without a depth buffer, and not read at the same time.  The
  * process ends where one is viewed that was made to be drawn to, without the first, where one is to
  * be drawn to with the second, or made for the third.
- * Loader and Layer Interface, version 2 (Vulkan-Loader documentation). Threads: one
- * instance; devices are created and destroyed by one thread, memory is allocated by any.
+ * Threads: one instance; devices are created and destroyed by one thread, memory is allocated by
+ * any.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <vulkan/vk_layer.h>
-#include <vulkan/vulkan.h>
 
 enum { DISCRETE_TYPES = 7, DISCRETE_HOST = 1, DISCRETE_EXTENSIONS = 256, DISCRETE_LINEAR = 256 };
 
-#define INSTANCE_FUNCTIONS(X)                                                                      \
-	X(vkCreateDevice)                                                                          \
-	X(vkGetPhysicalDeviceProperties)                                                           \
-	X(vkGetPhysicalDeviceProperties2)                                                          \
-	X(vkEnumerateDeviceExtensionProperties) X(vkGetPhysicalDeviceImageFormatProperties2)       \
-		X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceFormatProperties)             \
-			X(vkGetPhysicalDeviceFormatProperties2)                                    \
-				X(vkGetPhysicalDeviceMemoryProperties)                             \
-					X(vkGetPhysicalDeviceMemoryProperties2)
-#define DEVICE_FUNCTIONS(X)                                                                        \
-	X(vkDestroyDevice)                                                                         \
-	X(vkAllocateMemory)                                                                        \
-	X(vkCreateImage)                                                                           \
-	X(vkDestroyImage) X(vkCreateImageView) X(vkDestroyImageView) X(vkCreateFramebuffer)        \
-		X(vkCmdBeginRendering) X(vkGetMemoryHostPointerPropertiesEXT)                      \
-			X(vkGetBufferMemoryRequirements) X(vkGetImageMemoryRequirements)           \
-				X(vkGetBufferMemoryRequirements2) X(vkGetImageMemoryRequirements2) \
-					X(vkGetDeviceBufferMemoryRequirements)                     \
-						X(vkGetDeviceImageMemoryRequirements)
+#define LAYER_INSTANCE(X)                                                                          \
+	X(vkCreateDevice);                                                                         \
+	X(vkGetPhysicalDeviceProperties);                                                          \
+	X(vkGetPhysicalDeviceProperties2);                                                         \
+	X(vkEnumerateDeviceExtensionProperties);                                                   \
+	X(vkGetPhysicalDeviceImageFormatProperties2);                                              \
+	X(vkGetPhysicalDeviceFeatures2);                                                           \
+	X(vkGetPhysicalDeviceFormatProperties);                                                    \
+	X(vkGetPhysicalDeviceFormatProperties2);                                                   \
+	X(vkGetPhysicalDeviceMemoryProperties);                                                    \
+	X(vkGetPhysicalDeviceMemoryProperties2)
+#define LAYER_DEVICE(X)                                                                            \
+	X(vkDestroyDevice);                                                                        \
+	X(vkAllocateMemory);                                                                       \
+	X(vkCreateImage);                                                                          \
+	X(vkDestroyImage);                                                                         \
+	X(vkCreateImageView);                                                                      \
+	X(vkDestroyImageView);                                                                     \
+	X(vkCreateFramebuffer);                                                                    \
+	X(vkCmdBeginRendering);                                                                    \
+	X(vkGetMemoryHostPointerPropertiesEXT);                                                    \
+	X(vkGetBufferMemoryRequirements);                                                          \
+	X(vkGetImageMemoryRequirements);                                                           \
+	X(vkGetBufferMemoryRequirements2);                                                         \
+	X(vkGetImageMemoryRequirements2);                                                          \
+	X(vkGetDeviceBufferMemoryRequirements);                                                    \
+	X(vkGetDeviceImageMemoryRequirements)
+#include "layer.h"
 
-/* The next layer's, looked up at creation: later the loader gives ours. */
-#define MEMBER(name) PFN_##name name;
-static struct {
-	PFN_vkGetInstanceProcAddr instance_proc;
-	PFN_vkGetDeviceProcAddr device_proc;
-	INSTANCE_FUNCTIONS(MEMBER)
-	DEVICE_FUNCTIONS(MEMBER)
-} next;
 static atomic_uint discrete_allocations;
 static atomic_bool discrete_draws_linear; /* the device was made so */
 static struct discrete_list {
@@ -81,28 +80,28 @@ static void discrete_types(VkPhysicalDeviceMemoryProperties *memory)
 	memory->memoryHeaps[1] = (VkMemoryHeap){memory->memoryHeaps[0].size, 0};
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceProperties(
+static VKAPI_ATTR void VKAPI_CALL layer_vkGetPhysicalDeviceProperties(
 	VkPhysicalDevice physical, VkPhysicalDeviceProperties *properties)
 {
 	next.vkGetPhysicalDeviceProperties(physical, properties);
 	properties->deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceProperties2(
+static VKAPI_ATTR void VKAPI_CALL layer_vkGetPhysicalDeviceProperties2(
 	VkPhysicalDevice physical, VkPhysicalDeviceProperties2 *properties)
 {
 	next.vkGetPhysicalDeviceProperties2(physical, properties);
 	properties->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceMemoryProperties(
+static VKAPI_ATTR void VKAPI_CALL layer_vkGetPhysicalDeviceMemoryProperties(
 	VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties *memory)
 {
 	next.vkGetPhysicalDeviceMemoryProperties(physical, memory);
 	discrete_types(memory);
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceMemoryProperties2(
+static VKAPI_ATTR void VKAPI_CALL layer_vkGetPhysicalDeviceMemoryProperties2(
 	VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties2 *memory)
 {
 	next.vkGetPhysicalDeviceMemoryProperties2(physical, memory);
@@ -120,7 +119,7 @@ static void *discrete_chained(const void *head, VkStructureType type)
 }
 
 /* The driver's and one more, last. */
-static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkEnumerateDeviceExtensionProperties(
+static VKAPI_ATTR VkResult VKAPI_CALL layer_vkEnumerateDeviceExtensionProperties(
 	VkPhysicalDevice physical, const char *layer, uint32_t *count, VkExtensionProperties *list)
 {
 	uint32_t room = *count;
@@ -136,8 +135,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkEnumerateDeviceExtensionPropert
 	return VK_SUCCESS;
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFeatures2(
-	VkPhysicalDevice physical, VkPhysicalDeviceFeatures2 *features)
+static VKAPI_ATTR void VKAPI_CALL
+layer_vkGetPhysicalDeviceFeatures2(VkPhysicalDevice physical, VkPhysicalDeviceFeatures2 *features)
 {
 	VkPhysicalDeviceLinearColorAttachmentFeaturesNV *linear = discrete_chained(
 		features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINEAR_COLOR_ATTACHMENT_FEATURES_NV);
@@ -147,14 +146,14 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFeatures2(
 	}
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFormatProperties(
+static VKAPI_ATTR void VKAPI_CALL layer_vkGetPhysicalDeviceFormatProperties(
 	VkPhysicalDevice physical, VkFormat format, VkFormatProperties *properties)
 {
 	next.vkGetPhysicalDeviceFormatProperties(physical, format, properties);
 	properties->linearTilingFeatures &= ~(VkFlags)VK_FORMAT_FEATURE_COLOR_ATTACHMENT_BIT;
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkGetPhysicalDeviceFormatProperties2(
+static VKAPI_ATTR void VKAPI_CALL layer_vkGetPhysicalDeviceFormatProperties2(
 	VkPhysicalDevice physical, VkFormat format, VkFormatProperties2 *properties)
 {
 	VkFormatProperties3 *more =
@@ -176,7 +175,7 @@ static bool discrete_refuses(VkImageTiling tiling, VkImageUsageFlags usage)
 			VK_IMAGE_USAGE_ATTACHMENT_FEEDBACK_LOOP_BIT_EXT);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkGetPhysicalDeviceImageFormatProperties2(
+static VKAPI_ATTR VkResult VKAPI_CALL layer_vkGetPhysicalDeviceImageFormatProperties2(
 	VkPhysicalDevice physical, const VkPhysicalDeviceImageFormatInfo2 *info,
 	VkImageFormatProperties2 *properties)
 {
@@ -204,10 +203,10 @@ static bool discrete_is_linear(struct discrete_list *list, void *handle)
 	return handle && discrete_note(list, handle, handle);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkCreateImage(VkDevice device,
-							     const VkImageCreateInfo *info,
-							     const VkAllocationCallbacks *allocator,
-							     VkImage *image)
+static VKAPI_ATTR VkResult VKAPI_CALL layer_vkCreateImage(VkDevice device,
+							  const VkImageCreateInfo *info,
+							  const VkAllocationCallbacks *allocator,
+							  VkImage *image)
 {
 	if (discrete_refuses(info->tiling, info->usage)) {
 		discrete_die("a linear image is made to be read as what it is drawn to");
@@ -220,8 +219,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkCreateImage(VkDevice device,
 	return result;
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImage(VkDevice device, VkImage image,
-							  const VkAllocationCallbacks *allocator)
+static VKAPI_ATTR void VKAPI_CALL layer_vkDestroyImage(VkDevice device, VkImage image,
+						       const VkAllocationCallbacks *allocator)
 {
 	if (image) {
 		discrete_note(&discrete_images, image, NULL);
@@ -230,8 +229,8 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImage(VkDevice device, VkIma
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL
-discrete_vkCreateImageView(VkDevice device, const VkImageViewCreateInfo *info,
-			   const VkAllocationCallbacks *allocator, VkImageView *view)
+layer_vkCreateImageView(VkDevice device, const VkImageViewCreateInfo *info,
+			const VkAllocationCallbacks *allocator, VkImageView *view)
 {
 	bool linear = discrete_is_linear(&discrete_images, info->image);
 	if (linear && !discrete_draws_linear) {
@@ -244,8 +243,8 @@ discrete_vkCreateImageView(VkDevice device, const VkImageViewCreateInfo *info,
 	return result;
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImageView(
-	VkDevice device, VkImageView view, const VkAllocationCallbacks *allocator)
+static VKAPI_ATTR void VKAPI_CALL layer_vkDestroyImageView(VkDevice device, VkImageView view,
+							   const VkAllocationCallbacks *allocator)
 {
 	if (view) {
 		discrete_note(&discrete_views, view, NULL);
@@ -254,8 +253,8 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyImageView(
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL
-discrete_vkCreateFramebuffer(VkDevice device, const VkFramebufferCreateInfo *info,
-			     const VkAllocationCallbacks *allocator, VkFramebuffer *framebuffer)
+layer_vkCreateFramebuffer(VkDevice device, const VkFramebufferCreateInfo *info,
+			  const VkAllocationCallbacks *allocator, VkFramebuffer *framebuffer)
 {
 	uint32_t linear = 0;
 	bool known = !(info->flags & VK_FRAMEBUFFER_CREATE_IMAGELESS_BIT);
@@ -268,8 +267,8 @@ discrete_vkCreateFramebuffer(VkDevice device, const VkFramebufferCreateInfo *inf
 	return next.vkCreateFramebuffer(device, info, allocator, framebuffer);
 }
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkCmdBeginRendering(VkCommandBuffer commands,
-							       const VkRenderingInfo *info)
+static VKAPI_ATTR void VKAPI_CALL layer_vkCmdBeginRendering(VkCommandBuffer commands,
+							    const VkRenderingInfo *info)
 {
 	bool depth = (info->pDepthAttachment && info->pDepthAttachment->imageView) ||
 		     (info->pStencilAttachment && info->pStencilAttachment->imageView);
@@ -281,9 +280,10 @@ static VKAPI_ATTR void VKAPI_CALL discrete_vkCmdBeginRendering(VkCommandBuffer c
 	next.vkCmdBeginRendering(commands, info);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL
-discrete_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info,
-			  const VkAllocationCallbacks *allocator, VkDeviceMemory *memory)
+static VKAPI_ATTR VkResult VKAPI_CALL layer_vkAllocateMemory(VkDevice device,
+							     const VkMemoryAllocateInfo *info,
+							     const VkAllocationCallbacks *allocator,
+							     VkDeviceMemory *memory)
 {
 	VkMemoryAllocateInfo below = *info;
 	below.memoryTypeIndex = 0;
@@ -293,7 +293,7 @@ discrete_vkAllocateMemory(VkDevice device, const VkMemoryAllocateInfo *info,
 	return next.vkAllocateMemory(device, &below, allocator, memory);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkGetMemoryHostPointerPropertiesEXT(
+static VKAPI_ATTR VkResult VKAPI_CALL layer_vkGetMemoryHostPointerPropertiesEXT(
 	VkDevice device, VkExternalMemoryHandleTypeFlagBits type, const void *pointer,
 	VkMemoryHostPointerPropertiesEXT *properties)
 {
@@ -304,7 +304,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL discrete_vkGetMemoryHostPointerPropertiesE
 }
 
 #define REQUIREMENTS(name, Input, Output, bits)                                                    \
-	static VKAPI_ATTR void VKAPI_CALL discrete_##name(VkDevice device, Input of, Output *out)  \
+	static VKAPI_ATTR void VKAPI_CALL layer_##name(VkDevice device, Input of, Output *out)     \
 	{                                                                                          \
 		next.name(device, of, out);                                                        \
 		out->bits = DISCRETE_TYPES;                                                        \
@@ -320,21 +320,11 @@ REQUIREMENTS(vkGetDeviceBufferMemoryRequirements, const VkDeviceBufferMemoryRequ
 REQUIREMENTS(vkGetDeviceImageMemoryRequirements, const VkDeviceImageMemoryRequirements *,
 	     VkMemoryRequirements2, memoryRequirements.memoryTypeBits)
 
-static VKAPI_ATTR void VKAPI_CALL discrete_vkDestroyDevice(VkDevice device,
-							   const VkAllocationCallbacks *allocator)
+static VKAPI_ATTR void VKAPI_CALL layer_vkDestroyDevice(VkDevice device,
+							const VkAllocationCallbacks *allocator)
 {
 	fprintf(stderr, "device memory: %u\n", atomic_exchange(&discrete_allocations, 0));
 	next.vkDestroyDevice(device, allocator);
-}
-
-/* The link of @type's chain that names the next layer, or NULL. */
-static void *discrete_link(const void *chain, VkStructureType type)
-{
-	const VkLayerInstanceCreateInfo *link = chain;
-	while (link && (link->sType != type || link->function != VK_LAYER_LINK_INFO)) {
-		link = link->pNext;
-	}
-	return (void *)link;
 }
 
 /* Takes the extension off the list, which moves to @names, and its feature out of the chain. */
@@ -355,135 +345,23 @@ static bool discrete_take_linear(VkDeviceCreateInfo *info, const char *names[])
 	discrete_draws_linear =
 		count < info->enabledExtensionCount && linear && linear->linearColorAttachment;
 	if (linear) {
-		linear->linearColorAttachment =
-			VK_FALSE; /* the struct is the server's, and used once */
+		/* The struct is the server's, and used once. */
+		linear->linearColorAttachment = VK_FALSE;
 	}
 	info->ppEnabledExtensionNames = names;
 	info->enabledExtensionCount = count;
 	return true;
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL
-discrete_vkCreateDevice(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
-			const VkAllocationCallbacks *allocator, VkDevice *device)
+static VKAPI_ATTR VkResult VKAPI_CALL layer_vkCreateDevice(VkPhysicalDevice physical,
+							   const VkDeviceCreateInfo *info,
+							   const VkAllocationCallbacks *allocator,
+							   VkDevice *device)
 {
-	VkLayerDeviceCreateInfo *link =
-		discrete_link(info->pNext, VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO);
-	if (!link) {
-		return VK_ERROR_INITIALIZATION_FAILED;
-	}
-	next.device_proc = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
-	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
 	const char *names[DISCRETE_EXTENSIONS];
 	VkDeviceCreateInfo below = *info;
 	if (!discrete_take_linear(&below, names)) {
 		return VK_ERROR_EXTENSION_NOT_PRESENT;
 	}
-	VkResult result = next.vkCreateDevice(physical, &below, allocator, device);
-#define FIND(name) next.name = (PFN_##name)next.device_proc(*device, #name);
-	if (result == VK_SUCCESS) {
-		DEVICE_FUNCTIONS(FIND)
-	}
-#undef FIND
-	return result;
-}
-
-static VKAPI_ATTR VkResult VKAPI_CALL
-discrete_vkCreateInstance(const VkInstanceCreateInfo *info, const VkAllocationCallbacks *allocator,
-			  VkInstance *instance)
-{
-	VkLayerInstanceCreateInfo *link =
-		discrete_link(info->pNext, VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO);
-	if (!link) {
-		return VK_ERROR_INITIALIZATION_FAILED;
-	}
-	next.instance_proc = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
-	link->u.pLayerInfo = link->u.pLayerInfo->pNext;
-	PFN_vkCreateInstance create =
-		(PFN_vkCreateInstance)next.instance_proc(NULL, "vkCreateInstance");
-	VkResult result = create(info, allocator, instance);
-#define FIND(name) next.name = (PFN_##name)next.instance_proc(*instance, #name);
-	if (result == VK_SUCCESS) {
-		INSTANCE_FUNCTIONS(FIND)
-	}
-	return result;
-}
-
-#define OWN(name)                                                                                  \
-	{                                                                                          \
-#name, (PFN_vkVoidFunction)discrete_##name                                         \
-	}
-#define OWN_KHR(name)                                                                              \
-	OWN(name),                                                                                 \
-	{                                                                                          \
-#name "KHR", (PFN_vkVoidFunction)discrete_##name                                   \
-	}
-static const struct {
-	const char *name;
-	PFN_vkVoidFunction function;
-} discrete_own[] = {
-	OWN(vkCreateInstance),
-	OWN(vkCreateDevice),
-	OWN(vkDestroyDevice),
-	OWN(vkGetPhysicalDeviceProperties),
-	OWN_KHR(vkGetPhysicalDeviceProperties2),
-	OWN(vkEnumerateDeviceExtensionProperties),
-	OWN_KHR(vkGetPhysicalDeviceFeatures2),
-	OWN(vkGetPhysicalDeviceFormatProperties),
-	OWN_KHR(vkGetPhysicalDeviceFormatProperties2),
-	OWN(vkGetPhysicalDeviceMemoryProperties),
-	OWN_KHR(vkGetPhysicalDeviceImageFormatProperties2),
-	OWN(vkCreateImage),
-	OWN(vkDestroyImage),
-	OWN(vkCreateImageView),
-	OWN(vkDestroyImageView),
-	OWN(vkCreateFramebuffer),
-	OWN_KHR(vkCmdBeginRendering),
-	OWN_KHR(vkGetPhysicalDeviceMemoryProperties2),
-	OWN(vkAllocateMemory),
-	OWN(vkGetMemoryHostPointerPropertiesEXT),
-	OWN(vkGetBufferMemoryRequirements),
-	OWN(vkGetImageMemoryRequirements),
-	OWN_KHR(vkGetBufferMemoryRequirements2),
-	OWN_KHR(vkGetImageMemoryRequirements2),
-	OWN_KHR(vkGetDeviceBufferMemoryRequirements),
-	OWN_KHR(vkGetDeviceImageMemoryRequirements),
-};
-
-static PFN_vkVoidFunction discrete_find(const char *name)
-{
-	for (size_t i = 0; i < sizeof(discrete_own) / sizeof(discrete_own[0]); i++) {
-		if (!strcmp(name, discrete_own[i].name)) {
-			return discrete_own[i].function;
-		}
-	}
-	return NULL;
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL discrete_device_proc(VkDevice device,
-								     const char *name)
-{
-	PFN_vkVoidFunction own = discrete_find(name);
-	return own ? own : next.device_proc ? next.device_proc(device, name) : NULL;
-}
-
-static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL discrete_instance_proc(VkInstance instance,
-								       const char *name)
-{
-	PFN_vkVoidFunction own = discrete_find(name);
-	if (!strcmp(name, "vkGetDeviceProcAddr")) {
-		return (PFN_vkVoidFunction)discrete_device_proc;
-	}
-	return own ? own : next.instance_proc ? next.instance_proc(instance, name) : NULL;
-}
-
-__attribute__((visibility("default"))) VkResult VKAPI_CALL
-vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface);
-VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *interface)
-{
-	interface->loaderLayerInterfaceVersion = 2;
-	interface->pfnGetInstanceProcAddr = discrete_instance_proc;
-	interface->pfnGetDeviceProcAddr = discrete_device_proc;
-	interface->pfnGetPhysicalDeviceProcAddr = NULL;
-	return VK_SUCCESS;
+	return layer_create_device(physical, &below, allocator, device);
 }
