@@ -41,19 +41,19 @@ def keep(name, text):
     (KEPT / name).write_text(text)
 
 
-def cube_of_the_host(mesa):
+def cube_of_the_host(theirs):
     """RGB of the cube's frame: the same program in a window of that size on the host's own driver."""
     with test_windows.Screen(WINDOW + AT, WINDOW + AT) as screen:
-        frame = screen.last_frame(lambda **env: mesa.start_on_host("vkcube", "--wsi", "xcb", "--width", str(WINDOW), "--height", str(WINDOW),
+        frame = screen.last_frame(lambda **env: theirs.start_on_host("vkcube", "--wsi", "xcb", "--width", str(WINDOW), "--height", str(WINDOW),
                                                                    **{**env, "HOLD_FRAMES": str(FRAMES)}))
     rows = [frame[((y + AT) * (WINDOW + AT) + AT) * 4:(y + AT + 1) * (WINDOW + AT) * 4] for y in range(WINDOW)]
     return bytes(row[x * 4 + c] for row in rows for x in range(WINDOW) for c in (2, 1, 0))  # BGRX
 
 
-def check_cube(picture, mesa=None, apart_most=1, bits=8):
-    """The screen shows the cube as the host draws it.  @mesa: whose vkcube; @bits: of a colour, as far as the screen keeps them."""
+def check_cube(picture, theirs=None, apart_most=1, bits=8):
+    """The screen shows the cube as the host draws it.  @theirs: the Mesa whose vkcube it is; @bits: of a colour, as far as the screen keeps them."""
     width, height, seen = desktop.pixels(picture)
-    wanted = cube_of_the_host(mesa or test_windows.newer_mesa())
+    wanted = cube_of_the_host(theirs or mesa.newer())
     most = (1 << bits) - 1
     background = (wanted[0] * most + 127) // 255 * 255 // most
     edge = bytes([background]) * (WINDOW * 3)  # where the window is, since shells put it anywhere

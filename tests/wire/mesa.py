@@ -3,15 +3,19 @@
 
 Nothing of the host is installed or replaced.  Programs run with the unpacked loader and libraries.
 """
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "images"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "images"), str(ROOT / "tests")]
 import aptroot  # noqa: E402
+import tap  # noqa: E402
 
 SUITE = "trixie"
 PACKAGES = ["mesa-vulkan-drivers", "vulkan-tools", "libdrm2"]
@@ -31,13 +35,27 @@ def host_driver():
     return named or {"VK_DRIVER_FILES": str(icds[0])}
 
 
+_MAKING = threading.Lock()
+
+
+@functools.cache
+def _newer():
+    return Mesa()
+
+
+def newer():
+    """The newer Mesa, one for all threads: a second would write the files anew that programs of the first read."""
+    with _MAKING:
+        return _newer()
+
+
 def lavapipe():
     """The newer Mesa with all that its lavapipe needs, and the validation layer of its time; see Mesa.serve()."""
     return Mesa(SUITE, ["mesa-vulkan-drivers", "libvulkan1", "libjansson4", "vulkan-validationlayers"], EXCLUDE - {"libllvm19", "libz3-4"}, "lavapipe-validation")
 
 
 class Mesa:
-    """The unpacked Mesa; root, version, and how to run something with it."""
+    """The unpacked Mesa; root, version, and how to run something with it.  Skips the test where packages can not be had."""
 
     def __init__(self, suite=SUITE, packages=PACKAGES, exclude=EXCLUDE, name="mesa"):
         self.suite, self.packages, self.exclude = suite, packages, exclude
@@ -48,24 +66,30 @@ class Mesa:
         self.version = (self.dir / "done").read_text(encoding="utf-8").strip()
         self.loader = next(p for p in (self.dir / "root/usr/lib").rglob("ld-linux-*.so.*") if p.is_file())
         self.libraries = next((self.dir / "root/usr/lib").rglob("libvulkan_virtio.so")).parent
-        self.icd = self.dir / "venus.json"
-        self.icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {
-            "api_version": "1.3.269", "library_path": str(self.libraries / "libvulkan_virtio.so")}}), encoding="utf-8")
+        self.icd = self._driver("venus", "libvulkan_virtio.so", "1.3.269")
 
     def _unpack(self, arch):
         shutil.rmtree(self.dir, ignore_errors=True)
-        apt = aptroot.AptRoot(self.suite, arch)
-        apt.update()
-        debs = apt.download(self.packages, self.exclude)
+        try:
+            apt = aptroot.AptRoot(self.suite, arch)
+            apt.update()
+            debs = apt.download(self.packages, self.exclude)
+        except aptroot.AptError as error:
+            raise tap.Skip(str(error)) from error
         aptroot.unpack(debs, self.dir / "root")
         version = next(d.name.split("_")[1] for d in debs if d.name.startswith("mesa-vulkan-drivers_"))
         (self.dir / "done").write_text(version + "\n", encoding="utf-8")
 
+    def _driver(self, name, library, version):
+        """What names a driver of it to the loader; replaced as a whole, since programs of other tests may read it."""
+        manifest, whole = self.dir / f"{name}.json", self.dir / f"{name}.{os.getpid()}"
+        whole.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {
+            "api_version": version, "library_path": str(self.libraries / library)}}), encoding="utf-8")
+        return whole.replace(manifest)
+
     def serve(self):
         """How to run oriel-gpu on this Mesa's lavapipe instead of the host's driver: arguments of venus.Server."""
-        icd = self.dir / "lavapipe.json"
-        icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {
-            "api_version": "1.4.0", "library_path": str(self.libraries / "libvulkan_lvp.so")}}), encoding="utf-8")
+        icd = self._driver("lavapipe", "libvulkan_lvp.so", "1.4.0")
         return {"wrap": (str(self.loader), "--library-path", str(self.libraries)), "env": {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}}
 
     def start(self, socket, program, *args, **env):

@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tap  # noqa: E402
 import mesa  # noqa: E402
 import venus  # noqa: E402
-from aptroot import AptError  # noqa: E402
 from venus import Server  # noqa: E402
 
 LAYERS = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_hold", "HOLD_FRAMES": "37",
@@ -79,14 +78,6 @@ class Screen:
         return data[-self.width * self.height * 4:]
 
 
-def newer_mesa():
-    """The unpacked Mesa, or a skip."""
-    try:
-        return mesa.Mesa()
-    except AptError as error:
-        raise tap.Skip(str(error)) from error
-
-
 def native(**env):
     """The cube on the host's own driver."""
     return subprocess.Popen(CUBE, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -97,7 +88,7 @@ def test_last_frame_in_an_x11_window_is_the_hosts_to_the_last_bit():
         expected = screen.last_frame(native)
     assert len(set(expected[i:i + 4] for i in range(0, len(expected), 4))) > 100, "nothing was drawn"
     with Server() as server, Screen() as screen:
-        seen = screen.last_frame(lambda **env: newer_mesa().start(server.path, *CUBE, MESA_VK_WSI_DEBUG="sw", **env))
+        seen = screen.last_frame(lambda **env: mesa.newer().start(server.path, *CUBE, MESA_VK_WSI_DEBUG="sw", **env))
         assert seen == expected
         assert server.errors() == "", server.errors()
 
@@ -110,7 +101,7 @@ def test_wayland_window_runs_to_its_end():
                                   env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(runtime + "/test", weston)
-            newer_mesa().run(server.path, *WAYLAND_CUBE, XDG_RUNTIME_DIR=runtime, WAYLAND_DISPLAY="test", MESA_VK_WSI_DEBUG="sw")
+            mesa.newer().run(server.path, *WAYLAND_CUBE, XDG_RUNTIME_DIR=runtime, WAYLAND_DISPLAY="test", MESA_VK_WSI_DEBUG="sw")
         finally:
             weston.terminate()
             weston.wait(20)
