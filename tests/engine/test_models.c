@@ -5,10 +5,10 @@
  * How it works: one instruction runs at EL1; it is followed by HVC, and the vector of exceptions is
  * HVC too, so the machine stops at one of the two.
  */
-#include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/ops.h"
 #include "engine/soft/soft.h"
+#include "engine/soft/sysreg.h"
 #include "host.h"
 #include "stream.h"
 #include "unit.h"
@@ -148,7 +148,7 @@ static void check_rows(enum engine_cpu_model model, bool interp)
 	struct random random = {model};
 	for (unsigned op = 1; op < A64_OPS; op++) {
 		const struct a64_info *info = &a64_infos[op];
-		bool shown = decode_has_feature(cpu_of(m), info->feature);
+		bool shown = sysreg_has_feature(cpu_of(m)->sys, info->feature);
 		for (unsigned n = 0; n < WORDS; n++) {
 			uint32_t word =
 				((uint32_t)random_next(&random) & ~info->mask) | info->value;

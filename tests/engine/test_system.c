@@ -13,10 +13,10 @@
  * identification.  With --plain code is as for a host without AVX-512.  With --damage one engine
  * gets a program with a wrong word, and differences must be found.
  */
-#include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/jit/jit.h"
 #include "engine/soft/soft.h"
+#include "engine/soft/sysreg.h"
 #include "system.h"
 
 #include <getopt.h>
@@ -408,7 +408,7 @@ static uint64_t hidden_features(const struct cpu *cpu)
 {
 	uint64_t hidden = 0;
 	for (unsigned f = 0; f < A64_FEATURES; f++) {
-		hidden |= (uint64_t)!decode_has_feature(cpu, f) << f;
+		hidden |= (uint64_t)!sysreg_has_feature(cpu->sys, f) << f;
 	}
 	return hidden;
 }

@@ -248,7 +248,7 @@ static void decode_branch_register(const struct cpu *cpu, struct insn *i, uint32
 	i->rn = source(A64_Rn(raw));
 	i->rm = op == A64_BRA || op == A64_BLRA ? (uint8_t)A64_Rm0(raw) : CPU_ZR;
 	if (op == A64_BR || op == A64_BLR) {
-		if (decode_has_feature(cpu, A64_FEATURE_BTI)) {
+		if (sysreg_has_feature(cpu->sys, A64_FEATURE_BTI)) {
 			i->fn = op == A64_BR ? op_BR_bti : op_BLR_bti;
 		}
 	}
@@ -312,28 +312,6 @@ static void decode_exclusive(struct insn *i, uint32_t raw)
 	bool writes_status = !atomic && !load;
 	i->rm = writes_status ? target(A64_Rs(raw)) : source(A64_Rs(raw));
 	i->ra = load ? target(A64_Rt2(raw)) : source(A64_Rt2(raw));
-}
-
-bool decode_has_feature(const struct cpu *cpu, enum a64_feature feature)
-{
-	const struct sysregs *sys = cpu->sys;
-	const struct a64_feature_info *info = &a64_feature_infos[feature];
-	uint64_t value = 0;
-	if (feature == A64_FEATURE_BASE) {
-		return true;
-	}
-	switch ((enum a64_id)info->id) {
-	case A64_ID_PFR0: value = sys->pfr0; break;
-	case A64_ID_PFR1: value = sys->pfr1; break;
-	case A64_ID_ISAR0: value = sys->isar0; break;
-	case A64_ID_ISAR1: value = sys->isar1; break;
-	case A64_ID_ISAR2: value = sys->isar2; break;
-	case A64_ID_MMFR0: value = sys->mmfr0; break;
-	case A64_ID_MMFR1: value = sys->mmfr1; break;
-	case A64_ID_MMFR2: value = sys->mmfr2; break;
-	case A64_IDS: break;
-	}
-	return (value >> info->low & 0xf) >= info->minimum;
 }
 
 #ifdef __x86_64__
@@ -494,7 +472,7 @@ void decode_insn(struct cpu *cpu, struct insn *i)
 	const struct a64_info *info = &a64_infos[op];
 	i->rd = i->rn = i->rm = i->ra = 0;
 	i->imm = 0;
-	if (!decode_has_feature(cpu, info->feature)) {
+	if (!sysreg_has_feature(cpu->sys, info->feature)) {
 		i->fn = info->flags & A64_HINT ? op_NOP : op_UNDEFINED;
 		return;
 	}
@@ -542,7 +520,7 @@ bool decode_is_branch_target(const struct cpu *cpu, uint32_t raw, unsigned btype
 	if (op == A64_BRK || op == A64_HLT) {
 		return true; /* their own exception comes first */
 	}
-	if (op == A64_PACISP && decode_has_feature(cpu, A64_FEATURE_PAUTH)) {
+	if (op == A64_PACISP && sysreg_has_feature(cpu->sys, A64_FEATURE_PAUTH)) {
 		return btype != 3 || !strict;
 	}
 	if (op != A64_NOP || A64_CRm(raw) != 4 || A64_op2(raw) & 1) {

@@ -7,11 +7,7 @@
 #ifndef ORIEL_ENGINE_SOFT_DECODE_H
 #define ORIEL_ENGINE_SOFT_DECODE_H
 
-#include "a64/a64.h"
 #include "engine/soft/cpu.h"
-
-/* Do the ID registers of this CPU show @feature?  (What they do not show is UNDEFINED.) */
-bool decode_has_feature(const struct cpu *cpu, enum a64_feature feature);
 
 /*
  * decode_insn(), but the handler may do the instruction after it as well.  @next: the word of that, which must be in the same cache

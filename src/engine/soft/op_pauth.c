@@ -6,12 +6,12 @@
  * in rd and the modifier's in rn.
  * Threads: the vCPU thread.
  */
-#include "engine/soft/decode.h"
 #include "engine/soft/exception.h"
 #include "engine/soft/mem.h"
 #include "engine/soft/ops.h"
 #include "engine/soft/pauth.h"
 #include "engine/soft/run.h"
+#include "engine/soft/sysreg.h"
 
 #define OP(name) void op_##name(struct cpu *cpu, const struct insn *i)
 #define RN cpu->x[i->rn]
@@ -89,7 +89,7 @@ OP(PACGA)
 static void set_btype(struct cpu *cpu, const struct insn *i, bool call)
 {
 	unsigned n = A64_Rn(i->raw);
-	if (!decode_has_feature(cpu, A64_FEATURE_BTI)) {
+	if (!sysreg_has_feature(cpu->sys, A64_FEATURE_BTI)) {
 		return;
 	}
 	if (call) {

@@ -7,6 +7,7 @@
 #ifndef ORIEL_ENGINE_SOFT_SYSREG_H
 #define ORIEL_ENGINE_SOFT_SYSREG_H
 
+#include "a64/a64.h"
 #include "engine/soft/cpu.h"
 
 #define SCTLR_M	   (UINT64_C(1) << 0)
@@ -79,6 +80,8 @@ enum sysreg_plain sysreg_plain(const struct insn *i);
 
 /* Fill the identification registers, which are 0 before. */
 void sysreg_identify(struct sysregs *sys, enum engine_cpu_model model, uint64_t mpidr);
+/* Do the identification registers show @feature?  (What they do not show is UNDEFINED.) */
+bool sysreg_has_feature(const struct sysregs *sys, enum a64_feature feature);
 /* Architectural reset of everything but identification. */
 void sysreg_reset(struct cpu *cpu);
 /* Trap a system register access or instruction to EL1 with EC 0x18. */

@@ -110,3 +110,24 @@ void sysreg_identify(struct sysregs *sys, enum engine_cpu_model model, uint64_t 
 		hide_slow(sys);
 	}
 }
+
+bool sysreg_has_feature(const struct sysregs *sys, enum a64_feature feature)
+{
+	const struct a64_feature_info *info = &a64_feature_infos[feature];
+	uint64_t value = 0;
+	if (feature == A64_FEATURE_BASE) {
+		return true;
+	}
+	switch ((enum a64_id)info->id) {
+	case A64_ID_PFR0: value = sys->pfr0; break;
+	case A64_ID_PFR1: value = sys->pfr1; break;
+	case A64_ID_ISAR0: value = sys->isar0; break;
+	case A64_ID_ISAR1: value = sys->isar1; break;
+	case A64_ID_ISAR2: value = sys->isar2; break;
+	case A64_ID_MMFR0: value = sys->mmfr0; break;
+	case A64_ID_MMFR1: value = sys->mmfr1; break;
+	case A64_ID_MMFR2: value = sys->mmfr2; break;
+	case A64_IDS: break;
+	}
+	return (value >> info->low & 0xf) >= info->minimum;
+}

@@ -7,8 +7,8 @@
  * through the page's entries. Every way back (in the page) and out of the page tests cpu->pending,
  * so no loop misses it. Threads: the vCPU thread.
  */
-#include "engine/soft/decode.h"
 #include "engine/soft/jit/priv.h"
+#include "engine/soft/sysreg.h"
 
 enum { LINK = 30, COND_ALWAYS = 14 };
 
@@ -245,7 +245,7 @@ void jit_branch_bit(struct jit_block *t)
 
 void jit_branch_reg(struct jit_block *t)
 {
-	if (decode_has_feature(t->cpu, A64_FEATURE_BTI) && t->op != A64_RET) {
+	if (sysreg_has_feature(t->cpu->sys, A64_FEATURE_BTI) && t->op != A64_RET) {
 		jit_call_handler(
 			t); /* sets PSTATE.BTYPE; leaves by the run loop, which checks it */
 		t->ended = true;

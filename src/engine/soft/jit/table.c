@@ -7,7 +7,7 @@
  */
 #include "engine/soft/jit/priv.h"
 
-#include "engine/soft/decode.h"
+#include "engine/soft/sysreg.h"
 
 const struct jit_emitter jit_emitters[A64_OPS] = {
 #define ROW(name, emitter, properties) [A64_##name] = {jit_##emitter, properties},
@@ -17,7 +17,7 @@ const struct jit_emitter *jit_emitter_of(const struct jit_block *t, enum a64_op 
 {
 	static const struct jit_emitter none = {NULL, 0};
 	const struct a64_info *info = &a64_infos[op];
-	if (decode_has_feature(t->cpu, info->feature)) {
+	if (sysreg_has_feature(t->cpu->sys, info->feature)) {
 		return &jit_emitters[op];
 	}
 	return info->flags & A64_HINT ? &jit_emitters[A64_NOP] : &none;
