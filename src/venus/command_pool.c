@@ -47,14 +47,14 @@ struct command_piece {
 static struct command_block *block_make(struct command_store *store, uint64_t bytes)
 {
 	void *block;
-	if (!budget_charge(store->budget, bytes)) {
-		return NULL;
-	}
 	if (posix_memalign(&block, COMMAND_POOL_BLOCK, bytes - POOL_MALLOC)) {
-		budget_release(store->budget, bytes);
 		return NULL;
 	}
 	((struct command_block *)block)->bytes = bytes;
+	if (!budget_charge_anyway(store->budget, bytes)) {
+		atomic_store(&store->dispatch->end,
+			     "what it records is beyond the limit of GPU memory");
+	}
 	return block;
 }
 
@@ -95,9 +95,10 @@ void command_store_trim(struct command_store *store)
 	}
 }
 
-void command_store_init(struct command_store *store, struct budget *budget)
+void command_store_init(struct command_store *store, struct budget *budget,
+			struct venus_dispatch *dispatch)
 {
-	*store = (struct command_store){.budget = budget};
+	*store = (struct command_store){.budget = budget, .dispatch = dispatch};
 	pthread_mutex_init(&store->lock, NULL);
 	SLIST_INIT(&store->spare);
 }

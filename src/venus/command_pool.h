@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command_pool.h - the memory in which the driver keeps what it records: an allocator for each
- * VkCommandPool
+ * command_pool.h - the memory in which the driver keeps what it records
  *
- * How it works: a pool hands out a block from its front to its end, and then takes another.  A
- * block counts what of it is in use; at none it is empty again.  What a command buffer records lies
- * together and goes together, so nothing else needs to be known. Empty blocks return to the
- * context's store, which keeps some for the next recording.  A piece costs some ten instructions,
- * where malloc() takes as long as all else that lavapipe does to record a command.  And all is
- * charged as the guest's memory, so who records without end meets the limit.
+ * How it works: each VkCommandPool has an allocator of its own, which hands out a block from its
+ * front to its end, and then takes another.  A block counts what of it is in use; at none it is
+ * empty again.  What a command buffer records lies together and goes together, so nothing else
+ * needs to be known.  Empty blocks return to the context's store, which keeps some for the next
+ * recording.  A piece costs some ten instructions, where malloc() takes as long as all else that
+ * lavapipe does to record a command.
  *
- * Invariants: blocks stand at multiples of BLOCK, so a piece leads to its block; longer pieces have
- * a block of their own. Threads: any.  Two threads use one pool at a time only if the driver or the
- * guest breaks Vulkan's rules. Source: Vulkan 1.3, 11.1 "Host Memory".
+ * All is charged as the guest's memory.  Drivers are not to be relied on where recording fails
+ * (lavapipe crashes), so it does not: who records beyond the limit is ended.
+ *
+ * Invariants: blocks stand at multiples of their size, so a piece leads to its block; longer pieces
+ * have a block of their own.
+ *
+ * Threads: any.  Two threads use one pool at a time only if the driver or the guest breaks Vulkan's
+ * rules.
+ *
+ * Source: Vulkan 1.3, 11.1 "Host Memory".
  */
 #ifndef ORIEL_VENUS_COMMAND_POOL_H
 #define ORIEL_VENUS_COMMAND_POOL_H
@@ -26,6 +32,7 @@
 struct budget;
 struct command_pool;
 struct venus_call;
+struct venus_dispatch;
 
 enum {
 	COMMAND_POOL_BLOCK = 64 * 1024,
@@ -36,13 +43,15 @@ SLIST_HEAD(command_blocks, command_block);
 
 /* What the pools of one context share. */
 struct command_store {
-	struct budget *budget; /* borrowed, charged with all blocks */
+	struct budget *budget;		 /* borrowed, charged with all blocks */
+	struct venus_dispatch *dispatch; /* borrowed, ended where there is too much */
 	pthread_mutex_t lock;
 	struct command_blocks spare; /* guarded by lock */
 	unsigned spares;	     /* guarded by lock */
 };
 
-void command_store_init(struct command_store *store, struct budget *budget);
+void command_store_init(struct command_store *store, struct budget *budget,
+			struct venus_dispatch *dispatch);
 /* All pools have gone. */
 void command_store_finish(struct command_store *store);
 /* Gives back the empty blocks. */

@@ -132,7 +132,7 @@ struct context *context_create(const struct context_config *config, struct error
 	context->dispatch.data_free = hooks_free_data;
 	context->dispatch.told_lost = hooks_note_told;
 	context->dispatch.allocator = command_pool_allocator;
-	command_store_init(&context->command_store, &context->budget);
+	command_store_init(&context->command_store, &context->budget, &context->dispatch);
 	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
 	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->budget);
 	pthread_mutex_init(&context->lock, NULL);

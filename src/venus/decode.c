@@ -89,6 +89,14 @@ static uint64_t decode_count(struct venus_reader *reader, const struct venus_op 
 	return decode_step_count(reader, &reader->cur, op, base, smallest, &count) ? count : 0;
 }
 
+void decode_note_failed(struct venus_reader *reader, VkObjectType type)
+{
+	const struct venus_hook *hook = reader->call->dispatch->hooks[reader->call->command];
+	if (!hook || hook->optional != type) {
+		reader->call->poisoned = true;
+	}
+}
+
 void decode_log_handle(struct venus_reader *reader, const void *slot, struct venus_object *object,
 		       uint64_t id)
 {

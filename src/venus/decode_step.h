@@ -34,6 +34,8 @@ bool decode_fail(struct venus_reader *reader, const char *reason);
 void decode_other(struct venus_reader *reader, const struct venus_op *op, uint8_t *base);
 /* An object that is not among the recent ones; NULL (and fatal) if there is none. */
 struct venus_object *decode_look_up(struct venus_reader *reader, uint64_t id, VkObjectType type);
+/* A handle of @type is one that could not be made. */
+void decode_note_failed(struct venus_reader *reader, VkObjectType type);
 void decode_log_handle(struct venus_reader *reader, const void *slot, struct venus_object *object,
 		       uint64_t id);
 /* @count structs of that index, handles of that type.  NULL (and fatal) if they break a rule. */
@@ -98,7 +100,7 @@ VENUS_INLINE bool decode_step_handle(struct venus_reader *reader, const uint8_t 
 		}
 	}
 	if (__builtin_expect(object->failed, 0)) {
-		reader->call->poisoned = true;
+		decode_note_failed(reader, type);
 	}
 	*slot = object->handle;
 	if (reader->log) {

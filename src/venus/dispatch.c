@@ -542,6 +542,16 @@ int venus_decoder_fail(struct venus_decoder *decoder, const char *reason)
 	return -EPROTO;
 }
 
+/* True if the decoder is to execute nothing more. */
+static bool dispatch_is_over(struct venus_decoder *decoder)
+{
+	const char *end = atomic_load_explicit(&decoder->dispatch->end, memory_order_relaxed);
+	if (__builtin_expect(end != NULL, 0)) {
+		venus_decoder_fail(decoder, end);
+	}
+	return decoder->fatal;
+}
+
 /* True if the owner is to hear of plain commands. */
 static bool dispatch_is_due(const struct venus_decoder *decoder, const struct venus_stream *stream)
 {
@@ -557,7 +567,7 @@ int venus_decoder_run(struct venus_decoder *decoder, const void *bytes, size_t l
 	if (!decoder->nesting++) {
 		decoder->first = decoder->told = bytes;
 	}
-	while (!decoder->fatal && stream.cur < stream.end) {
+	while (!dispatch_is_over(decoder) && stream.cur < stream.end) {
 		int status = dispatch_command(decoder, &stream);
 		arena_reset(&decoder->arena[decoder->nesting - 1]);
 		if (decoder->nesting == 1 &&

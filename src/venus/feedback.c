@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * feedback.c - command buffers that only fill words of memory which the guest sees
+ * feedback.c - command buffers that only fill words of memory which the guest sees, and those that
+ * could not be recorded
  *
  * How it works: a lane follows what is recorded from vkBeginCommandBuffer on.  As long as its
  * commands come one after the other and are barriers and one fill of a word in a buffer bound to
@@ -11,6 +12,7 @@
  */
 #include "venus/feedback.h"
 
+#include "base/log.h"
 #include "venus/context.h"
 #include "venus/external.h"
 #include "venus/lane.h"
@@ -26,7 +28,8 @@ struct feedback_binding {
 
 /* Data of a VkCommandBuffer object. */
 struct feedback_commands {
-	bool valid;
+	bool only_word;
+	bool broken; /* since it was begun */
 	struct feedback_word word;
 };
 
@@ -70,15 +73,40 @@ static bool feedback_follows(struct venus_call *call)
 	return follows;
 }
 
+/* What the call's command buffer is known to be from now on. */
+static int feedback_know(struct venus_call *call, const struct feedback_commands *known)
+{
+	struct feedback_commands *commands = call->object->data;
+	if (!commands) {
+		call->object->data = commands = malloc(sizeof(*commands));
+	}
+	if (!commands) {
+		return venus_decoder_fail(call->decoder, "out of memory");
+	}
+	*commands = *known;
+	return 0;
+}
+
+static int feedback_break(struct venus_call *call, VkResult why)
+{
+	log_limited(
+		LOG_WARN,
+		"submissions go without commands that the driver could not record (VkResult %d)",
+		why);
+	return feedback_know(call, &(struct feedback_commands){.broken = true});
+}
+
 int feedback_begin(struct venus_call *call)
 {
+	struct vkBeginCommandBuffer_args *args = call->args;
 	struct feedback_commands *commands = call->object ? call->object->data : NULL;
 	if (commands) {
-		commands->valid = false;
+		commands->only_word = commands->broken = false;
 	}
 	lane_of(call)->tape =
 		(struct feedback_tape){.commands = call->object, .next = call->decoder->count + 1};
-	return venus_call_driver(call);
+	int status = venus_call_driver(call);
+	return status || args->ret == VK_SUCCESS ? status : feedback_break(call, args->ret);
 }
 
 void feedback_barrier(struct venus_call *call)
@@ -113,29 +141,57 @@ int feedback_end(struct venus_call *call)
 	bool only_fills = feedback_follows(call) && tape->filled;
 	tape->commands = NULL;
 	int status = venus_call_driver(call);
-	if (status || args->ret != VK_SUCCESS || !only_fills) {
+	if (status) {
 		return status;
 	}
-	struct feedback_commands *commands = call->object->data;
-	if (!commands) {
-		call->object->data = commands = malloc(sizeof(*commands));
+	if (args->ret != VK_SUCCESS) {
+		return feedback_break(call, args->ret);
 	}
-	if (commands) {
-		*commands = (struct feedback_commands){true, tape->word};
-	}
-	return 0;
+	return only_fills ? feedback_know(call, &(struct feedback_commands){.only_word = true,
+									    .word = tape->word})
+			  : 0;
 }
 
-void feedback_add(struct feedback_list *list, struct venus_call *call, const VkCommandBuffer *slot)
+/* What is known of the command buffer at @slot, or NULL.  *broken: it is not to be run. */
+static const struct feedback_commands *feedback_at(struct venus_call *call,
+						   const VkCommandBuffer *slot, bool *broken)
 {
-	struct venus_object *object = venus_call_object_at(call, slot);
+	const struct venus_object *object = venus_call_object_at(call, slot);
 	const struct feedback_commands *commands = object ? object->data : NULL;
-	if (!commands || !commands->valid ||
+	*broken = !object || object->failed || (commands && commands->broken);
+	return commands;
+}
+
+bool feedback_add(struct feedback_list *list, struct venus_call *call, const VkCommandBuffer *slot)
+{
+	bool broken;
+	const struct feedback_commands *commands = feedback_at(call, slot, &broken);
+	if (broken) {
+		return false;
+	}
+	if (!commands || !commands->only_word ||
 	    list->count == sizeof(list->words) / sizeof(list->words[0])) {
 		list->others = true;
-		return;
+	} else {
+		list->words[list->count++] = &commands->word;
 	}
-	list->words[list->count++] = &commands->word;
+	return true;
+}
+
+int feedback_execute(struct venus_call *call)
+{
+	struct vkCmdExecuteCommands_args *args = call->args;
+	VkCommandBuffer *commands = (VkCommandBuffer *)args->pCommandBuffers;
+	uint32_t kept = 0;
+	for (uint32_t i = 0; commands && i < args->commandBufferCount; i++) {
+		bool broken;
+		feedback_at(call, &commands[i], &broken);
+		if (!broken) {
+			commands[kept++] = commands[i];
+		}
+	}
+	args->commandBufferCount = kept;
+	return kept && !call->object->failed ? venus_call_driver(call) : 0;
 }
 
 bool feedback_write(const struct feedback_list *list, struct venus_call *call)

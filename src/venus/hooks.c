@@ -74,6 +74,7 @@ const struct venus_hook hooks_table[] = {
 	{VENUS_vkBeginCommandBuffer, feedback_begin},
 	{VENUS_vkCmdFillBuffer, feedback_fill},
 	{VENUS_vkEndCommandBuffer, feedback_end},
+	{VENUS_vkCmdExecuteCommands, feedback_execute, VK_OBJECT_TYPE_COMMAND_BUFFER},
 	{VENUS_vkCmdPipelineBarrier, foreign_pipeline_barrier},
 	{VENUS_vkCmdPipelineBarrier2, foreign_pipeline_barrier2},
 	{VENUS_vkCmdWaitEvents, foreign_wait_events},
@@ -82,8 +83,8 @@ const struct venus_hook hooks_table[] = {
 
 	{VENUS_vkCreateSemaphore, sync_create_semaphore},
 	{VENUS_vkCreateFence, fence_create},
-	{VENUS_vkQueueSubmit, sync_queue_submit},
-	{VENUS_vkQueueSubmit2, sync_queue_submit2},
+	{VENUS_vkQueueSubmit, sync_queue_submit, VK_OBJECT_TYPE_COMMAND_BUFFER},
+	{VENUS_vkQueueSubmit2, sync_queue_submit2, VK_OBJECT_TYPE_COMMAND_BUFFER},
 	{VENUS_vkQueueBindSparse, sync_queue_bind_sparse},
 	{VENUS_vkWaitForFences, fence_wait},
 	{VENUS_vkWaitSemaphores, sync_wait_semaphores},

@@ -23,10 +23,16 @@ enum {
 	BUDGET_TRIES = 64,	 /* against others that want the same bytes at the same time */
 };
 
-uint64_t budget_share(const struct budget *budget)
+/* What others leave of @most. */
+static uint64_t budget_share_of(const struct budget *budget, uint64_t most)
 {
 	uint64_t others = budget->ledger ? ledger_others(budget->ledger, budget->slot) : 0;
-	return others < budget->limit ? budget->limit - others : 0;
+	return others < most ? most - others : 0;
+}
+
+uint64_t budget_share(const struct budget *budget)
+{
+	return budget_share_of(budget, budget->limit);
 }
 
 /* Locked. */
@@ -39,16 +45,16 @@ static void budget_set(struct budget *budget, uint64_t used)
 }
 
 /* Others may store theirs between our look and our store, so we look again; what does not fit at first disturbs nobody. */
-static bool budget_take(struct budget *budget, uint64_t bytes)
+static bool budget_take(struct budget *budget, uint64_t bytes, uint64_t most)
 {
 	LOCKED(&budget->lock);
 	uint64_t before = budget->used, after;
 	if (__builtin_add_overflow(before, bytes, &after)) {
 		return false;
 	}
-	for (int i = 0; i < BUDGET_TRIES && after <= budget_share(budget); i++) {
+	for (int i = 0; i < BUDGET_TRIES && after <= budget_share_of(budget, most); i++) {
 		budget_set(budget, after);
-		if (!budget->ledger || after <= budget_share(budget)) {
+		if (!budget->ledger || after <= budget_share_of(budget, most)) {
 			return true;
 		}
 		budget_set(budget, before);
@@ -57,14 +63,34 @@ static bool budget_take(struct budget *budget, uint64_t bytes)
 	return false;
 }
 
-bool budget_charge(struct budget *budget, uint64_t bytes)
+/* So that all together have @most. */
+static bool budget_charge_to(struct budget *budget, uint64_t bytes, uint64_t most)
 {
-	while (!budget_take(budget, bytes)) {
-		if (bytes > budget_share(budget) || !budget_tidy(budget)) {
+	while (!budget_take(budget, bytes, most)) {
+		if (bytes > budget_share_of(budget, most) || !budget_tidy(budget)) {
 			return false;
 		}
 	}
 	return true;
+}
+
+bool budget_charge(struct budget *budget, uint64_t bytes)
+{
+	return budget_charge_to(budget, bytes, budget->limit);
+}
+
+bool budget_charge_anyway(struct budget *budget, uint64_t bytes)
+{
+	uint64_t most;
+	if (__builtin_add_overflow(budget->limit, (uint64_t)BUDGET_RESERVE, &most)) {
+		most = UINT64_MAX;
+	}
+	if (budget_charge_to(budget, bytes, most)) {
+		return true;
+	}
+	LOCKED(&budget->lock);
+	budget_set(budget, budget->used + bytes);
+	return false;
 }
 
 /* Would all be within @most? */
@@ -216,10 +242,7 @@ void pages_inherit(struct pages *pages, struct budget *budget)
 	if (pages->budget || atomic_load(&pages->references) == 1) {
 		return;
 	}
-	{
-		LOCKED(&budget->lock);
-		budget_set(budget, budget->used + pages->bytes);
-	}
+	(void)budget_charge_anyway(budget, pages->bytes);
 	atomic_store(&pages->shared, true); /* never to be new memory */
 	pages->budget = budget;
 }

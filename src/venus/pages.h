@@ -23,7 +23,10 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
-enum { BUDGET_REST_MS = 100 };
+enum {
+	BUDGET_REST_MS = 100,
+	BUDGET_RESERVE = 64 * 1024 * 1024, /* bytes beyond the limit, of all together, for what cannot be refused */
+};
 
 TAILQ_HEAD(pages_list, pages);
 
@@ -45,6 +48,8 @@ void budget_join(struct budget *budget, struct ledger *ledger, unsigned slot);
 void budget_finish(struct budget *budget);
 /* True if @bytes were charged, false if that would pass the limit even with nothing of ours at rest. */
 bool budget_charge(struct budget *budget, uint64_t bytes);
+/* Charges @bytes of memory that is there in any case.  False if the limit and the reserve do not have them. */
+bool budget_charge_anyway(struct budget *budget, uint64_t bytes);
 void budget_release(struct budget *budget, uint64_t bytes);
 /* What this context may hold, all it has included, while others keep what they have. */
 uint64_t budget_share(const struct budget *budget);

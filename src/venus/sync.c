@@ -2,14 +2,15 @@
 /*
  * sync.c - submissions, and emulated SYNC_FD semaphores
  *
- * How it works: a submission that only writes words the guest polls, on a queue that is idle, is done here (feedback.h).  All others
- * are the driver's.  A sync file never crosses to us; the guest only tells what importing or exporting one does to the payload.
- *  - imported (vkImportSemaphoreResourceMESA): the semaphore has a signalled payload.  We keep that in its data
- *    and take it out of the wait list of the next submission.
- *  - exported semaphore (vkWaitSemaphoreResourceMESA): the pending signal is consumed by an empty submission that waits for
- *    it, on the queue that signals it.
- * Waits are made in slices, so that they end with the context.
- * Threads: the lane's; the counters in struct device only say that there may be something to do.
+ * How it works: a submission that only writes words the guest polls, on a queue that is idle, is
+ * done here (feedback.h).  All others are the driver's.  A sync file never crosses to us; the guest
+ * only tells what importing or exporting one does to the payload.
+ *  - imported (vkImportSemaphoreResourceMESA): the semaphore has a signalled payload.  We keep that
+ * in its data and take it out of the wait list of the next submission.
+ *  - exported semaphore (vkWaitSemaphoreResourceMESA): the pending signal is consumed by an empty
+ * submission that waits for it, on the queue that signals it. Waits are made in slices, so that
+ * they end with the context. Threads: the lane's; the counters in struct device only say that there
+ * may be something to do.
  */
 #include "venus/sync.h"
 
@@ -147,14 +148,15 @@ int sync_wait_semaphores(struct venus_call *call)
 /* Submissions */
 
 /* Passes the submission through the queue's gate.  @list: its command buffers. */
-static int sync_submit(struct venus_call *call, struct device *device, struct venus_object *fence, VkResult *result,
-		       const struct feedback_list *list)
+static int sync_submit(struct venus_call *call, struct device *device, struct venus_object *fence,
+		       VkResult *result, const struct feedback_list *list)
 {
 	struct queue *queue = call->object->data;
 	int status = 0;
 	fence_prepare(device, fence);
 	queue_enter(queue);
-	if (!list->others && queue_is_idle(queue) && feedback_write(list, call) && (!fence || fence_signal(device, fence))) {
+	if (!list->others && queue_is_idle(queue) && feedback_write(list, call) &&
+	    (!fence || fence_signal(device, fence))) {
 		*result = VK_SUCCESS;
 	} else {
 		uint64_t seqno = queue_count_submission(queue);
@@ -213,6 +215,47 @@ static void sync_filter_batch(struct venus_call *call, VkSubmitInfo *batch)
 	}
 }
 
+/* Looks at the batch's command buffers; those that could not be recorded are left out. */
+static void sync_look_at_commands(struct venus_call *call, VkSubmitInfo *batch,
+				  struct feedback_list *list)
+{
+	VkCommandBuffer *commands = (VkCommandBuffer *)batch->pCommandBuffers;
+	VkDeviceGroupSubmitInfo *group =
+		chain_find(batch, VK_STRUCTURE_TYPE_DEVICE_GROUP_SUBMIT_INFO);
+	uint32_t *masks = group && group->commandBufferCount
+				  ? (uint32_t *)group->pCommandBufferDeviceMasks
+				  : NULL;
+	uint32_t kept = 0;
+	for (uint32_t i = 0; commands && i < batch->commandBufferCount; i++) {
+		if (!feedback_add(list, call, &commands[i])) {
+			continue;
+		}
+		commands[kept] = commands[i];
+		if (masks && i < group->commandBufferCount) {
+			masks[kept] = masks[i];
+		}
+		kept++;
+	}
+	batch->commandBufferCount = kept;
+	if (masks) {
+		group->commandBufferCount = kept;
+	}
+}
+
+static void sync_look_at_commands2(struct venus_call *call, VkSubmitInfo2 *batch,
+				   struct feedback_list *list)
+{
+	VkCommandBufferSubmitInfo *commands =
+		(VkCommandBufferSubmitInfo *)batch->pCommandBufferInfos;
+	uint32_t kept = 0;
+	for (uint32_t i = 0; commands && i < batch->commandBufferInfoCount; i++) {
+		if (feedback_add(list, call, &commands[i].commandBuffer)) {
+			commands[kept++] = commands[i];
+		}
+	}
+	batch->commandBufferInfoCount = kept;
+}
+
 int sync_queue_submit(struct venus_call *call)
 {
 	struct vkQueueSubmit_args *args = call->args;
@@ -225,14 +268,12 @@ int sync_queue_submit(struct venus_call *call)
 	for (uint32_t i = 0; i < args->submitCount; i++) {
 		VkSubmitInfo *batch = (VkSubmitInfo *)&args->pSubmits[i];
 		list.others |= sync_has_more(batch);
-		for (uint32_t j = 0; !list.others && j < batch->commandBufferCount; j++) {
-			feedback_add(&list, call, &batch->pCommandBuffers[j]);
-		}
+		sync_look_at_commands(call, batch, &list);
 		if (filter) {
 			sync_filter_batch(call, batch);
 		}
-		for (uint32_t j = 0; track && batch->pSignalSemaphores && j < batch->signalSemaphoreCount;
-		     j++) {
+		for (uint32_t j = 0;
+		     track && batch->pSignalSemaphores && j < batch->signalSemaphoreCount; j++) {
 			sync_note_signal(call, &batch->pSignalSemaphores[j]);
 		}
 	}
@@ -253,7 +294,8 @@ static void sync_filter_batch2(struct venus_call *call, VkSubmitInfo2 *batch)
 
 static bool sync_has_more2(const VkSubmitInfo2 *batch)
 {
-	return batch->pNext || batch->flags || batch->waitSemaphoreInfoCount || batch->signalSemaphoreInfoCount ||
+	return batch->pNext || batch->flags || batch->waitSemaphoreInfoCount ||
+	       batch->signalSemaphoreInfoCount ||
 	       (batch->commandBufferInfoCount && !batch->pCommandBufferInfos);
 }
 
@@ -269,9 +311,7 @@ int sync_queue_submit2(struct venus_call *call)
 	for (uint32_t i = 0; i < args->submitCount; i++) {
 		VkSubmitInfo2 *batch = (VkSubmitInfo2 *)&args->pSubmits[i];
 		list.others |= sync_has_more2(batch);
-		for (uint32_t j = 0; !list.others && j < batch->commandBufferInfoCount; j++) {
-			feedback_add(&list, call, &batch->pCommandBufferInfos[j].commandBuffer);
-		}
+		sync_look_at_commands2(call, batch, &list);
 		if (filter) {
 			sync_filter_batch2(call, batch);
 		}
@@ -302,7 +342,8 @@ int sync_queue_bind_sparse(struct venus_call *call)
 		}
 		batch->waitSemaphoreCount = kept;
 	}
-	return sync_submit(call, device, args->fence_obj, &args->ret, &(struct feedback_list){.others = true});
+	return sync_submit(call, device, args->fence_obj, &args->ret,
+			   &(struct feedback_list){.others = true});
 }
 
 /* Emulated sync files */
@@ -312,8 +353,7 @@ int sync_import_semaphore_resource(struct venus_call *call)
 	struct vkImportSemaphoreResourceMESA_args *args = call->args;
 	const VkImportSemaphoreResourceInfoMESA *info = args->pImportSemaphoreResourceInfo;
 	struct device *device = sync_device(call->object);
-	struct venus_object *object =
-		info ? venus_call_object_at(call, &info->semaphore) : NULL;
+	struct venus_object *object = info ? venus_call_object_at(call, &info->semaphore) : NULL;
 	if (!device || !object || info->resourceId) {
 		return venus_decoder_fail(call->decoder, "semaphore payload that is not there");
 	}

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vkmemory.c - what programs see of mapped GPU memory: odd sizes at all places, and its end
+ * vkmemory.c - what programs see of GPU memory: odd sizes at all places, and its end
  *
- *   vkmemory odd ROUNDS    allocates and frees at random, checks from both sides that nobody writes
- * into another's memory vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives
- * all back, maps one again vkmemory hold BYTES    takes so much without mapping any, until SIGTERM
+ *   vkmemory odd ROUNDS    allocates and frees at random, and looks from both sides whether
+ *                          anybody writes into another's memory
+ *   vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives all back, maps one
+ *   vkmemory hold BYTES    takes so much without mapping any, until SIGTERM
+ *   vkmemory record COUNT  twice: records and runs so many command buffers, keeps them until all
+ *                          were run, and gives them back
  *
  * Threads: one.
  */
@@ -22,7 +25,8 @@ enum {
 	MEMORY_HOLD = 16 << 20,
 	MEMORY_SLOTS = 48,
 	MEMORY_UNIT = 64,
-	MEMORY_LARGEST = 131328
+	MEMORY_LARGEST = 131328,
+	MEMORY_COPIES = 5000,
 };
 
 struct piece {
@@ -231,14 +235,60 @@ static void memory_hold(struct gpu *gpu, VkDeviceSize size, const sigset_t *end)
 	sigwait(end, &got);
 }
 
+/* Records @value for the first word, and copies for others; runs it. */
+static void memory_run(struct gpu *gpu, struct gpu_buffer *words, VkCommandBuffer cmd,
+		       uint32_t value)
+{
+	VkCommandBufferBeginInfo begin = {VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+	VkSubmitInfo submit = {VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1,
+			       .pCommandBuffers = &cmd};
+	VkBufferCopy copy = {4, 8, 4};
+	GPU_CHECK(vkBeginCommandBuffer(cmd, &begin));
+	vkCmdFillBuffer(cmd, words->buffer, 0, 4, value);
+	for (int i = 0; i < MEMORY_COPIES; i++) {
+		vkCmdCopyBuffer(cmd, words->buffer, words->buffer, 1, &copy);
+	}
+	GPU_CHECK(vkEndCommandBuffer(cmd));
+	GPU_CHECK(vkQueueSubmit(gpu->queue, 1, &submit, VK_NULL_HANDLE));
+	GPU_CHECK(vkQueueWaitIdle(gpu->queue));
+	if (*(volatile uint32_t *)words->mapped != value) {
+		gpu_die("command buffer %u was not run", value);
+	}
+}
+
+static void memory_record(struct gpu *gpu, uint32_t count)
+{
+	struct gpu_buffer words = gpu_buffer_create(
+		gpu, MEMORY_UNIT,
+		VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT, true);
+	VkCommandPoolCreateInfo info = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+					.queueFamilyIndex = gpu->family};
+	for (int again = 0; again < 2; again++) {
+		VkCommandPool pool;
+		VkCommandBuffer cmd;
+		GPU_CHECK(vkCreateCommandPool(gpu->device, &info, NULL, &pool));
+		VkCommandBufferAllocateInfo one = {VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+						   .commandPool = pool, .commandBufferCount = 1};
+		for (uint32_t i = 1; i <= count; i++) {
+			GPU_CHECK(vkAllocateCommandBuffers(gpu->device, &one, &cmd));
+			memory_run(gpu, &words, cmd, i);
+		}
+		printf("record: %u command buffers were run\n", count);
+		fflush(stdout);
+		vkDestroyCommandPool(gpu->device, pool, NULL);
+	}
+	gpu_buffer_destroy(gpu, &words);
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t end;
 	struct gpu gpu = {0};
 	long long number = argc == 3 ? atoll(argv[2]) : 0;
-	if (number <= 0 ||
-	    (strcmp(argv[1], "odd") && strcmp(argv[1], "fill") && strcmp(argv[1], "hold"))) {
-		fputs("usage: vkmemory odd ROUNDS | fill BYTES | hold BYTES\n", stderr);
+	if (number <= 0 || (strcmp(argv[1], "odd") && strcmp(argv[1], "fill") &&
+			    strcmp(argv[1], "hold") && strcmp(argv[1], "record"))) {
+		fputs("usage: vkmemory odd ROUNDS | fill BYTES | hold BYTES | record COUNT\n",
+		      stderr);
 		return 2;
 	}
 	sigemptyset(&end);
@@ -249,6 +299,8 @@ int main(int argc, char **argv)
 		memory_odd(&gpu, (unsigned)number);
 	} else if (!strcmp(argv[1], "hold")) {
 		memory_hold(&gpu, (VkDeviceSize)number, &end);
+	} else if (!strcmp(argv[1], "record")) {
+		memory_record(&gpu, (uint32_t)number);
 	} else {
 		memory_fill(&gpu, (VkDeviceSize)number);
 	}

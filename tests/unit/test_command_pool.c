@@ -2,6 +2,7 @@
 /* test_command_pool.c - the memory in which drivers keep what they record */
 #include "unit.h"
 
+#include "venus/call.h"
 #include "venus/command_pool.h"
 #include "venus/pages.h"
 
@@ -12,6 +13,7 @@ enum { LIMIT = 64 * COMMAND_POOL_BLOCK, PIECES = 500, ROUNDS = 200000 };
 
 struct fixture {
 	struct budget budget;
+	struct venus_dispatch dispatch;
 	struct command_store store;
 	VkAllocationCallbacks *pool;
 };
@@ -20,7 +22,7 @@ static int open_pool(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	budget_init(&fixture->budget, LIMIT);
-	command_store_init(&fixture->store, &fixture->budget);
+	command_store_init(&fixture->store, &fixture->budget, &fixture->dispatch);
 	fixture->pool = command_pool_create(&fixture->store);
 	*state = fixture;
 	return fixture->pool ? 0 : -1;
@@ -90,19 +92,17 @@ static void pieces_are_whole_whatever_comes_and_goes(void **state)
 		size_t bytes = some_bytes(), align = (size_t)1 << rand() % 9;
 		if (!piece->at) {
 			*piece = (struct piece){take(fixture, bytes, align), bytes};
-			assert_true(!piece->at || (uintptr_t)piece->at % align == 0);
+			assert_true(piece->at && (uintptr_t)piece->at % align == 0);
 		} else if (rand() % 4) {
 			check(piece, piece->bytes);
 			give(fixture, piece->at);
 			piece->at = NULL;
 		} else {
 			unsigned char *moved = retake(fixture, piece->at, bytes);
-			if (moved) {
-				piece->at = moved;
-				check(piece, bytes < piece->bytes ? bytes : piece->bytes);
-				piece->bytes = bytes;
-			}
-			piece->at = bytes ? piece->at : NULL;
+			piece->at = moved;
+			assert_int_equal(!moved, !bytes);
+			check(piece, bytes < piece->bytes ? bytes : piece->bytes);
+			piece->bytes = bytes;
 		}
 		if (piece->at) {
 			fill(piece);
@@ -111,7 +111,6 @@ static void pieces_are_whole_whatever_comes_and_goes(void **state)
 	for (int i = 0; i < PIECES; i++) {
 		give(fixture, pieces[i].at); /* NULL is fine */
 	}
-	assert_true(fixture->budget.used <= LIMIT);
 }
 
 /* As many pieces as a block has, and some. */
@@ -165,23 +164,33 @@ static void pools_pass_blocks_on(void **state)
 	assert_int_equal(fixture->budget.used, COMMAND_POOL_BLOCK);
 }
 
-static void the_limit_ends_recording_and_no_more(void **state)
+/* Pieces of 1000 bytes, each leading to the one before, until @end_at are charged. */
+static void **take_until(struct fixture *fixture, uint64_t end_at)
 {
-	struct fixture *fixture = *state;
 	void **first = NULL, **piece;
-	uint64_t pieces = 0;
-	for (; (piece = take(fixture, 1000, 8)) != NULL; pieces++) {
+	while (fixture->budget.used < end_at) {
+		assert_non_null(piece = take(fixture, 1000, 8));
 		*piece = first;
 		first = piece;
 	}
-	assert_true(pieces > LIMIT / 1100 && fixture->budget.used == LIMIT);
-	assert_null(retake(fixture, first, 2000)); /* and it stays */
+	return first;
+}
+
+static void who_records_beyond_the_limit_is_ended(void **state)
+{
+	struct fixture *fixture = *state;
+	void **first = take_until(fixture, LIMIT + BUDGET_RESERVE), **piece;
+	assert_null(fixture->dispatch.end); /* programs that have all memory can still record */
+	assert_false(budget_charge(&fixture->budget, 1));
+	void *more = take(fixture, COMMAND_POOL_BLOCK, 8);
+	assert_non_null(more);
+	assert_non_null(fixture->dispatch.end);
+	assert_true(fixture->budget.used > LIMIT + BUDGET_RESERVE);
+	give(fixture, more);
 	for (; first; first = piece) {
 		piece = *first;
 		give(fixture, first);
 	}
-	give(fixture, piece = take(fixture, 1000, 8));
-	assert_non_null(piece);
 }
 
 static void what_nobody_has_is_refused(void **state)
@@ -189,9 +198,10 @@ static void what_nobody_has_is_refused(void **state)
 	struct fixture *fixture = *state;
 	assert_null(take(fixture, SIZE_MAX, 8));
 	assert_null(take(fixture, SIZE_MAX - COMMAND_POOL_BLOCK, 8));
-	assert_null(take(fixture, LIMIT, 8));
+	assert_null(take(fixture, SIZE_MAX / 4, 8));
 	assert_null(take(fixture, 8, COMMAND_POOL_BLOCK));
 	assert_int_equal(fixture->budget.used, 0);
+	assert_null(fixture->dispatch.end);
 }
 
 static void long_pieces_go_back_at_once(void **state)
@@ -233,7 +243,7 @@ int main(void)
 		POOL_TEST(what_is_recorded_again_lies_in_the_same_blocks),
 		POOL_TEST(one_piece_that_stays_keeps_one_block),
 		POOL_TEST(pools_pass_blocks_on),
-		POOL_TEST(the_limit_ends_recording_and_no_more),
+		POOL_TEST(who_records_beyond_the_limit_is_ended),
 		POOL_TEST(what_nobody_has_is_refused),
 		POOL_TEST(long_pieces_go_back_at_once),
 		POOL_TEST(few_empty_blocks_are_kept),

@@ -151,6 +151,18 @@ def test_programs_share_one_limit_and_get_back_what_others_had():
         assert server.errors() == "", server.errors()
 
 
+def test_what_is_recorded_counts_as_memory():
+    """lavapipe keeps some 250 bytes of each copy: 125 MB of 100 command buffers. They have to be given back, for there to be room for as many again."""
+    with Server("--memory-limit", "128") as server:
+        out = mesa.newer().run(server.path, VKMEMORY, "record", "100")
+        assert out.count("record: 100 command buffers were run\n") == 2 and not server.errors(), (out, server.errors())
+        with mesa.newer().start(server.path, VKMEMORY, "record", "1000") as program:
+            out, _ = program.communicate(timeout=120)
+        assert program.returncode and not out, (program.returncode, out)
+        assert re.search(r"^oriel-gpu: warning: context ended: what it records is beyond the limit of GPU memory in vkCmd\w+$", server.errors(), re.M), server.errors()
+        mesa.newer().run(server.path, VKMEMORY, "record", "100")
+
+
 def test_memory_that_cannot_be_mapped_is_used():
     """On a GPU with memory of its own, or where there is none, as on one: one type that no program can map, and one that only the server could."""
     layer = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}
