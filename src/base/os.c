@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -89,6 +90,20 @@ int os_seals(int fd)
 		seals |= (unsigned)bits & seal_bits[n].theirs ? seal_bits[n].ours : 0;
 	}
 	return bits < 0 ? -1 : (int)seals;
+}
+
+bool os_is_sealed(int fd, unsigned seals)
+{
+	int have = os_seals(fd);
+	return have >= 0 && ((unsigned)have & seals) == seals;
+}
+
+bool os_file_has(int fd, uint64_t offset, uint64_t len)
+{
+	struct stat st;
+	uint64_t end;
+	return fstat(fd, &st) == 0 && !__builtin_add_overflow(offset, len, &end) &&
+	       st.st_size >= 0 && end <= (uint64_t)st.st_size;
 }
 
 bool os_is_memory(int fd)

@@ -51,6 +51,10 @@ bool os_discard_some(int fd, uint64_t *at, size_t len) MUST_CHECK;
 int os_seal(int fd, unsigned seals) MUST_CHECK;
 /* Bits of enum os_seal, or -1: it can not be sealed. */
 int os_seals(int fd);
+/* Has it all of @seals? */
+bool os_is_sealed(int fd, unsigned seals);
+/* Has the file these bytes?  To touch a mapped page behind its end is fatal. */
+bool os_file_has(int fd, uint64_t offset, uint64_t len);
 /* Is the file kept in memory alone, so that reading it waits for nothing? */
 bool os_is_memory(int fd);
 /* Is it a buffer of a device's driver (a dma-buf)?  Its size is fixed when it is made. */

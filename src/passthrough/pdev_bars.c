@@ -239,10 +239,8 @@ static int check_area(const struct pdev *pdev, unsigned bar, const struct backen
 /* A page behind the end of a file is fatal to touch: the file must be long enough, and stay so. */
 static bool file_stays(int fd, uint64_t end)
 {
-	struct stat st;
-	int seals = os_seals(fd);
-	bool sealed = seals >= 0 && ((seals & OS_SEAL_SHRINK) || os_seal(fd, OS_SEAL_SHRINK) == 0);
-	return sealed && fstat(fd, &st) == 0 && st.st_size >= 0 && end <= (uint64_t)st.st_size;
+	return (os_is_sealed(fd, OS_SEAL_SHRINK) || os_seal(fd, OS_SEAL_SHRINK) == 0) &&
+	       os_file_has(fd, 0, end);
 }
 
 static void map_range(struct pdev_bar *bar, const struct backend_region *region, uint64_t start,

@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 enum {
@@ -120,14 +119,6 @@ static int server_set_irqs(struct vfu_server *server, struct vfu_message *messag
 
 /* ----- memory ----- */
 
-static bool fd_has(int fd, uint64_t offset, uint64_t len)
-{
-	struct stat st;
-	uint64_t end;
-	return fstat(fd, &st) == 0 && !__builtin_add_overflow(offset, len, &end) &&
-	       st.st_size >= 0 && end <= (uint64_t)st.st_size;
-}
-
 static int server_map_overlaps(const struct vfu_server *server, uint64_t iova, uint64_t len)
 {
 	for (unsigned i = 0; i < server->map_count; i++) {
@@ -160,7 +151,7 @@ static int server_dma_map(struct vfu_server *server, struct vfu_message *message
 		return status < 0 ? status : -ENOSPC;
 	}
 	bool writable = want.flags & VFU_DMA_WRITABLE;
-	void *hva = fd_has(fd, want.offset, want.size)
+	void *hva = os_file_has(fd, want.offset, want.size)
 			    ? mmap(NULL, want.size, PROT_READ | (writable ? PROT_WRITE : 0),
 				   MAP_SHARED | MAP_NORESERVE, fd, (off_t)want.offset)
 			    : MAP_FAILED;

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum {
@@ -227,10 +226,7 @@ int pages_adopt(struct pages **pages, int fd, uint64_t bytes)
 	if (bytes && os_is_dma_buf(fd)) {
 		return pages_wrap(pages, NULL, fd, bytes);
 	}
-	struct stat stat;
-	int seals = os_seals(fd);
-	if (!bytes || seals < 0 || !(seals & OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
-	    (uint64_t)stat.st_size < bytes) {
+	if (!bytes || !os_is_sealed(fd, OS_SEAL_SHRINK) || !os_file_has(fd, 0, bytes)) {
 		close(fd);
 		return -EINVAL;
 	}

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 struct server_wire {
 	int socket;
@@ -78,10 +77,7 @@ static const struct context_ops server_wire_ops = {
 
 static int server_wire_map_state(struct server_wire *server, int fd)
 {
-	struct stat stat;
-	int seals = os_seals(fd);
-	if (fd < 0 || seals < 0 || !(seals & OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
-	    stat.st_size < (off_t)sizeof(*server->state)) {
+	if (!os_is_sealed(fd, OS_SEAL_SHRINK) || !os_file_has(fd, 0, sizeof(*server->state))) {
 		return -EINVAL;
 	}
 	void *map = mmap(NULL, sizeof(*server->state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -209,10 +205,7 @@ static void server_wire_create_blob(struct server_wire *server,
 /* Executes a stream that came in a sealed memfd. */
 static int server_wire_submit_fd(struct server_wire *server, uint32_t bytes, int fd)
 {
-	struct stat stat;
-	int seals = os_seals(fd);
-	int need = OS_SEAL_SHRINK | OS_SEAL_WRITE;
-	if (seals < 0 || (seals & need) != need || fstat(fd, &stat) < 0 || stat.st_size < bytes) {
+	if (!os_is_sealed(fd, OS_SEAL_SHRINK | OS_SEAL_WRITE) || !os_file_has(fd, 0, bytes)) {
 		return -EINVAL;
 	}
 	void *map = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);

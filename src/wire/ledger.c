@@ -57,8 +57,7 @@ int ledger_create(struct ledger *ledger, unsigned slots, struct error *err)
 int ledger_open(struct ledger *ledger, int fd, uint32_t slot)
 {
 	struct stat stat;
-	int seals = os_seals(fd);
-	if (seals < 0 || !(seals & OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
+	if (!os_is_sealed(fd, OS_SEAL_SHRINK) || fstat(fd, &stat) < 0 ||
 	    stat.st_size > (off_t)ledger_bytes(LEDGER_MAX_SLOTS)) {
 		return -EINVAL;
 	}

@@ -143,8 +143,12 @@ static void memory_keeps_its_seals(void **state)
 	assert_false(os_is_memory(file));
 	assert_int_equal(os_seals(fd), 0);
 	assert_int_equal(os_seals(file), -1);
+	assert_false(os_is_sealed(file, OS_SEAL_SHRINK));
 	assert_int_equal(os_seal(fd, OS_SEAL_SHRINK | OS_SEAL_WRITE), 0);
 	assert_int_equal(os_seals(fd), OS_SEAL_SHRINK | OS_SEAL_WRITE);
+	assert_true(os_is_sealed(fd, OS_SEAL_SHRINK | OS_SEAL_WRITE));
+	assert_true(os_is_sealed(fd, OS_SEAL_SHRINK));
+	assert_false(os_is_sealed(fd, OS_SEAL_SHRINK | OS_SEAL_GROW));
 	assert_int_equal(ftruncate(fd, 0), -1);
 	assert_int_equal(ftruncate(fd, 8192), 0);
 	assert_int_equal(write(fd, "x", 1), -1);
@@ -152,6 +156,25 @@ static void memory_keeps_its_seals(void **state)
 	assert_int_equal(os_seal(fd, OS_SEAL_GROW), -1);
 	close(fd);
 	close(file);
+}
+
+static void files_end_where_they_end(void **state)
+{
+	int fd = os_memory("test"), pipe[2];
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_true(os_file_has(fd, 0, 4096));
+	assert_true(os_file_has(fd, 4095, 1));
+	assert_true(os_file_has(fd, 4096, 0));
+	assert_false(os_file_has(fd, 0, 4097));
+	assert_false(os_file_has(fd, 4096, 1));
+	assert_false(os_file_has(fd, UINT64_MAX, 2));
+	assert_false(os_file_has(fd, 2, UINT64_MAX - 1));
+	assert_int_equal(os_pipe(pipe), 0);
+	assert_false(os_file_has(pipe[0], 0, 1));
+	assert_false(os_file_has(-1, 0, 0));
+	close(pipe[0]);
+	close(pipe[1]);
+	close(fd);
 }
 
 static void signals_come_by_descriptor(void **state)
@@ -219,6 +242,7 @@ int main(void)
 		cmocka_unit_test(sock_passes_descriptors_and_refuses_cut_messages),
 		cmocka_unit_test(bell_is_readable_until_cleared),
 		cmocka_unit_test(memory_keeps_its_seals),
+		cmocka_unit_test(files_end_where_they_end),
 		cmocka_unit_test(signals_come_by_descriptor),
 		cmocka_unit_test(sockets_and_pipes_close_on_exec),
 		cmocka_unit_test(zeroed_ranges_read_as_zero),

@@ -3,6 +3,7 @@
 #include "engine/soft/memory.h"
 
 #include "base/log.h"
+#include "base/os.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 enum { WORD_BITS = sizeof(unsigned long) * CHAR_BIT };
 
@@ -133,15 +133,6 @@ static void mark_pages(struct memory *memory, uint64_t offset, uint64_t len, boo
 	}
 }
 
-/* Pages behind the end of the file would be fatal to touch. */
-static bool file_has(int fd, uint64_t offset, uint64_t len)
-{
-	struct stat st;
-	uint64_t end;
-	return fstat(fd, &st) == 0 && !__builtin_add_overflow(offset, len, &end) && st.st_size >= 0 &&
-	       end <= (uint64_t)st.st_size;
-}
-
 int memory_window_map(struct memory *memory, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
 		      struct error *err)
 {
@@ -150,7 +141,7 @@ int memory_window_map(struct memory *memory, uint64_t offset, int fd, uint64_t f
 		return error_set(err, -EINVAL, "GPU window has no range 0x%llx+0x%llx",
 				 (unsigned long long)offset, (unsigned long long)len);
 	}
-	if (!file_has(fd, fd_offset, len)) {
+	if (!os_file_has(fd, fd_offset, len)) {
 		return error_set(err, -EINVAL, "GPU window: the file ends before 0x%llx+0x%llx",
 				 (unsigned long long)fd_offset, (unsigned long long)len);
 	}
