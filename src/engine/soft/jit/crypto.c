@@ -168,15 +168,15 @@ void jit_sha1_rounds(struct jit_block *t)
 	x86_vrr_imm(x, V_PSHUFD, write_whole(t), 0, T0, REVERSED);
 }
 
-/* @to = @from, words turned left by @amount; T2 changes. */
-static void turn_words(struct jit_block *t, unsigned to, unsigned from, unsigned amount)
+/* @to = @from, words or (@wide) doublewords turned left by @amount, which is not 0; T2 changes. */
+static void turn(struct jit_block *t, bool wide, unsigned to, unsigned from, unsigned amount)
 {
 	if (t->jit->host & JIT_HOST_AVX512) {
-		x86_vshift(&t->x, E_PROLD, to, from, amount);
+		x86_vshift(&t->x, wide ? E_PROLQ : E_PROLD, to, from, amount);
 		return;
 	}
-	x86_vshift(&t->x, V_PSRLD, T2, from, 32 - amount);
-	x86_vshift(&t->x, V_PSLLD, to, from, amount);
+	x86_vshift(&t->x, wide ? V_PSRLQ : V_PSRLD, T2, from, (wide ? 64 : 32) - amount);
+	x86_vshift(&t->x, wide ? V_PSLLQ : V_PSLLD, to, from, amount);
 	x86_v(&t->x, V_POR, to, to, T2);
 }
 
@@ -184,7 +184,7 @@ void jit_sha1_turn(struct jit_block *t)
 {
 	jit_fp_enter(t);
 	unsigned n = jit_vread(t, A64_Rn(t->raw), 4);
-	turn_words(t, T0, n, 30);
+	turn(t, false, T0, n, 30);
 	x86_v(&t->x, V_MOVDQA, jit_vwrite(t, A64_Rd(t->raw), 4), 0, T0);
 }
 
@@ -203,9 +203,9 @@ void jit_sha1_schedule(struct jit_block *t)
 	}
 	x86_vshift(x, V_PSRLDQ, T0, n, 4);
 	x86_v(x, V_PXOR, T0, T0, d);
-	turn_words(t, T0, T0, 1);
+	turn(t, false, T0, T0, 1);
 	x86_vshift(x, V_PSLLDQ, T1, T0, 12);
-	turn_words(t, T1, T1, 1);
+	turn(t, false, T1, T1, 1);
 	x86_v(x, V_PXOR, write_whole(t), T0, T1);
 }
 
@@ -329,18 +329,6 @@ void jit_sha512_schedule(struct jit_block *t)
 
 /* ----- SHA-3 ----- */
 
-/* @to = @from, doublewords turned left by @amount (1..63); T2 changes. */
-static void turn_doublewords(struct jit_block *t, unsigned to, unsigned from, unsigned amount)
-{
-	if (t->jit->host & JIT_HOST_AVX512) {
-		x86_vshift(&t->x, E_PROLQ, to, from, amount);
-		return;
-	}
-	x86_vshift(&t->x, V_PSRLQ, T2, from, 64 - amount);
-	x86_vshift(&t->x, V_PSLLQ, T1, from, amount);
-	x86_v(&t->x, V_POR, to, T1, T2);
-}
-
 /* EOR3, BCAX, RAX1, XAR. */
 void jit_sha3(struct jit_block *t)
 {
@@ -349,12 +337,12 @@ void jit_sha3(struct jit_block *t)
 	jit_fp_enter(t);
 	unsigned n = read_whole(t, A64_Rn(w)), m = read_whole(t, A64_Rm(w));
 	if (t->op == A64_RAX1) {
-		turn_doublewords(t, T0, m, 1);
+		turn(t, true, T0, m, 1);
 		x86_v(x, V_PXOR, write_whole(t), n, T0);
 	} else if (t->op == A64_XAR) {
 		x86_v(x, V_PXOR, T0, n, m);
 		if (A64_imm6(w)) {
-			turn_doublewords(t, T0, T0, 64 - A64_imm6(w));
+			turn(t, true, T0, T0, 64 - A64_imm6(w));
 		}
 		x86_v(x, V_MOVDQA, write_whole(t), 0, T0);
 	} else {
