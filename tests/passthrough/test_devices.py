@@ -2,14 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real devices behind vfio-user in the Debian guest: QEMU's NVMe and e1000e, each in a process of its own."""
 import functools
-import hashlib
-import http.server
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -17,19 +14,13 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "guest"), str(HERE.parents[1] / "images")]
 import demo  # noqa: E402
 import peers  # noqa: E402
+import served  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
 
 ADAPTER = str(vm.BUILD / "tests/passthrough/remote-adapter")
 MIB = 1 << 20
 DISK = 64 * MIB
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
-
-    def log_message(self, *_):
-        pass
 
 
 def disk_image(directory):
@@ -40,11 +31,6 @@ def disk_image(directory):
         file.seek(DISK // 2)
         file.write(os.urandom(DISK // 2))
     return image
-
-
-def md5(data):
-    """As md5sum prints it."""
-    return hashlib.md5(data).hexdigest()
 
 
 def device(server):
@@ -72,9 +58,9 @@ def test_nvme_is_a_disk_that_verifies():
             result = vm.run(*device(server), script=script)
         data = image.read_bytes()
     assert result.status == 0, result.errors
-    assert result.told(r"^read (\w+)").group(1) == md5(data[32 * MIB:48 * MIB])
+    assert result.told(r"^read (\w+)").group(1) == served.md5(data[32 * MIB:48 * MIB])
     wrote = result.told(r"^wrote (\w+)").group(1)
-    assert result.told(r"^back (\w+)").group(1) == wrote == md5(data[:16 * MIB])
+    assert result.told(r"^back (\w+)").group(1) == wrote == served.md5(data[:16 * MIB])
     assert data[16 * MIB:17 * MIB] == data[:MIB]
     assert int(result.told(r"\d+: +(\d+) .*nvme0q1").group(1)) > 10
     result.told("^polled 0")  # a driver without interrupts would get by, slowly
@@ -82,27 +68,22 @@ def test_nvme_is_a_disk_that_verifies():
 
 
 def test_nic_carries_traffic():
-    with tempfile.TemporaryDirectory() as directory:
-        data = os.urandom(4 * MIB)
-        (Path(directory) / "file").write_bytes(data)
-        handler = functools.partial(Quiet, directory=directory)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-            threading.Thread(target=web.serve_forever, daemon=True).start()
-            script = f"""
-            sh /usr/lib/oriel/modules/load e1000e
-            while ! [ -d /sys/class/net/eth0 ]; do sleep 0.1; done
-            ip addr add 10.0.2.15/24 dev eth0
-            ip link set eth0 up
-            while [ "$(cat /sys/class/net/eth0/carrier)" != 1 ]; do sleep 0.1; done
-            ping -c 3 10.0.2.2
-            echo "got $(wget -q -O - http://10.0.2.2:{web.server_address[1]}/file | md5sum)"
-            grep eth0 /proc/interrupts
-            """
-            with peers.RemoteDevice(ADAPTER, "-netdev", "user,id=u0", "-device", "e1000e,netdev=u0,id=d0,romfile=") as server:
-                result = vm.run(*device(server), script=script)
-            web.shutdown()
+    data = os.urandom(4 * MIB)
+    with served.web(data) as port:
+        script = f"""
+        sh /usr/lib/oriel/modules/load e1000e
+        while ! [ -d /sys/class/net/eth0 ]; do sleep 0.1; done
+        ip addr add 10.0.2.15/24 dev eth0
+        ip link set eth0 up
+        while [ "$(cat /sys/class/net/eth0/carrier)" != 1 ]; do sleep 0.1; done
+        ping -c 3 10.0.2.2
+        echo "got $(wget -q -O - http://10.0.2.2:{port}/file | md5sum)"
+        grep eth0 /proc/interrupts
+        """
+        with peers.RemoteDevice(ADAPTER, "-netdev", "user,id=u0", "-device", "e1000e,netdev=u0,id=d0,romfile=") as server:
+            result = vm.run(*device(server), script=script)
     assert result.status == 0, result.errors
-    assert result.told(r"^got (\w+)").group(1) == md5(data)
+    assert result.told(r"^got (\w+)").group(1) == served.md5(data)
     assert " 0% packet loss" in result.console
     assert "BAR 2 has I/O ports, which this board has not: not shown" in result.errors
 

@@ -5,21 +5,19 @@
 One boot of the outer machine does everything; the tests look at what it said.
 """
 import functools
-import hashlib
-import http.server
 import os
 import re
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "guest"), str(HERE.parents[1] / "images")]
 import guest  # noqa: E402
 import outer  # noqa: E402
+import served  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
 
@@ -138,18 +136,6 @@ def hello_kernel():
     return head + struct.pack("<5I", *code)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
-
-    def log_message(self, *_):
-        pass
-
-
-def md5(data):
-    """As md5sum prints it."""
-    return hashlib.md5(data).hexdigest()
-
-
 def inner_files(work):
     """Kernel and RAM disk of the inner guest: ours, with another init, two drivers and the probe."""
     subprocess.run(["debugfs", "-R", f"rdump /usr/lib/oriel/modules {work}", str(vm.IMAGE / "root.img")], capture_output=True, check=True)
@@ -187,12 +173,8 @@ def boot_outer():
         subprocess.run(["mke2fs", "-q", "-t", "ext2", disk, "4M"], check=True)
         before = disk.read_bytes()
         (work / "sata.img").write_bytes(before[4 * MIB:])
-        (work / "web").mkdir()
-        (work / "web/file").write_bytes(data)
-        handler = functools.partial(Quiet, directory=work / "web")
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-            threading.Thread(target=web.serve_forever, daemon=True).start()
-            files = {**inner_files(work), "web": str(web.server_address[1]).encode()}
+        with served.web(data) as port:
+            files = {**inner_files(work), "web": str(port).encode()}
             said = outer.run([vm.ORIEL], files, OUTER,
                              ["-drive", f"file={disk},if=none,id=n0,format=raw", "-device", "nvme,serial=x,drive=n0,addr=4",
                               "-netdev", "user,id=u0", "-device", "e1000e,netdev=u0,addr=5,romfile=",
@@ -202,7 +184,6 @@ def boot_outer():
                               "-device", "ide-hd,bus=sata.0,drive=s0"],
                              append=f"memmap=0x100000${VICTIM:#x}", console=os.environ.get("ORIEL_OUTER_CONSOLE"),
                              memory="4G")
-            web.shutdown()
         phases = {m.group(1): m.group(2) for m in re.finditer(r"@phase (\w+)\r?\n(.*?)(?=@phase|\Z)", said, re.S)}
         assert "end" in phases, said[-3000:]
         assert "@fail" not in said, re.findall("@fail.*", said)
@@ -262,7 +243,7 @@ def test_host_without_protection_is_refused():
 
 def test_guest_reads_and_writes_by_dma():
     _, before, after, _ = boot()
-    assert told("guest", r"^read (\w+)").group(1) == md5(before[4 * MIB:5 * MIB])
+    assert told("guest", r"^read (\w+)").group(1) == served.md5(before[4 * MIB:5 * MIB])
     assert after[8 * MIB:8 * MIB + 4 * 65536] == before[4 * MIB:4 * MIB + 4 * 65536]
     assert int(told("guest", r"(\d+) +GICv2m-PCI-MSIX-0000:01:00.0 +\d Edge +nvme0q1").group(1)) > 0
     told("guest", rf"{NVME}: reset by flr")
@@ -272,14 +253,14 @@ def test_guest_reads_and_writes_by_dma():
 
 def test_guest_has_traffic_on_the_nic():
     told("guest", " 0% packet loss")
-    assert told("guest", r"^got (\w+)").group(1) == md5(boot()[3])
+    assert told("guest", r"^got (\w+)").group(1) == served.md5(boot()[3])
     assert int(told("guest", r"(\d+) +GICv2m-PCI-MSIX-0000:02:00.0 +0 Edge +eth0").group(1)) > 0
 
 
 def test_all_kinds_of_interrupts_arrive():
-    assert told("guest", r"^by INTx (\w+)").group(1) == md5(boot()[3])
+    assert told("guest", r"^by INTx (\w+)").group(1) == served.md5(boot()[3])
     assert int(told("guest", r"(\d+) +GICv3 +\d+ Level +eth0").group(1)) > 20  # each ended and asked for again
-    assert told("guest", r"^by MSI (\w+)").group(1) == md5(boot()[1][4 * MIB:5 * MIB])
+    assert told("guest", r"^by MSI (\w+)").group(1) == served.md5(boot()[1][4 * MIB:5 * MIB])
     assert int(told("guest", r"(\d+) +GICv2m-PCI-MSI-0000:03:00.0 +0 Edge +ahci").group(1)) > 3
 
 

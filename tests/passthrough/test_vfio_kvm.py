@@ -4,20 +4,17 @@
 
 One boot of the outer machine does everything; the tests look at what it said.
 """
-import functools
-import hashlib
-import http.server
 import json
 import os
 import re
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "kvm")]
 import machine  # noqa: E402
+import served  # noqa: E402
 import tap  # noqa: E402
 
 NVME, NIC, SATA = "0000:00:04.0", "0000:00:05.0", "0000:00:08.0"  # the last has MSI, and no way of reset
@@ -115,18 +112,6 @@ echo "@phase end"
 PROBE = machine.BUILD / "tests/passthrough/dma-probe"
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
-
-    def log_message(self, *_):
-        pass
-
-
-def md5(data):
-    """As md5sum prints it."""
-    return hashlib.md5(data).hexdigest()
-
-
 def padded(path, data):
     """A file of whole pages."""
     path.write_bytes(data + bytes(-len(data) % 4096))
@@ -176,13 +161,8 @@ def boot_once():
         disk, before, data = work / "disk.img", os.urandom(16 * MIB), os.urandom(MIB)
         disk.write_bytes(before)
         (work / "sata.img").write_bytes(before)
-        (work / "web").mkdir()
-        (work / "web/file").write_bytes(data)
-        handler = functools.partial(Quiet, directory=work / "web")
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-            threading.Thread(target=web.serve_forever, daemon=True).start()
-            said = run_outer(work, str(web.server_address[1]), disk)
-            web.shutdown()
+        with served.web(data) as port:
+            said = run_outer(work, str(port), disk)
         phases = {m.group(1): m.group(2) for m in re.finditer(r"@phase (\w+)\n(.*?)(?=@phase|\Z)", said, re.S)}
         if "end" not in phases:
             return f"it did not end:\n{said[-3000:]}"
@@ -224,7 +204,7 @@ def test_devices_get_their_groups_with_their_driver():
 
 def test_guest_reads_and_writes_by_dma():
     _, before, after, _ = boot()
-    assert told("messages", r"^@read (\w+)").group(1) == md5(before[4 * MIB:5 * MIB]) == told("wires", r"^@read (\w+)").group(1)
+    assert told("messages", r"^@read (\w+)").group(1) == served.md5(before[4 * MIB:5 * MIB]) == told("wires", r"^@read (\w+)").group(1)
     for place in (128, 192):  # by messages, and by INTx
         assert after[place * 65536:][:4 * 65536] == before[4 * MIB:][:4 * 65536]
     told("messages", "^@status of messages 0$")
@@ -232,9 +212,9 @@ def test_guest_reads_and_writes_by_dma():
 
 
 def test_all_kinds_of_interrupts_arrive():
-    assert told("messages", r"^@got (\w+)").group(1) == md5(boot()[3])
-    assert told("messages", r"^@by INTx (\w+)").group(1) == md5(boot()[3]), "not whole by INTx"
-    assert told("messages", r"^@by MSI (\w+)").group(1) == md5(boot()[1][:MIB])
+    assert told("messages", r"^@got (\w+)").group(1) == served.md5(boot()[3])
+    assert told("messages", r"^@by INTx (\w+)").group(1) == served.md5(boot()[3]), "not whole by INTx"
+    assert told("messages", r"^@by MSI (\w+)").group(1) == served.md5(boot()[1][:MIB])
     told("messages", " 0% packet loss")
     assert count("messages", r"GICv2m-PCI-MSIX-0000:01:00.0 +[12] Edge +nvme0q") > 3
     assert count("messages", r"GICv2m-PCI-MSIX-0000:02:00.0 +0 Edge +eth0-rx-0") > 10

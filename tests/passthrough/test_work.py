@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Long work on devices behind vfio-user: fio that verifies, a lost server under it, a USB stick behind a controller."""
-import hashlib
 import os
 import re
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "guest"), str(HERE.parents[1] / "images")]
 import peers  # noqa: E402
+import served  # noqa: E402
 import programs  # noqa: E402
 import tap  # noqa: E402
 import vm  # noqa: E402
@@ -113,7 +113,7 @@ def test_usb_stick_behind_a_controller():
             result = vm.run("--passthrough", f"vfio-user:{server.path}", "--log", "info", script=script)
         after = image.read_bytes()
     assert result.status == 0, result.errors
-    assert result.told(r"^read (\w+)").group(1) == hashlib.md5(data[:4 * MIB]).hexdigest()
+    assert result.told(r"^read (\w+)").group(1) == served.md5(data[:4 * MIB])
     assert after[4 * MIB:5 * MIB] == data[:MIB] and after[5 * MIB:] == data[5 * MIB:]
     result.told("^usb QEMU USB HARDDRIVE")
     assert int(result.told(r"\d+: +(\d+) .*xhci").group(1)) > 10
