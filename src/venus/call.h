@@ -110,6 +110,7 @@ struct venus_decoder {
 	const char *fatal;	/* NULL, or why nothing will be decoded any more (static text) */
 	uint32_t fatal_command; /* the command that was being decoded then */
 	uint32_t nesting;	/* streams being run, 0 outside venus_decoder_run() */
+	bool unheard;		/* nobody waits to hear of the last command executed */
 	uint64_t count;		       /* commands begun */
 	uint64_t tally[VENUS_TALLIES]; /* commands executed; the owner may take from it */
 	struct arena arena[VENUS_MAX_NESTING];

@@ -570,6 +570,7 @@ int venus_decoder_run(struct venus_decoder *decoder, const void *bytes, size_t l
 	while (!dispatch_is_over(decoder) && stream.cur < stream.end) {
 		int status = dispatch_command(decoder, &stream);
 		arena_reset(&decoder->arena[decoder->nesting - 1]);
+		decoder->unheard = status > 0;
 		if (decoder->nesting == 1 &&
 		    (!status || (status > 0 && dispatch_is_due(decoder, &stream)))) {
 			dispatch_tell(decoder, stream.cur);
