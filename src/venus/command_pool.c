@@ -18,6 +18,7 @@
 enum {
 	POOL_ALIGN = 16,
 	POOL_LONG = COMMAND_POOL_BLOCK / 4, /* bytes that get a block of their own */
+	POOL_LONGEST = 1 << 30,		    /* more than a guest can send at once */
 	POOL_MALLOC = 32, /* at a block's end: malloc() has room there for what it notes before the
 			     next one */
 };
@@ -162,7 +163,7 @@ static void *block_cut(struct command_block *block, uint64_t bytes, uint64_t ali
 /* A piece with a block of its own. */
 static void *pool_cut_long(struct command_pool *pool, uint64_t bytes, uint64_t align)
 {
-	if (bytes > SIZE_MAX / 2 || align > COMMAND_POOL_BLOCK / 2) {
+	if (bytes > POOL_LONGEST || align > COMMAND_POOL_BLOCK / 2) {
 		return NULL;
 	}
 	uint64_t all = sizeof(struct command_block) + sizeof(struct command_piece) + align + bytes +

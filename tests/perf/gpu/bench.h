@@ -16,6 +16,8 @@ struct bench {
 	VkDescriptorSetLayout set_layout;
 	VkDescriptorPool pool;
 	VkDescriptorSet set;
+	VkPipelineLayout push_layout;	 /* the same buffer, pushed; VK_NULL_HANDLE: no VK_KHR_push_descriptor */
+	PFN_vkCmdPushDescriptorSetKHR push;
 	struct gpu_buffer words;	 /* device local, bound in set */
 	struct gpu_buffer visible, copy; /* 64 MiB each, mapped and not */
 	VkShaderModule work;
@@ -31,8 +33,8 @@ struct bench {
 enum { BENCH_TARGET = 256, BENCH_COPY_BYTES = 64 * 1024 * 1024 };
 
 double bench_now_s(void);
-/* Instance, device and one command pool, for Vulkan 1.1. */
-void bench_open(struct gpu *gpu);
+/* Instance, device and one command pool, for Vulkan 1.1.  True if descriptors can be pushed. */
+bool bench_open(struct gpu *gpu);
 /* Everything else. */
 void bench_setup(struct bench *bench);
 /* A compute pipeline that was never made before if @seed is new. */

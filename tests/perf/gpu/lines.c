@@ -204,6 +204,17 @@ static void record_copies(struct bench *bench, VkCommandBuffer cmd, int count)
 	}
 }
 
+static void record_pushes(struct bench *bench, VkCommandBuffer cmd, int count)
+{
+	VkDescriptorBufferInfo words = {bench->words.buffer, 0, VK_WHOLE_SIZE};
+	VkWriteDescriptorSet write = {VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .descriptorCount = 1,
+				      .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+				      .pBufferInfo = &words};
+	for (int i = 0; i < count; i++) {
+		bench->push(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, bench->push_layout, 0, 1, &write);
+	}
+}
+
 /* Not recorded in a command buffer, but as many and as small. */
 static void record_writes(struct bench *bench, VkCommandBuffer cmd, int count)
 {
@@ -241,6 +252,9 @@ void bench_lines_record(struct bench *bench)
 	lines_record(bench, "record-dispatch", record_dispatches);
 	lines_record(bench, "record-draw", record_draws);
 	lines_record(bench, "record-copy", record_copies);
+	if (bench->push_layout) {
+		lines_record(bench, "record-push", record_pushes);
+	}
 	lines_record(bench, "descriptor-write", record_writes);
 }
 

@@ -8,8 +8,22 @@
 
 #include <string.h>
 
-void bench_open(struct gpu *gpu)
+static bool setup_has(VkPhysicalDevice physical, const char *extension)
 {
+	VkExtensionProperties all[512];
+	uint32_t count = 512;
+	if (vkEnumerateDeviceExtensionProperties(physical, NULL, &count, all) < 0) {
+		return false;
+	}
+	while (count && strcmp(all[count - 1].extensionName, extension)) {
+		count--;
+	}
+	return count;
+}
+
+bool bench_open(struct gpu *gpu)
+{
+	const char *push = VK_KHR_PUSH_DESCRIPTOR_EXTENSION_NAME;
 	VkApplicationInfo app = {VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
 	VkInstanceCreateInfo instance = {VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
 	GPU_CHECK(vkCreateInstance(&instance, NULL, &gpu->instance));
@@ -23,13 +37,16 @@ void bench_open(struct gpu *gpu)
 	VkDeviceQueueCreateInfo queue = {VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
 					 .queueCount = 1,
 					 .pQueuePriorities = &priority};
+	bool pushes = setup_has(gpu->physical, push);
 	VkDeviceCreateInfo device = {VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-				     .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
+				     .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
+				     .enabledExtensionCount = pushes, .ppEnabledExtensionNames = &push};
 	GPU_CHECK(vkCreateDevice(gpu->physical, &device, NULL, &gpu->device));
 	vkGetDeviceQueue(gpu->device, 0, 0, &gpu->queue);
 	VkCommandPoolCreateInfo pool = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
 					.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT};
 	GPU_CHECK(vkCreateCommandPool(gpu->device, &pool, NULL, &gpu->pool));
+	return pushes;
 }
 
 VkPipeline bench_pipeline(struct bench *bench, VkPipelineCache cache, uint32_t seed)
@@ -69,6 +86,22 @@ static void setup_layouts(struct bench *bench)
 					   .descriptorPool = bench->pool, .descriptorSetCount = 1,
 					   .pSetLayouts = &bench->set_layout};
 	GPU_CHECK(vkAllocateDescriptorSets(device, &set, &bench->set));
+}
+
+static void setup_push(struct bench *bench)
+{
+	VkDevice device = bench->gpu.device;
+	VkDescriptorSetLayoutBinding binding = {0, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1,
+						VK_SHADER_STAGE_COMPUTE_BIT, NULL};
+	VkDescriptorSetLayoutCreateInfo sets = {VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+						.flags = VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR,
+						.bindingCount = 1, .pBindings = &binding};
+	VkDescriptorSetLayout set;
+	GPU_CHECK(vkCreateDescriptorSetLayout(device, &sets, NULL, &set));
+	VkPipelineLayoutCreateInfo layout = {VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+					     .setLayoutCount = 1, .pSetLayouts = &set};
+	GPU_CHECK(vkCreatePipelineLayout(device, &layout, NULL, &bench->push_layout));
+	bench->push = (PFN_vkCmdPushDescriptorSetKHR)vkGetDeviceProcAddr(device, "vkCmdPushDescriptorSetKHR");
 }
 
 static void setup_target(struct bench *bench)
@@ -134,8 +167,11 @@ static void setup_triangle(struct bench *bench)
 void bench_setup(struct bench *bench)
 {
 	struct gpu *gpu = &bench->gpu;
-	bench_open(gpu);
+	bool pushes = bench_open(gpu);
 	setup_layouts(bench);
+	if (pushes) {
+		setup_push(bench);
+	}
 	bench->words = gpu_buffer_create(gpu, 1 << 20, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
 						       VK_BUFFER_USAGE_TRANSFER_DST_BIT, false);
 	bench->visible = gpu_buffer_create(gpu, BENCH_COPY_BYTES, VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
