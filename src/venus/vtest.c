@@ -140,6 +140,7 @@ struct vtest_server {
 static void vtest_client_main(struct vtest_server *server, int socket, unsigned slot, pid_t parent)
 {
 	os_die_with_parent(SIGKILL);
+	os_end_me_first();
 	if (getppid() != parent) {
 		_exit(0);
 	}

@@ -4,10 +4,13 @@
 
 usage: test_window.py guest|long
 """
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -58,6 +61,41 @@ def test_guest_programs_share_one_limit_and_get_back_what_others_had():
     before, after = result.console.split("killed", 1)
     for said, pieces in ((before, "[12]"), (after, "[67]")):
         assert re.search(rf"^fill: {pieces} pieces, then VkResult -[125]\b", said, re.M) and "fill: there is room again" in said, said[-1500:]
+
+
+@contextlib.contextmanager
+def host_memory(limit):
+    """What is started inside has so much memory of the host, and is ended beyond that as a host without any ends programs."""
+    for base, name in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group, home = Path(base) / f"oriel-test-{os.getpid()}", Path(base) / "cgroup.procs"
+        try:
+            group.mkdir()
+            (group / name).write_text(str(limit))
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+        except OSError:
+            continue
+        try:
+            yield
+        finally:
+            home.write_text(str(os.getpid()))
+            end = time.monotonic() + 20
+            while (group / "cgroup.procs").read_text():  # helpers that end with the VM
+                assert time.monotonic() < end, "something of the VM is left"
+                time.sleep(0.1)
+            group.rmdir()
+        return
+    raise tap.Skip("no control group with a limit of memory can be made")
+
+
+def test_guest_a_program_that_fills_the_host_is_what_ends():
+    """No limit of ours counts what drivers keep of shaders, so the host's memory ends: it takes the program's server, not the VM, which has more."""
+    with host_memory(1000 << 20):
+        result = run(f"""
+            dd if=/dev/zero of=/tmp/zero bs=1M count=480 2>/dev/null; ls -l /tmp/zero
+            /tmp/program leak 3000; echo "the program ended with $?"; {test_gpu.SCENE}""")
+    result.told("^the program ended with 134")  # SIGABRT: Mesa's
+    assert "gpu: context 2 (program): server is gone: it ended" in result.errors, result.errors
+    check_scene(result)
 
 
 def test_guest_the_windows_users_are_reported():

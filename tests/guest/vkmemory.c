@@ -6,6 +6,7 @@
  *                          anybody writes into another's memory
  *   vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives all back, maps one
  *   vkmemory hold BYTES    takes so much without mapping any, until SIGTERM
+ *   vkmemory leak COUNT    makes so many shader modules of a megabyte
  *   vkmemory record COUNT  twice: records and runs so many command buffers, keeps them until all
  *                          were run, and gives them back
  *
@@ -27,6 +28,7 @@ enum {
 	MEMORY_UNIT = 64,
 	MEMORY_LARGEST = 131328,
 	MEMORY_COPIES = 5000,
+	MEMORY_CODE = 256 * 1024, /* words */
 };
 
 struct piece {
@@ -280,14 +282,33 @@ static void memory_record(struct gpu *gpu, uint32_t count)
 	gpu_buffer_destroy(gpu, &words);
 }
 
+/* Modules that the driver copies and nobody looks at. */
+static void memory_leak(struct gpu *gpu, uint32_t count)
+{
+	static uint32_t code[MEMORY_CODE] = {
+		0x07230203, 0x00010000, 0, 1, 0, /* SPIR-V 1.0 */
+		0x00020011, 1,			 /* Shader */
+		0x0003000e, 0,		1,	 /* logical addresses, GLSL450 */
+	};
+	for (uint32_t i = 10; i < MEMORY_CODE; i++) {
+		code[i] = 0x00010000; /* nothing */
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		gpu_shader(gpu, code, sizeof(code));
+	}
+	printf("leak: %u modules\n", count);
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t end;
 	struct gpu gpu = {0};
 	long long number = argc == 3 ? atoll(argv[2]) : 0;
-	if (number <= 0 || (strcmp(argv[1], "odd") && strcmp(argv[1], "fill") &&
-			    strcmp(argv[1], "hold") && strcmp(argv[1], "record"))) {
-		fputs("usage: vkmemory odd ROUNDS | fill BYTES | hold BYTES | record COUNT\n",
+	if (number <= 0 ||
+	    (strcmp(argv[1], "odd") && strcmp(argv[1], "fill") && strcmp(argv[1], "hold") &&
+	     strcmp(argv[1], "leak") && strcmp(argv[1], "record"))) {
+		fputs("usage: vkmemory odd ROUNDS | fill BYTES | hold BYTES | leak COUNT | "
+		      "record COUNT\n",
 		      stderr);
 		return 2;
 	}
@@ -299,6 +320,8 @@ int main(int argc, char **argv)
 		memory_odd(&gpu, (unsigned)number);
 	} else if (!strcmp(argv[1], "hold")) {
 		memory_hold(&gpu, (VkDeviceSize)number, &end);
+	} else if (!strcmp(argv[1], "leak")) {
+		memory_leak(&gpu, (uint32_t)number);
 	} else if (!strcmp(argv[1], "record")) {
 		memory_record(&gpu, (uint32_t)number);
 	} else {
