@@ -5,7 +5,8 @@
  *
  * How it works: RECORDER_DIR names a folder; each process writes its calls to a file called by its
  * number there.  The extension that RECORDER_WITHOUT names is not offered.  With RECORDER_DMA_BUFS
- * memory can be exported, by descriptors of other memory.  Outputs are filled with
+ * memory can be exported, by descriptors of other memory.  With RECORDER_LINEAR linear images are
+ * drawn to by VK_NV_linear_color_attachment only.  Outputs are filled with
  * noise that a reader can compute.  Only what the loader and the server need to go on is written by
  * hand here.
  * Threads: any; a mutex is held from rec_begin() to rec_finish().
@@ -255,6 +256,16 @@ rec_vkEnumerateDeviceExtensionProperties(VkPhysicalDevice physical, const char *
 		}
 		given++;
 	}
+	if (getenv("RECORDER_LINEAR")) {
+		if (properties && given == *count) {
+			return VK_INCOMPLETE;
+		}
+		if (properties) {
+			properties[given] = (VkExtensionProperties){
+				VK_NV_LINEAR_COLOR_ATTACHMENT_EXTENSION_NAME, 1};
+		}
+		given++;
+	}
 	*count = given;
 	return VK_SUCCESS;
 }
@@ -386,8 +397,19 @@ static PFN_vkVoidFunction rec_find(const struct rec_entry *entry, const char *na
 	return entry->fn;
 }
 
+/* Where the server makes images of its own, they need what it can have. */
+static VKAPI_ATTR void VKAPI_CALL
+rec_vkGetImageMemoryRequirements2(VkDevice device, const VkImageMemoryRequirementsInfo2 *info,
+				  VkMemoryRequirements2 *needs)
+{
+	needs->memoryRequirements = (VkMemoryRequirements){REC_FD_BYTES, 1, 3};
+}
+
 static PFN_vkVoidFunction rec_lookup(const char *name)
 {
+	if (getenv("RECORDER_LINEAR") && !strcmp(name, "vkGetImageMemoryRequirements2")) {
+		return (PFN_vkVoidFunction)rec_vkGetImageMemoryRequirements2;
+	}
 	PFN_vkVoidFunction fn = rec_find(rec_own, name);
 	return fn ? fn : rec_find(rec_generated, name);
 }

@@ -108,6 +108,8 @@ class Writer:
         for name in self.filled:
             if self.schema.struct(name).stype:
                 self.emit(f"\t\tcase {self.schema.struct(name).stype}:\n\t\t\tfill_members_{name}((void *)s);\n\t\t\tbreak;\n")
+        self.emit("\t\tcase VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_LINEAR_COLOR_ATTACHMENT_FEATURES_NV:\n"
+                  "\t\t\t((VkPhysicalDeviceLinearColorAttachmentFeaturesNV *)(void *)s)->linearColorAttachment = VK_TRUE;\n\t\t\tbreak;\n")
         self.emit("\t\tdefault:\n\t\t\tbreak;\n\t\t}\n\t}\n}\n\n")
 
     def fill(self, name):

@@ -95,8 +95,8 @@ def stypes():
 class World:
     """A server with the recording driver, a client with a ring, and the objects made so far."""
 
-    def __init__(self, seed, sparse=False, without="", dma_bufs=False):
-        """@dma_bufs: what is shared is the driver's own."""
+    def __init__(self, seed, sparse=False, without="", dma_bufs=False, linear=False):
+        """@dma_bufs: what is shared is the driver's own; @linear: it has to be told to draw to linear images."""
         self.dma_bufs, self.emulated = dma_bufs, EMULATED - SHARING if dma_bufs else EMULATED
         self.kept = {k: v & {"VkImportMemoryResourceInfoMESA", "VkExportMemoryAllocateInfo"} if dma_bufs and k not in OTHERS_KEPT else v for k, v in KEPT.items()}
         self.random, self.sparse = random.Random(seed), sparse
@@ -111,7 +111,7 @@ class World:
         icd.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.239", "library_path": str(LIBRARY)}}))
         self.fail = Path(self.dir.name, "fail")  # holds the name of the command that the driver shall fail
         self.env = {"VK_DRIVER_FILES": str(icd), "RECORDER_FAIL": str(self.fail), "VK_ICD_FILENAMES": str(icd), "RECORDER_DIR": str(self.logs), "RECORDER_WITHOUT": without,
-                    **({"RECORDER_DMA_BUFS": "1"} if dma_bufs else {})}
+                    **({"RECORDER_DMA_BUFS": "1"} if dma_bufs else {}), **({"RECORDER_LINEAR": "1"} if linear else {})}
 
     def __enter__(self):
         old = dict(os.environ)
@@ -395,6 +395,8 @@ class World:
             want = self.expected_line(name, command, args)
             if name == "vkCreateInstance":  # the loader chains things of its own, and gives no extensions instead of NULL
                 seen, want = re.sub("<unknown[^>]*>", "", seen).replace(" 0 []}", " 0 ~}"), f"{name} {self.text.struct(args['pCreateInfo'][0])}"
+            if name == "vkCreateDevice" and "RECORDER_LINEAR" in self.env:
+                seen = re.sub("unknown [0-9a-f]+", "", seen, count=1).replace("<>", "")  # the server tells it
             if name == "vkCreateDevice":  # extensions that are the server's own are not the driver's, and the other way round
                 seen, want = (re.sub(r'[0-9a-f]+ \[("[0-9a-f]+" ?)+\]', "EXTENSIONS", line) for line in (seen, want))
             assert seen == want, f"{name}:\n got {diff(seen, want)}"
@@ -818,10 +820,10 @@ def connect_again(world):
     start(world)
 
 
-def test_odd_arguments_hurt_nobody(dma_bufs=False):
+def test_odd_arguments_hurt_nobody(**driver):
     """Of each command, many that break Vulkan's rules: the context may end for it, by name, but its process lives and answers."""
     ended = went = 0
-    with World(ODD_SEED, dma_bufs=dma_bufs) as world:
+    with World(ODD_SEED, **driver) as world:
         world.odd = True
         start(world)
         for name, (row, command) in schema().commands.items():
@@ -850,7 +852,11 @@ def test_odd_arguments_hurt_nobody(dma_bufs=False):
 
 
 def test_odd_arguments_hurt_nobody_where_the_driver_has_dma_bufs():
-    test_odd_arguments_hurt_nobody(True)
+    test_odd_arguments_hurt_nobody(dma_bufs=True)
+
+
+def test_odd_arguments_hurt_nobody_where_images_are_two():
+    test_odd_arguments_hurt_nobody(linear=True)
 
 
 def calls(world):
@@ -965,6 +971,79 @@ def test_images_have_the_linear_modifier():
         device, image = world.object(T + "DEVICE"), world.object(T + "IMAGE")
         set_and_ask(world, 56, u64(device.guest) + u64(image.guest) + u64(1) + u32(MEMORY_PLANE_0) + u32(0) + u32(0) + u64(1))
         assert "VkImageSubresource{1 0 0}" in world.new_lines()[-1]
+
+
+def handles(line):
+    """Those in a line of the driver's, in order."""
+    return re.findall(r"@(\w+)", line)
+
+
+def hand_over(world, name, before, src, dst):
+    """A barrier of the newest image alone from queue family to queue family: the lines that the driver wrote."""
+    row, command = schema().commands[name]
+    world.now = name
+    args = world.arguments(name, command)
+    owner = args if name == "vkCmdPipelineBarrier" else args["pDependencyInfo"][0].values
+    for kind in ("memory", "bufferMemory"):
+        owner[f"{kind}BarrierCount"], owner[f"p{kind[0].upper()}{kind[1:]}Barriers"] = 0, None
+    owner["imageMemoryBarrierCount"], owner["pImageMemoryBarriers"] = 1, owner["pImageMemoryBarriers"][:1]
+    owner["pImageMemoryBarriers"][0].values.update(oldLayout=before, newLayout=LATER, srcQueueFamilyIndex=src, dstQueueFamilyIndex=dst)
+    world.new_lines()
+    world.ring.put(u32(int(row["number"])) + u32(0) + world.request(int(row["number"]), command, args)[8:])
+    assert world.ring.wait(), world.server.errors()
+    return world.new_lines()
+
+
+GENERAL, COPY_SRC, COPY_DST, LATER, IGNORED, FOREIGN = 1, 6, 7, 5, 0xffffffff, 0xfffffffd
+
+
+def barriers_of(line):
+    """(layout before, after, families, image) of each image in a barrier that the driver was asked for."""
+    form = r"VkImageMemoryBarrier2?\{(?:\w+ )*?(\w+) (\w+) (\w+) (\w+) @(\w+) VkImage"
+    return [(int(b, 16), int(a, 16), (int(s, 16), int(d, 16)), i) for b, a, s, d, i in re.findall(form, line)]
+
+
+def test_images_that_cannot_be_drawn_to_where_they_are_shared_are_two():
+    """One is drawn to, the other is bound and shared; where the program hands it over, or takes it back, the one is copied to the other."""
+    with World(8, sparse=True, linear=True) as world:
+        start(world)
+        result, lines = create(world, "vkCreateImage", lambda args: (image_by_modifier()(args), args["pCreateInfo"][0].values.update(usage=0x10)))
+        lines = lines[2:]  # what linear images can do
+        assert result == 0 and [l.split()[0] for l in lines] == ["vkCreateImage", "vkCreateImage", "vkAllocateMemory", "vkBindImageMemory2"], (result, lines)
+        linear, drawn = (l.split(" -> ")[1] for l in lines[:2])
+        tiling, usage = zip(*((int(w[9]), int(w[10], 16)) for w in (l.split("VkImageCreateInfo{")[1].split() for l in lines[:2])))
+        assert tiling == (1, 0) and usage[0] & 0x10 and usage[1] & 0x13 == 0x13, lines  # linear, optimal; drawn to, copied from and to
+        assert handles(lines[3])[1] == drawn, lines
+        image = world.objects[T + "IMAGE"] = [Handle(T + "IMAGE", world.next_id, int(drawn, 16))]
+        for name in ("vkCmdPipelineBarrier", "vkCmdPipelineBarrier2"):
+            first, opened, copied, closed = hand_over(world, name, LATER, 0, FOREIGN)
+            assert barriers_of(first) == [(LATER, COPY_SRC, (IGNORED, IGNORED), drawn)], first
+            assert barriers_of(opened) == [(0, COPY_DST, (IGNORED, IGNORED), linear)], opened
+            assert copied.startswith("vkCmdCopyImage ") and handles(copied)[1:] == [drawn, linear], copied
+            assert barriers_of(closed) == [(COPY_DST, GENERAL, (IGNORED, IGNORED), linear), (COPY_SRC, LATER, (IGNORED, IGNORED), drawn)], closed
+            first, opened, copied, closed = hand_over(world, name, LATER, FOREIGN, 0)
+            assert barriers_of(first) == [(0, COPY_DST, (IGNORED, IGNORED), drawn)], first
+            assert barriers_of(opened) == [(GENERAL, COPY_SRC, (IGNORED, IGNORED), linear)], opened
+            assert copied.startswith("vkCmdCopyImage ") and handles(copied)[1:] == [linear, drawn], copied
+            assert barriers_of(closed) == [(COPY_SRC, GENERAL, (IGNORED, IGNORED), linear), (COPY_DST, LATER, (IGNORED, IGNORED), drawn)], closed
+            alone, = hand_over(world, name, 0, FOREIGN, 0)  # nobody wants what is in it
+            assert barriers_of(alone) == [(0, LATER, (IGNORED, IGNORED), drawn)], alone
+            alone, = hand_over(world, name, LATER, 0, 0)  # it stays here
+            assert barriers_of(alone) == [(LATER, LATER, (0, 0), drawn)], alone
+        row, command = schema().commands["vkBindImageMemory2"]
+        world.now = "vkBindImageMemory2"
+        args = world.arguments("vkBindImageMemory2", command)
+        world.new_lines()
+        set_and_ask(world, int(row["number"]), world.request(int(row["number"]), command, args)[8:])
+        assert handles(world.new_lines()[-1])[1::2] == MANY * [linear]
+        row, command = schema().commands["vkDestroyImage"]
+        world.now = "vkDestroyImage"
+        world.ring.put(u32(int(row["number"])) + u32(0) + u64(world.object(T + "DEVICE").guest) + u64(image[0].guest) + u64(0))
+        assert world.ring.wait()
+        gone = [(l.split()[0], handles(l)[1]) for l in world.new_lines()]
+        assert [n for n, _ in gone] == ["vkDestroyImage", "vkDestroyImage", "vkFreeMemory"] and {h for _, h in gone[:2]} == {linear, drawn}, gone
+        result, lines = create(world, "vkCreateImage", lambda args: (image_by_modifier()(args), args["pCreateInfo"][0].values.update(usage=4)))
+        assert result == 0 and [l.split()[0] for l in lines].count("vkCreateImage") == 1, lines  # not drawn to
 
 
 def test_imports_into_a_driver_with_dma_bufs_have_its_own_layout():
