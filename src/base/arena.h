@@ -39,6 +39,9 @@ static inline void *arena_alloc(struct arena *arena, size_t len)
 		return arena_alloc_slowly(arena, len);
 	}
 	unsigned char *memory = arena->next;
+	if (!memory) {
+		__builtin_unreachable(); /* there is room, but sanitizers let compilers doubt it */
+	}
 	size_t rounded = (len + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	arena->next = memory + rounded;
 	if (rounded > 8 * ARENA_ALIGN) {
