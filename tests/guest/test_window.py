@@ -66,13 +66,18 @@ def test_guest_programs_share_one_limit_and_get_back_what_others_had():
 @contextlib.contextmanager
 def host_memory(limit):
     """What is started inside has so much memory of the host, and is ended beyond that as a host without any ends programs."""
-    for base, name in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
-        group, home = Path(base) / f"oriel-test-{os.getpid()}", Path(base) / "cgroup.procs"
+    for base, name, line in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes", r"^\d+:memory:(.*)$"), ("/sys/fs/cgroup", "memory.max", "^0::(.*)$")):
+        own = re.search(line, Path("/proc/self/cgroup").read_text(), re.M)
+        if not own:
+            continue
+        group, home = Path(base) / f"oriel-test-{os.getpid()}", Path(f"{base}{own.group(1)}/cgroup.procs")
         try:
             group.mkdir()
             (group / name).write_text(str(limit))
             (group / "cgroup.procs").write_text(str(os.getpid()))
         except OSError:
+            with contextlib.suppress(OSError):
+                group.rmdir()
             continue
         try:
             yield
@@ -89,7 +94,7 @@ def host_memory(limit):
 
 def test_guest_a_program_that_fills_the_host_is_what_ends():
     """No limit of ours counts what drivers keep of shaders, so the host's memory ends: it takes the program's server, not the VM, which has more."""
-    with host_memory(1000 << 20):
+    with host_memory(1250 << 20):
         result = run(f"""
             dd if=/dev/zero of=/tmp/zero bs=1M count=480 2>/dev/null; ls -l /tmp/zero
             /tmp/program leak 3000; echo "the program ended with $?"; {test_gpu.SCENE}""")
