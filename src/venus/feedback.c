@@ -8,7 +8,9 @@
  * pages of ours, the command buffer gets that word as its data when it ends.
  *
  * Invariants: what is kept are ids, looked up again when the word is written; a guest that breaks
- * the rules spoils its own memory only. Threads: the lane's.
+ * the rules spoils its own memory only.
+ *
+ * Threads: the lane's.
  */
 #include "venus/feedback.h"
 

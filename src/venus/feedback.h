@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * feedback.h - what is known of command buffers: those that only fill words of memory which the guest sees, and those that
- * could not be recorded
+ * feedback.h - what is known of command buffers: those that only fill words of memory which the
+ * guest sees, and those that could not be recorded
  *
  * Guests' drivers append one to each submission that signals a fence, and poll its word instead of
  * asking for the fence.  A submission of nothing else, on a queue that has nothing else to do,
  * needs no driver: the words are written here.
  *
- * Guests' drivers do not wait to hear that recording failed, so what is left of it is never run: submissions and other command
- * buffers go without.
+ * Guests' drivers do not wait to hear that recording failed, so what is left of it is never run:
+ * submissions and other command buffers go without.
+ *
  * Threads: the lane's.
  */
 #ifndef ORIEL_VENUS_FEEDBACK_H

@@ -249,7 +249,7 @@ static void ring_sleep(struct ring *ring)
  * A guest that goes on recording writes a command in some 100 ns.  Who looks after each of them takes the lines of tail and commands
  * from the guest's core as often, which costs more than the commands do; so they are left to gather for a while.
  */
-static void ring_let_gather(const struct ring *ring)
+static void ring_let_gather(void)
 {
 	uint64_t start = loop_now_ns();
 	do {
@@ -293,7 +293,7 @@ static void *ring_main(void *opaque)
 			break;
 		}
 		if (ring->lane.decoder.unheard && len < RING_GATHER) {
-			ring_let_gather(ring);
+			ring_let_gather();
 		}
 	}
 	atomic_store(&ring->dead, true);

@@ -5,12 +5,13 @@
  * How it works: a submission that only writes words the guest polls, on a queue that is idle, is
  * done here (feedback.h).  All others are the driver's.  A sync file never crosses to us; the guest
  * only tells what importing or exporting one does to the payload.
- *  - imported (vkImportSemaphoreResourceMESA): the semaphore has a signalled payload.  We keep that
- * in its data and take it out of the wait list of the next submission.
- *  - exported semaphore (vkWaitSemaphoreResourceMESA): the pending signal is consumed by an empty
- * submission that waits for it, on the queue that signals it. Waits are made in slices, so that
- * they end with the context. Threads: the lane's; the counters in struct device only say that there
- * may be something to do.
+ * One that is imported (vkImportSemaphoreResourceMESA) makes the semaphore's payload signalled: we
+ * keep that in its data and take it out of the wait list of the next submission.  Where one is
+ * exported (vkWaitSemaphoreResourceMESA) the pending signal is consumed by an empty submission that
+ * waits for it, on the queue that signals it.  Command buffers that could not be recorded are left
+ * out.  Waits are made in slices, so that they end with the context.
+ *
+ * Threads: the lane's; the counters in struct device only say that there may be something to do.
  */
 #include "venus/sync.h"
 
