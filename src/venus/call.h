@@ -47,7 +47,8 @@ struct venus_command; /* private description, see codec.h */
 struct venus_hook {
 	uint32_t command; /* VENUS_vkCreateDevice..., from venus_args.h */
 	int (*fn)(struct venus_call *call);
-	VkObjectType optional; /* failed objects of this type do not poison the call: the hook leaves them out.  0: none */
+	/* Failed objects of this type do not poison the call: the hook leaves them out.  0: none. */
+	VkObjectType optional;
 };
 
 enum {
@@ -83,7 +84,8 @@ struct venus_dispatch {
 	void (*data_free)(struct venus_dispatch *dispatch, struct venus_object *object);
 	void (*told_lost)(const struct venus_call *call); /* the reply says that the device is lost; may be NULL */
 	const char *_Atomic end; /* why no decoder goes on; static text, NULL while all do */
-	const VkAllocationCallbacks *(*allocator)(const struct venus_object *object); /* what a hook made it with; may be NULL */
+	/* What a hook made the object with, or NULL.  May be NULL. */
+	const VkAllocationCallbacks *(*allocator)(const struct venus_object *object);
 	const struct venus_hook *
 		*hooks; /* by command number, NULL where the driver is called directly */
 	bool *plain;	/* by command number: neither a hook nor a change of the object table */

@@ -54,7 +54,8 @@ void feedback_barrier(struct venus_call *call);
 /* Frees the data of a VkBuffer or VkCommandBuffer object. */
 void feedback_free_data(struct venus_object *object);
 
-/* Adds the command buffer whose handle is at @slot in the call's arguments.  False if it could not be recorded. */
+/* Adds the command buffer whose handle is at @slot in the call's arguments.  False if it could not
+ * be recorded. */
 bool feedback_add(struct feedback_list *list, struct venus_call *call, const VkCommandBuffer *slot);
 /* Writes the words, all or none.  False if one is in memory that is not here. */
 bool feedback_write(const struct feedback_list *list, struct venus_call *call);

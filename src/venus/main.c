@@ -62,8 +62,7 @@ static void main_usage(FILE *out)
 	      "  --probe             print what the Vulkan devices can do, as JSON\n"
 	      "  --wire              serve oriel on descriptor 3\n"
 	      "  --wire-fd N         serve oriel on descriptor N\n"
-	      "  --gpu-device N|NAME show guests only device N, or devices with NAME in their "
-	      "name\n"
+	      "  --gpu-device N|NAME show guests only device N, or devices with NAME in their name\n"
 	      "  --memory-limit MIB  memory all vtest clients together may use (default 4096)\n"
 	      "  --max-clients N     vtest clients at once (default 64)\n"
 	      "  -v, --verbose       say more\n"
@@ -127,8 +126,11 @@ static bool main_take_option(struct main_options *options, int option, const cha
 	case OPTION_VTEST:
 		options->vtest.path = argument;
 		return main_set_mode(options, MODE_VTEST);
-	case OPTION_PROBE: return main_set_mode(options, MODE_PROBE);
-	case OPTION_DEVICE: main_set_device(options, argument); return true;
+	case OPTION_PROBE:
+		return main_set_mode(options, MODE_PROBE);
+	case OPTION_DEVICE:
+		main_set_device(options, argument);
+		return true;
 	case OPTION_LIMIT:
 		if (!main_set_number("memory-limit", argument, 1, 1 << 30, &value)) {
 			return false;
@@ -141,8 +143,11 @@ static bool main_take_option(struct main_options *options, int option, const cha
 		}
 		options->vtest.max_clients = (unsigned)value;
 		return true;
-	case 'v': log_set_level(LOG_INFO); return true;
-	default: return false;
+	case 'v':
+		log_set_level(LOG_INFO);
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -195,12 +200,11 @@ static void main_raise_limits(void)
 int main(int argc, char **argv)
 {
 	struct main_options options = {
-		.vtest =
-			{
-				.choice = {.index = -1},
-				.max_bytes = 4096ull << 20,
-				.max_clients = 64,
-			},
+		.vtest = {
+			.choice = {.index = -1},
+			.max_bytes = 4096ull << 20,
+			.max_clients = 64,
+		},
 	};
 	struct error err = {0};
 	log_set_name("oriel-gpu");
@@ -213,8 +217,10 @@ int main(int argc, char **argv)
 	case MODE_WIRE:
 		os_end_me_first();
 		return server_wire_run(options.wire_fd, &options.vtest.choice);
-	case MODE_PROBE: return main_probe(&options.vtest.choice);
-	default: break;
+	case MODE_PROBE:
+		return main_probe(&options.vtest.choice);
+	default:
+		break;
 	}
 	if (vtest_serve(&options.vtest, &err)) {
 		log_error("%s", err.text);
