@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 ASAN_SUITES = ("unit", "wire-quick")
+LAST_WORDS = 12  # lines of each failure that are shown again at the end
 ARM64_TESTS = ("a64", "board", "config", "fp", "gicv3", "mem_bus", "pauth", "soft", "virtq", "vm")
 
 
@@ -35,8 +36,19 @@ def count(record):
     return passed, failed, skipped
 
 
-def suite(build, args):
-    """Run meson test, streaming its lines; returns the sums."""
+def failures(record):
+    """What failed in one meson test, and the last words about it."""
+    out = record.get("stdout") or ""
+    points = re.findall(r"^not ok \d+(?: - )?(.*)\n((?:#.*\n)*)", out + "\n", re.M)
+    if not points and count(record)[1]:
+        points = [(f"{record['result']}, exit status {record['returncode']}", out + (record.get("stderr") or ""))]
+    for what, said in points:
+        yield f"FAILED {record['name']}: {what}"
+        yield from (f"  {line}" for line in said.splitlines()[-LAST_WORDS:])
+
+
+def suite(build, args, failed):
+    """Run meson test, streaming its lines; returns the sums, and adds lines about each failure to @failed."""
     log = build / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
     env_line = f"== {build.name}: meson test {' '.join(args)}"
@@ -45,10 +57,12 @@ def suite(build, args):
     sums = [0, 0, 0]
     if log.exists():
         for line in log.read_text().splitlines():
-            for i, n in enumerate(count(json.loads(line))):
-                sums[i] += n
+            record = json.loads(line)
+            sums = [a + b for a, b in zip(sums, count(record))]
+            failed += failures(record)
     if status and not sums[1]:
         sums[1] = 1
+        failed.append(f"FAILED {build.name}: meson test, exit status {status}")
     return sums
 
 
@@ -61,9 +75,11 @@ def main():
         parts = [(asan, [a for s in ASAN_SUITES for a in ("--suite", s)]), (arm64, list(ARM64_TESTS)), (build, [])]
     else:
         sys.exit("usage: run.py BUILD ASAN_BUILD ARM64_BUILD | run.py --long BUILD")
-    totals = [0, 0, 0]
+    totals, failed = [0, 0, 0], []
     for part in parts:
-        totals = [a + b for a, b in zip(totals, suite(*part))]
+        totals = [a + b for a, b in zip(totals, suite(*part, failed))]
+    for line in failed:  # where those look who see the end only
+        print(line)
     skipped = f", {totals[2]} skipped" if totals[2] else ""
     print(f"{totals[0]} passed, {totals[1]} failed{skipped}")
     sys.exit(1 if totals[1] else 0)
