@@ -153,6 +153,21 @@ void os_end_me_first(void)
 	}
 }
 
+/* Source: proc_pid_statm(5): size, resident, shared, ..., in pages. */
+uint64_t os_own_memory(void)
+{
+	char text[128] = {0};
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return 0;
+	}
+	ssize_t got = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	unsigned long long resident, shared;
+	bool told = got > 0 && sscanf(text, "%*u %llu %llu", &resident, &shared) == 2;
+	return told && resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
 void os_trim_heap(void)
 {
 #ifdef __GLIBC__

@@ -67,6 +67,9 @@ void os_prefer_huge(void *at, size_t len);
 /* Pages of the heap that hold nothing any more go back.  Takes up to some milliseconds, in which
  * other threads may wait for their malloc().  A hint. */
 void os_trim_heap(void);
+/* Bytes of memory that are this process's alone: no file's, and shared with nobody.  0 if the kernel
+ * does not tell. */
+uint64_t os_own_memory(void);
 /* Where the host, or the control group, runs out of memory, this process is to be ended rather than
  * others.  A hint. */
 void os_end_me_first(void);

@@ -52,6 +52,7 @@ static struct command_block *block_make(struct command_store *store, uint64_t by
 		return NULL;
 	}
 	((struct command_block *)block)->bytes = bytes;
+	atomic_fetch_add(&store->budget->inside, bytes);
 	if (!budget_charge_anyway(store->budget, bytes)) {
 		atomic_store(&store->dispatch->end,
 			     "what it records is beyond the limit of GPU memory");
@@ -62,6 +63,7 @@ static struct command_block *block_make(struct command_store *store, uint64_t by
 static void block_free(struct command_store *store, struct command_block *block)
 {
 	budget_release(store->budget, block->bytes);
+	atomic_fetch_sub(&store->budget->inside, block->bytes);
 	free(block);
 }
 

@@ -15,6 +15,7 @@
 #include "base/wait.h"
 #include "venus/command_pool.h"
 #include "venus/device.h"
+#include "venus/driver_memory.h"
 #include "venus/hooks.h"
 #include "venus/lane.h"
 #include "venus/memory.h"
@@ -40,7 +41,8 @@ enum {
 struct context {
 	struct context_config config;
 	struct budget budget;
-	atomic_uint awake_rings;
+	atomic_uint busy;	  /* threads that work for the guest */
+	struct driver_memory driver_memory;
 	struct command_store command_store;
 	struct resource_table resources;
 	struct venus_dispatch dispatch;
@@ -72,9 +74,20 @@ struct command_store *context_command_store(struct context *context)
 	return &context->command_store;
 }
 
-atomic_uint *context_awake_rings(struct context *context)
+void context_begin_work(struct context *context)
 {
-	return &context->awake_rings;
+	atomic_fetch_add(&context->busy, 1);
+	driver_memory_wake(&context->driver_memory);
+}
+
+void context_end_work(struct context *context)
+{
+	atomic_fetch_sub(&context->busy, 1);
+}
+
+bool context_is_busy(const struct context *context)
+{
+	return atomic_load(&context->busy);
 }
 
 struct budget *context_budget(struct context *context)
@@ -114,33 +127,6 @@ void context_count_submit(struct context *context)
 	__atomic_fetch_add(&context->config.state->submits, 1, __ATOMIC_RELAXED);
 }
 
-struct context *context_create(const struct context_config *config, struct error *err)
-{
-	struct context *context = calloc(1, sizeof(*context));
-	if (!context) {
-		error_set(err, -ENOMEM, "no memory for a context");
-		return NULL;
-	}
-	context->config = *config;
-	budget_init(&context->budget, config->max_bytes);
-	budget_join(&context->budget, config->ledger, config->ledger_slot);
-	if (venus_dispatch_init(&context->dispatch, config->probe->get_proc, hooks_table, context)) {
-		free(context);
-		error_set(err, -ENOMEM, "no memory for a context");
-		return NULL;
-	}
-	context->dispatch.data_free = hooks_free_data;
-	context->dispatch.told_lost = hooks_note_told;
-	context->dispatch.allocator = command_pool_allocator;
-	command_store_init(&context->command_store, &context->budget, &context->dispatch);
-	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
-	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->budget);
-	pthread_mutex_init(&context->lock, NULL);
-	pthread_cond_init(&context->changed, NULL);
-	lane_init(&context->virtqueue, context, NULL, NULL);
-	return context;
-}
-
 void context_end(struct context *context)
 {
 	atomic_store(&context->over, true);
@@ -153,14 +139,14 @@ void context_end(struct context *context)
 	pthread_cond_broadcast(&context->changed);
 }
 
-/* @reason is static; @name: of what was being done. */
+/* @reason is static; @name: of what was being done, or NULL. */
 static void context_fail_for(struct context *context, const char *reason, const char *name)
 {
 	if (atomic_exchange(&context->failed, true)) {
 		return;
 	}
 	if (!context_is_over(context)) {
-		log_limited(LOG_WARN, "context ended: %s in %s", reason, name);
+		log_limited(LOG_WARN, "context ended: %s%s%s", reason, name ? " in " : "", name ? name : "");
 	}
 	context_end(context);
 	{
@@ -185,6 +171,60 @@ void context_lose_device(struct context *context, const char *name)
 	context_fail_for(context, VENUS_DEVICE_LOST, name);
 }
 
+/* A driver that takes so much may not end soon when it is asked to, so the process does. */
+static void context_on_too_much(void *opaque)
+{
+	context_fail_for(opaque, "what its driver keeps is beyond the limit of GPU memory", NULL);
+	_exit(EXIT_FAILURE);
+}
+
+static void context_free(struct context *context)
+{
+	lane_finish(&context->virtqueue);
+	context_quiet_devices(context, NULL);
+	venus_dispatch_finish(&context->dispatch);
+	resource_table_finish(&context->resources);
+	command_store_finish(&context->command_store);
+	budget_finish(&context->budget);
+	pthread_cond_destroy(&context->changed);
+	pthread_mutex_destroy(&context->lock);
+	free(context);
+}
+
+struct context *context_create(const struct context_config *config, struct error *err)
+{
+	struct context *context = calloc(1, sizeof(*context));
+	if (!context) {
+		error_set(err, -ENOMEM, "no memory for a context");
+		return NULL;
+	}
+	context->config = *config;
+	budget_init(&context->budget, config->max_bytes);
+	budget_join(&context->budget, config->ledger, config->ledger_slot);
+	if (venus_dispatch_init(&context->dispatch, config->probe->get_proc, hooks_table, context)) {
+		free(context);
+		error_set(err, -ENOMEM, "no memory for a context");
+		return NULL;
+	}
+	context->dispatch.data_free = hooks_free_data;
+	context->dispatch.told_lost = hooks_note_told;
+	context->dispatch.allocator = command_pool_allocator;
+	command_store_init(&context->command_store, &context->budget, &context->dispatch);
+	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
+	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->budget);
+	pthread_mutex_init(&context->lock, NULL);
+	pthread_cond_init(&context->changed, NULL);
+	lane_init(&context->virtqueue, context, NULL, NULL);
+	context->driver_memory = (struct driver_memory){
+		.budget = &context->budget, .busy = &context->busy, .beyond = context_on_too_much, .opaque = context};
+	if (driver_memory_start(&context->driver_memory)) {
+		context_free(context);
+		error_set(err, -EAGAIN, "no thread for a context");
+		return NULL;
+	}
+	return context;
+}
+
 void context_await(struct context *context, int socket)
 {
 	struct pollfd request = {.fd = socket, .events = POLLIN};
@@ -201,7 +241,9 @@ int context_submit(struct context *context, const void *bytes, size_t len)
 	if (context_is_over(context)) {
 		return -EPROTO;
 	}
+	context_begin_work(context);
 	int status = venus_decoder_run(decoder, bytes, len);
+	context_end_work(context);
 	context_count_commands(context, decoder);
 	if (status || decoder->fatal) {
 		context_fail(context, decoder);
@@ -452,13 +494,6 @@ void context_destroy(struct context *context)
 	if (context->monitoring) {
 		pthread_join(context->monitor, NULL);
 	}
-	lane_finish(&context->virtqueue);
-	context_quiet_devices(context, NULL);
-	venus_dispatch_finish(&context->dispatch);
-	resource_table_finish(&context->resources);
-	command_store_finish(&context->command_store);
-	budget_finish(&context->budget);
-	pthread_cond_destroy(&context->changed);
-	pthread_mutex_destroy(&context->lock);
-	free(context);
+	driver_memory_finish(&context->driver_memory);
+	context_free(context);
 }

@@ -91,8 +91,10 @@ struct venus_dispatch *context_dispatch(struct context *context);
 struct resource_table *context_resources(struct context *context);
 struct budget *context_budget(struct context *context);
 struct command_store *context_command_store(struct context *context);
-/* How many rings are awake: they count themselves. */
-atomic_uint *context_awake_rings(struct context *context);
+/* The calling thread works for the guest until context_end_work(). */
+void context_begin_work(struct context *context);
+void context_end_work(struct context *context);
+bool context_is_busy(const struct context *context);
 const struct context_config *context_config(const struct context *context);
 static inline struct context *context_of(const struct venus_call *call)
 {

@@ -202,8 +202,10 @@ int pages_count(struct pages **pages, struct budget *budget, uint64_t bytes)
 	int status = pages_new(pages, budget, -1, NULL, bytes);
 	if (status) {
 		budget_release(budget, bytes);
+		return status;
 	}
-	return status;
+	atomic_fetch_add(&budget->inside, bytes);
+	return 0;
 }
 
 int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes)
@@ -256,6 +258,8 @@ static void pages_free(struct pages *pages)
 	}
 	if (pages->fd >= 0) {
 		close(pages->fd);
+	} else {
+		atomic_fetch_sub(&pages->budget->inside, pages->bytes);
 	}
 	if (pages->budget) {
 		budget_release(pages->budget, pages->bytes);

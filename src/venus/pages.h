@@ -33,6 +33,7 @@ TAILQ_HEAD(pages_list, pages);
 /* Bytes of memory one context holds, what it may hold with all others, and pages that rest before they are given back. */
 struct budget {
 	_Atomic uint64_t used;	    /* changed under lock */
+	_Atomic uint64_t inside;    /* of these, what lies in the server's own memory or in its GPU's */
 	uint64_t limit;
 	struct ledger *ledger;	    /* of all contexts, borrowed; NULL: there is no other */
 	unsigned slot;		    /* of this one in the ledger */

@@ -227,18 +227,18 @@ static bool ring_sleep_resting(struct ring *ring)
  */
 static void ring_sleep(struct ring *ring)
 {
-	atomic_uint *awake = context_awake_rings(ring->context);
+	struct context *context = ring->context;
 	atomic_fetch_or(ring->status, RING_STATUS_IDLE);
 	if (atomic_load(ring->tail) == ring->cursor) {
-		atomic_fetch_sub(awake, 1);
+		context_end_work(context);
 		if (!ring_sleep_resting(ring) && !ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
-			if (!atomic_load(awake)) { /* or it would hold others up */
-				command_store_trim(context_command_store(ring->context));
+			if (!context_is_busy(context)) { /* or it would hold others up */
+				command_store_trim(context_command_store(context));
 				os_trim_heap();
 			}
 			ring_sleep_until(ring, UINT64_MAX);
 		}
-		atomic_fetch_add(awake, 1);
+		context_begin_work(context);
 		LOCKED(&ring->lock);
 		ring->notified = false;
 	}
@@ -279,7 +279,7 @@ static void ring_set_priority(const struct ring *ring)
 static void *ring_main(void *opaque)
 {
 	struct ring *ring = opaque;
-	atomic_fetch_add(context_awake_rings(ring->context), 1);
+	context_begin_work(ring->context);
 	ring_set_priority(ring);
 	while (!ring_is_over(ring)) {
 		uint32_t tail = atomic_load_explicit(ring->tail, memory_order_acquire);
@@ -297,7 +297,7 @@ static void *ring_main(void *opaque)
 		}
 	}
 	atomic_store(&ring->dead, true);
-	atomic_fetch_sub(context_awake_rings(ring->context), 1);
+	context_end_work(ring->context);
 	ring_wake_all(ring);
 	return NULL;
 }

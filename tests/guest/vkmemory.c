@@ -6,7 +6,7 @@
  *                          anybody writes into another's memory
  *   vkmemory fill BYTES    maps pieces of BYTES until there is no more, gives all back, maps one
  *   vkmemory hold BYTES    takes so much without mapping any, until SIGTERM
- *   vkmemory leak COUNT    makes so many shader modules of a megabyte
+ *   vkmemory leak COUNT    makes so many shader modules of 16 KiB
  *   vkmemory record COUNT  twice: records and runs so many command buffers, keeps them until all
  *                          were run, and gives them back
  *
@@ -28,7 +28,7 @@ enum {
 	MEMORY_UNIT = 64,
 	MEMORY_LARGEST = 131328,
 	MEMORY_COPIES = 5000,
-	MEMORY_CODE = 256 * 1024, /* words */
+	MEMORY_CODE = 4 * 1024, /* words: what the ring has room for, so that no more is on its way */
 };
 
 struct piece {

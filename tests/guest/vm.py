@@ -59,12 +59,13 @@ def program_disk(path):
 
 
 class Vm:
-    """A running `oriel run`; use as a context manager.  @image: a folder of guests.py; @cache: one for kept translations; @env: more of `oriel`'s."""
+    """A running `oriel run`; use as a context manager.  @image: a folder of guests.py; @cache: one for kept translations; @env: more of `oriel`'s;
+    @launcher: a command that runs what follows it."""
 
-    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None, image=None, env=None):
+    def __init__(self, *options, script=None, append="", root=True, memory="512M", gpu="none", kernel=None, cache=None, image=None, env=None, launcher=()):
         self.dir = tempfile.TemporaryDirectory(prefix="oriel-test-")
         image = image or IMAGE
-        command = [str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or image / "Image"), "--initrd", str(image / "initrd.img"), "--memory", memory,
+        command = [*launcher, str(ORIEL), "run", *([] if cache else ["--no-translation-cache"]), "--kernel", str(kernel or image / "Image"), "--initrd", str(image / "initrd.img"), "--memory", memory,
                    "--gpu", gpu, "--console", "stdio", "--boot-timeout", "120"]
         if root:  # True: the usual one; or the path of another
             command += ["--disk", f"{image / 'root.img' if root is True else root},ro"]

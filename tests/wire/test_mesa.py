@@ -163,6 +163,17 @@ def test_what_is_recorded_counts_as_memory():
         mesa.newer().run(server.path, VKMEMORY, "record", "100")
 
 
+def test_what_the_driver_keeps_counts_as_memory():
+    """Shader modules are of no size that the server knows.  128 MiB of what a driver keeps are free, and 64 MiB are spare."""
+    with Server("--memory-limit", "128") as server:
+        assert mesa.newer().run(server.path, VKMEMORY, "leak", "6400") == "leak: 6400 modules\n"
+        with mesa.newer().start(server.path, VKMEMORY, "leak", "200000") as program:
+            out, _ = program.communicate(timeout=120)
+        assert program.returncode and not out, (program.returncode, out)
+        assert "oriel-gpu: warning: context ended: what its driver keeps is beyond the limit of GPU memory\n" in server.errors(), server.errors()
+        mesa.newer().run(server.path, VKMEMORY, "leak", "6400")
+
+
 def test_memory_that_cannot_be_mapped_is_used():
     """On a GPU with memory of its own, or where there is none, as on one: one type that no program can map, and one that only the server could."""
     layer = {"VK_LAYER_PATH": str(venus.BUILD.resolve() / "tests/wire"), "VK_INSTANCE_LAYERS": "VK_LAYER_ORIEL_discrete"}
