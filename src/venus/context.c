@@ -40,7 +40,7 @@ enum {
 
 struct context {
 	struct context_config config;
-	struct budget budget;
+	struct shelf shelf;
 	atomic_uint busy;	  /* threads that work for the guest */
 	struct driver_memory driver_memory;
 	struct command_store command_store;
@@ -90,9 +90,14 @@ bool context_is_busy(const struct context *context)
 	return atomic_load(&context->busy);
 }
 
+struct shelf *context_shelf(struct context *context)
+{
+	return &context->shelf;
+}
+
 struct budget *context_budget(struct context *context)
 {
-	return &context->budget;
+	return &context->shelf.budget;
 }
 
 const struct context_config *context_config(const struct context *context)
@@ -185,7 +190,7 @@ static void context_free(struct context *context)
 	venus_dispatch_finish(&context->dispatch);
 	resource_table_finish(&context->resources);
 	command_store_finish(&context->command_store);
-	budget_finish(&context->budget);
+	shelf_finish(&context->shelf);
 	pthread_cond_destroy(&context->changed);
 	pthread_mutex_destroy(&context->lock);
 	free(context);
@@ -199,8 +204,8 @@ struct context *context_create(const struct context_config *config, struct error
 		return NULL;
 	}
 	context->config = *config;
-	budget_init(&context->budget, config->max_bytes);
-	budget_join(&context->budget, config->ledger, config->ledger_slot);
+	shelf_init(&context->shelf, config->max_bytes);
+	budget_join(&context->shelf.budget, config->ledger, config->ledger_slot);
 	if (venus_dispatch_init(&context->dispatch, config->probe->get_proc, hooks_table, context)) {
 		free(context);
 		error_set(err, -ENOMEM, "no memory for a context");
@@ -209,14 +214,14 @@ struct context *context_create(const struct context_config *config, struct error
 	context->dispatch.data_free = hooks_free_data;
 	context->dispatch.told_lost = hooks_note_told;
 	context->dispatch.allocator = command_pool_allocator;
-	command_store_init(&context->command_store, &context->budget, &context->dispatch);
+	command_store_init(&context->command_store, context_budget(context), &context->dispatch);
 	venus_objects_report(&context->dispatch.objects, &config->state->record_bytes);
-	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->budget);
+	resource_table_init(&context->resources, CONTEXT_MAX_RESOURCES, &context->shelf);
 	pthread_mutex_init(&context->lock, NULL);
 	pthread_cond_init(&context->changed, NULL);
 	lane_init(&context->virtqueue, context, NULL, NULL);
 	context->driver_memory = (struct driver_memory){
-		.budget = &context->budget, .busy = &context->busy, .beyond = context_on_too_much, .opaque = context};
+		.budget = context_budget(context), .busy = &context->busy, .beyond = context_on_too_much, .opaque = context};
 	if (driver_memory_start(&context->driver_memory)) {
 		context_free(context);
 		error_set(err, -EAGAIN, "no thread for a context");
@@ -229,9 +234,9 @@ void context_await(struct context *context, int socket)
 {
 	struct pollfd request = {.fd = socket, .events = POLLIN};
 	uint64_t due;
-	while ((due = budget_due_ns(&context->budget, loop_now_ns())) != UINT64_MAX &&
+	while ((due = shelf_due_ns(&context->shelf, loop_now_ns())) != UINT64_MAX &&
 	       poll(&request, 1, due ? (int)(due / 1000000) + 1 : 0) == 0) {
-		budget_tidy_some(&context->budget, loop_now_ns());
+		shelf_tidy_some(&context->shelf, loop_now_ns());
 	}
 }
 
@@ -266,10 +271,10 @@ static int context_new_shmem(struct context *context, uint64_t bytes, struct pag
 	if (!bytes || !rounded) {
 		return -EINVAL;
 	}
-	if (budget_fits_alone(&context->budget, rounded)) {
-		budget_await_room(&context->budget, rounded); /* of others */
+	if (budget_fits_alone(context_budget(context), rounded)) {
+		budget_await_room(context_budget(context), rounded); /* of others */
 	}
-	return pages_create(pages, &context->budget, rounded);
+	return pages_create(pages, &context->shelf, rounded);
 }
 
 int context_create_blob(struct context *context, uint32_t id, uint32_t blob_flags, uint64_t blob_id,

@@ -89,6 +89,8 @@ void context_fence(struct context *context, uint32_t ring_idx, uint64_t fence_id
 
 struct venus_dispatch *context_dispatch(struct context *context);
 struct resource_table *context_resources(struct context *context);
+struct shelf *context_shelf(struct context *context);
+/* The shelf's. */
 struct budget *context_budget(struct context *context);
 struct command_store *context_command_store(struct context *context);
 /* The calling thread works for the guest until context_end_work(). */

@@ -8,7 +8,7 @@
 #include "base/os.h"
 #include "base/own.h"
 #include "base/wait.h"
-#include "venus/pages.h"
+#include "venus/budget.h"
 
 enum {
 	LOOK_NS = 10 * 1000 * 1000,

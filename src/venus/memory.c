@@ -169,14 +169,14 @@ static VkResult memory_prepare_export(struct venus_call *call, const struct devi
 
 /* Makes the request's pages by @make, also once there is room. */
 static int memory_make_pages(struct venus_call *call, const struct device *device, uint64_t bytes,
-			     int (*make)(struct pages **, struct budget *, uint64_t),
+			     int (*make)(struct pages **, struct shelf *, uint64_t),
 			     struct memory_request *request)
 {
-	struct budget *budget = context_budget(device->context);
-	int status = make(&request->pages, budget, bytes);
+	struct shelf *shelf = context_shelf(device->context);
+	int status = make(&request->pages, shelf, bytes);
 	if (status == -EDQUOT) {
 		memory_await_room(call, device, bytes);
-		status = make(&request->pages, budget, bytes);
+		status = make(&request->pages, shelf, bytes);
 	}
 	return status;
 }
@@ -265,7 +265,7 @@ static VkResult memory_export_handle(const struct device *device, VkDeviceMemory
 	if (result != VK_SUCCESS) {
 		return result;
 	}
-	int status = pages_wrap(&request->pages, context_budget(device->context), fd, bytes);
+	int status = pages_wrap(&request->pages, context_shelf(device->context), fd, bytes);
 	if (status) {
 		return memory_result(status);
 	}

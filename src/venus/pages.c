@@ -11,115 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <stddef.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum {
-	BUDGET_LEAVINGS = 256,
-	BUDGET_BITE = 32 * 1024, /* bytes: some 5 us */
-	BUDGET_PATIENCE_MS = 2 * BUDGET_REST_MS + 50,
-	BUDGET_TRIES = 64,	 /* against others that want the same bytes at the same time */
+	SHELF_MOST = 256,
+	SHELF_BITE = 32 * 1024, /* bytes: some 5 us */
 };
-
-/* What others leave of @most. */
-static uint64_t budget_share_of(const struct budget *budget, uint64_t most)
-{
-	uint64_t others = budget->ledger ? ledger_others(budget->ledger, budget->slot) : 0;
-	return others < most ? most - others : 0;
-}
-
-uint64_t budget_share(const struct budget *budget)
-{
-	return budget_share_of(budget, budget->limit);
-}
-
-/* Locked. */
-static void budget_set(struct budget *budget, uint64_t used)
-{
-	atomic_store_explicit(&budget->used, used, memory_order_relaxed);
-	if (budget->ledger) {
-		ledger_store(budget->ledger, budget->slot, used);
-	}
-}
-
-/* Others may store theirs between our look and our store, so we look again; what does not fit at first disturbs nobody. */
-static bool budget_take(struct budget *budget, uint64_t bytes, uint64_t most)
-{
-	LOCKED(&budget->lock);
-	uint64_t before = budget->used, after;
-	if (__builtin_add_overflow(before, bytes, &after)) {
-		return false;
-	}
-	for (int i = 0; i < BUDGET_TRIES && after <= budget_share_of(budget, most); i++) {
-		budget_set(budget, after);
-		if (!budget->ledger || after <= budget_share_of(budget, most)) {
-			return true;
-		}
-		budget_set(budget, before);
-		sched_yield();
-	}
-	return false;
-}
-
-/* So that all together have @most. */
-static bool budget_charge_to(struct budget *budget, uint64_t bytes, uint64_t most)
-{
-	while (!budget_take(budget, bytes, most)) {
-		if (bytes > budget_share_of(budget, most) || !budget_tidy(budget)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-bool budget_charge(struct budget *budget, uint64_t bytes)
-{
-	return budget_charge_to(budget, bytes, budget->limit);
-}
-
-bool budget_charge_anyway(struct budget *budget, uint64_t bytes)
-{
-	uint64_t most;
-	if (__builtin_add_overflow(budget->limit, (uint64_t)BUDGET_RESERVE, &most)) {
-		most = UINT64_MAX;
-	}
-	if (budget_charge_to(budget, bytes, most)) {
-		return true;
-	}
-	LOCKED(&budget->lock);
-	budget_set(budget, budget->used + bytes);
-	return false;
-}
-
-/* Would all be within @most? */
-static bool budget_is_within(const struct budget *budget, uint64_t bytes, uint64_t most)
-{
-	uint64_t after;
-	return !__builtin_add_overflow(budget->used, bytes, &after) && after <= most;
-}
-
-bool budget_fits_alone(const struct budget *budget, uint64_t bytes)
-{
-	return budget_is_within(budget, bytes, budget->limit);
-}
-
-void budget_await_room(struct budget *budget, uint64_t bytes)
-{
-	for (int i = 0; bytes <= budget->limit && i < BUDGET_PATIENCE_MS &&
-			!budget_is_within(budget, bytes, budget_share(budget));
-	     i++) {
-		if (!budget_tidy(budget)) {
-			nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
-		}
-	}
-}
-
-void budget_release(struct budget *budget, uint64_t bytes)
-{
-	LOCKED(&budget->lock);
-	budget_set(budget, budget->used - bytes);
-}
 
 uint64_t pages_round(uint64_t bytes, uint64_t granule)
 {
@@ -131,7 +29,7 @@ uint64_t pages_round(uint64_t bytes, uint64_t granule)
 }
 
 /* A record around @fd, which may be -1; takes @fd, also on failure. */
-static int pages_new(struct pages **out, struct budget *budget, int fd, void *map, uint64_t bytes)
+static int pages_new(struct pages **out, struct shelf *shelf, int fd, void *map, uint64_t bytes)
 {
 	struct pages *pages = calloc(1, sizeof(*pages));
 	if (!pages) {
@@ -141,7 +39,7 @@ static int pages_new(struct pages **out, struct budget *budget, int fd, void *ma
 		return -ENOMEM;
 	}
 	*pages = (struct pages){
-		.references = 1, .fd = fd, .map = map, .bytes = bytes, .budget = budget};
+		.references = 1, .fd = fd, .map = map, .bytes = bytes, .shelf = shelf};
 	*out = pages;
 	return 0;
 }
@@ -163,7 +61,7 @@ static int pages_make_memfd(uint64_t bytes)
 }
 
 /* Maps @fd and makes the record; takes @fd, also on failure. */
-static int pages_map(struct pages **out, struct budget *budget, int fd, uint64_t bytes)
+static int pages_map(struct pages **out, struct shelf *shelf, int fd, uint64_t bytes)
 {
 	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
@@ -171,54 +69,54 @@ static int pages_map(struct pages **out, struct budget *budget, int fd, uint64_t
 		close(fd);
 		return status;
 	}
-	int status = pages_new(out, budget, fd, map, bytes);
+	int status = pages_new(out, shelf, fd, map, bytes);
 	if (status) {
 		munmap(map, bytes);
 	}
 	return status;
 }
 
-int pages_create(struct pages **pages, struct budget *budget, uint64_t bytes)
+int pages_create(struct pages **pages, struct shelf *shelf, uint64_t bytes)
 {
 	if (!bytes) {
 		return -EINVAL;
 	}
-	if (!budget_charge(budget, bytes)) {
+	if (!budget_charge(&shelf->budget, bytes)) {
 		return -EDQUOT;
 	}
 	int fd = pages_make_memfd(bytes);
-	int status = fd < 0 ? fd : pages_map(pages, budget, fd, bytes);
+	int status = fd < 0 ? fd : pages_map(pages, shelf, fd, bytes);
 	if (status) {
-		budget_release(budget, bytes);
+		budget_release(&shelf->budget, bytes);
 	}
 	return status;
 }
 
-int pages_count(struct pages **pages, struct budget *budget, uint64_t bytes)
+int pages_count(struct pages **pages, struct shelf *shelf, uint64_t bytes)
 {
-	if (!budget_charge(budget, bytes)) {
+	if (!budget_charge(&shelf->budget, bytes)) {
 		return -EDQUOT;
 	}
-	int status = pages_new(pages, budget, -1, NULL, bytes);
+	int status = pages_new(pages, shelf, -1, NULL, bytes);
 	if (status) {
-		budget_release(budget, bytes);
+		budget_release(&shelf->budget, bytes);
 		return status;
 	}
-	atomic_fetch_add(&budget->inside, bytes);
+	atomic_fetch_add(&shelf->budget.inside, bytes);
 	return 0;
 }
 
-int pages_wrap(struct pages **pages, struct budget *budget, int fd, uint64_t bytes)
+int pages_wrap(struct pages **pages, struct shelf *shelf, int fd, uint64_t bytes)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
 	bool fits = size > 0 && (uint64_t)size >= bytes;
-	if (!fits || (budget && !budget_charge(budget, (uint64_t)size))) {
+	if (!fits || (shelf && !budget_charge(&shelf->budget, (uint64_t)size))) {
 		close(fd);
 		return fits ? -EDQUOT : -EINVAL;
 	}
-	int status = pages_new(pages, budget, fd, NULL, (uint64_t)size);
-	if (status && budget) {
-		budget_release(budget, (uint64_t)size);
+	int status = pages_new(pages, shelf, fd, NULL, (uint64_t)size);
+	if (status && shelf) {
+		budget_release(&shelf->budget, (uint64_t)size);
 	}
 	return status;
 }
@@ -235,14 +133,14 @@ int pages_adopt(struct pages **pages, int fd, uint64_t bytes)
 	return pages_map(pages, NULL, fd, bytes);
 }
 
-void pages_inherit(struct pages *pages, struct budget *budget)
+void pages_inherit(struct pages *pages, struct shelf *shelf)
 {
-	if (pages->budget || atomic_load(&pages->references) == 1) {
+	if (pages->shelf || atomic_load(&pages->references) == 1) {
 		return;
 	}
-	(void)budget_charge_anyway(budget, pages->bytes);
+	(void)budget_charge_anyway(&shelf->budget, pages->bytes);
 	atomic_store(&pages->shared, true); /* never to be new memory */
-	pages->budget = budget;
+	pages->shelf = shelf;
 }
 
 struct pages *pages_get(struct pages *pages)
@@ -259,10 +157,10 @@ static void pages_free(struct pages *pages)
 	if (pages->fd >= 0) {
 		close(pages->fd);
 	} else {
-		atomic_fetch_sub(&pages->budget->inside, pages->bytes);
+		atomic_fetch_sub(&pages->shelf->budget.inside, pages->bytes);
 	}
-	if (pages->budget) {
-		budget_release(pages->budget, pages->bytes);
+	if (pages->shelf) {
+		budget_release(&pages->shelf->budget, pages->bytes);
 	}
 	free(pages);
 }
@@ -281,21 +179,21 @@ void pages_put(struct pages *pages)
 }
 
 /* Lets @pages rest.  False if too many do. */
-static bool budget_keep(struct budget *budget, struct pages *pages)
+static bool shelf_keep(struct shelf *shelf, struct pages *pages)
 {
 	pages->left_ns = loop_now_ns();
-	LOCKED(&budget->lock);
-	if (atomic_load_explicit(&budget->leaving, memory_order_relaxed) >= BUDGET_LEAVINGS) {
+	LOCKED(&shelf->lock);
+	if (atomic_load_explicit(&shelf->count, memory_order_relaxed) >= SHELF_MOST) {
 		return false;
 	}
-	atomic_fetch_add(&budget->leaving, 1);
-	TAILQ_INSERT_HEAD(&budget->leavings, pages, link);
+	atomic_fetch_add(&shelf->count, 1);
+	TAILQ_INSERT_HEAD(&shelf->resting, pages, link);
 	return true;
 }
 
 void pages_leave(struct pages *pages)
 {
-	if (pages_drop(pages) && (pages->fd < 0 || !pages->budget || !budget_keep(pages->budget, pages))) {
+	if (pages_drop(pages) && (pages->fd < 0 || !pages->shelf || !shelf_keep(pages->shelf, pages))) {
 		pages_free(pages);
 	}
 }
@@ -303,110 +201,108 @@ void pages_leave(struct pages *pages)
 /* Locked.  How long @pages have yet to rest. */
 static uint64_t pages_rest_ns(const struct pages *pages, uint64_t now)
 {
-	uint64_t until = pages->left_ns + BUDGET_REST_MS * 1000000u;
+	uint64_t until = pages->left_ns + SHELF_REST_MS * 1000000u;
 	return until > now ? until - now : 0;
 }
 
-uint64_t budget_due_ns(struct budget *budget, uint64_t now)
+uint64_t shelf_due_ns(struct shelf *shelf, uint64_t now)
 {
-	if (!atomic_load_explicit(&budget->leaving, memory_order_relaxed)) {
+	if (!atomic_load_explicit(&shelf->count, memory_order_relaxed)) {
 		return UINT64_MAX;
 	}
-	LOCKED(&budget->lock);
-	const struct pages *oldest = TAILQ_LAST(&budget->leavings, pages_list);
+	LOCKED(&shelf->lock);
+	const struct pages *oldest = TAILQ_LAST(&shelf->resting, pages_list);
 	return oldest ? pages_rest_ns(oldest, now) : UINT64_MAX;
 }
 
 /* Takes the pages that have rested longest, or NULL if there are none or they have to rest more at @now. */
-static struct pages *budget_take_oldest(struct budget *budget, uint64_t now)
+static struct pages *shelf_take_oldest(struct shelf *shelf, uint64_t now)
 {
-	if (!atomic_load_explicit(&budget->leaving, memory_order_relaxed)) {
+	if (!atomic_load_explicit(&shelf->count, memory_order_relaxed)) {
 		return NULL;
 	}
-	LOCKED(&budget->lock);
-	struct pages *oldest = TAILQ_LAST(&budget->leavings, pages_list);
+	LOCKED(&shelf->lock);
+	struct pages *oldest = TAILQ_LAST(&shelf->resting, pages_list);
 	if (!oldest || pages_rest_ns(oldest, now)) {
 		return NULL;
 	}
-	TAILQ_REMOVE(&budget->leavings, oldest, link);
+	TAILQ_REMOVE(&shelf->resting, oldest, link);
 	return oldest;
 }
 
 /* Takes mapped pages of exactly @bytes that nobody else may look at, or NULL. */
-static struct pages *budget_take_same(struct budget *budget, uint64_t bytes)
+static struct pages *shelf_take_same(struct shelf *shelf, uint64_t bytes)
 {
-	if (!atomic_load_explicit(&budget->leaving, memory_order_relaxed)) {
+	if (!atomic_load_explicit(&shelf->count, memory_order_relaxed)) {
 		return NULL;
 	}
-	LOCKED(&budget->lock);
+	LOCKED(&shelf->lock);
 	struct pages *pages;
-	TAILQ_FOREACH(pages, &budget->leavings, link) {
+	TAILQ_FOREACH(pages, &shelf->resting, link) {
 		if (pages->bytes == bytes && pages->map && !pages->shared) {
-			TAILQ_REMOVE(&budget->leavings, pages, link);
-			atomic_fetch_sub(&budget->leaving, 1);
+			TAILQ_REMOVE(&shelf->resting, pages, link);
+			atomic_fetch_sub(&shelf->count, 1);
 			return pages;
 		}
 	}
 	return NULL;
 }
 
-int pages_create_dirty(struct pages **pages, struct budget *budget, uint64_t bytes)
+int pages_create_dirty(struct pages **pages, struct shelf *shelf, uint64_t bytes)
 {
-	*pages = budget_take_same(budget, bytes);
+	*pages = shelf_take_same(shelf, bytes);
 	if (!*pages) {
-		return pages_create(pages, budget, bytes);
+		return pages_create(pages, shelf, bytes);
 	}
 	(*pages)->discarded = 0;
 	atomic_store(&(*pages)->references, 1);
 	return 0;
 }
 
-static void budget_free(struct budget *budget, struct pages *pages)
+static void shelf_free(struct shelf *shelf, struct pages *pages)
 {
-	atomic_fetch_sub(&budget->leaving, 1);
+	atomic_fetch_sub(&shelf->count, 1);
 	pages_free(pages);
 }
 
-bool budget_tidy(struct budget *budget)
+bool shelf_tidy_some(struct shelf *shelf, uint64_t now)
 {
-	struct pages *pages = budget_take_oldest(budget, UINT64_MAX);
-	if (pages) {
-		budget_free(budget, pages);
-	}
-	return pages;
-}
-
-bool budget_tidy_some(struct budget *budget, uint64_t now)
-{
-	struct pages *pages = budget_take_oldest(budget, now);
+	struct pages *pages = shelf_take_oldest(shelf, now);
 	if (!pages) {
 		return false;
 	}
-	if (pages->map && !pages->shared && os_discard_some(pages->fd, &pages->discarded, BUDGET_BITE)) {
-		LOCKED(&budget->lock);
-		TAILQ_INSERT_TAIL(&budget->leavings, pages, link);
+	if (pages->map && !pages->shared && os_discard_some(pages->fd, &pages->discarded, SHELF_BITE)) {
+		LOCKED(&shelf->lock);
+		TAILQ_INSERT_TAIL(&shelf->resting, pages, link);
 	} else {
-		budget_free(budget, pages);
+		shelf_free(shelf, pages);
 	}
 	return true;
 }
 
-void budget_init(struct budget *budget, uint64_t limit)
+/* The budget's way to make room: pages that have rested longest go, though they may not have rested enough. */
+static bool shelf_make_room(struct budget *budget)
 {
-	*budget = (struct budget){.limit = limit};
-	pthread_mutex_init(&budget->lock, NULL);
-	TAILQ_INIT(&budget->leavings);
-}
-
-void budget_join(struct budget *budget, struct ledger *ledger, unsigned slot)
-{
-	budget->ledger = ledger;
-	budget->slot = slot;
-}
-
-void budget_finish(struct budget *budget)
-{
-	while (budget_tidy(budget)) {
+	struct shelf *shelf = (struct shelf *)((char *)budget - offsetof(struct shelf, budget));
+	struct pages *pages = shelf_take_oldest(shelf, UINT64_MAX);
+	if (pages) {
+		shelf_free(shelf, pages);
 	}
-	pthread_mutex_destroy(&budget->lock);
+	return pages;
+}
+
+void shelf_init(struct shelf *shelf, uint64_t limit)
+{
+	budget_init(&shelf->budget, limit, shelf_make_room);
+	atomic_init(&shelf->count, 0);
+	pthread_mutex_init(&shelf->lock, NULL);
+	TAILQ_INIT(&shelf->resting);
+}
+
+void shelf_finish(struct shelf *shelf)
+{
+	while (shelf_make_room(&shelf->budget)) {
+	}
+	pthread_mutex_destroy(&shelf->lock);
+	budget_finish(&shelf->budget);
 }

@@ -16,9 +16,9 @@ struct resource {
 	uint64_t bytes;
 };
 
-void resource_table_init(struct resource_table *table, size_t limit, struct budget *budget)
+void resource_table_init(struct resource_table *table, size_t limit, struct shelf *shelf)
 {
-	*table = (struct resource_table){.limit = limit, .budget = budget};
+	*table = (struct resource_table){.limit = limit, .shelf = shelf};
 	pthread_mutex_init(&table->lock, NULL);
 }
 
@@ -74,7 +74,7 @@ int resource_remove(struct resource_table *table, uint32_t id)
 		return -ENOENT;
 	}
 	if (resource->kind == RESOURCE_FOREIGN) {
-		pages_inherit(resource->pages, table->budget);
+		pages_inherit(resource->pages, table->shelf);
 	}
 	resource_free(resource);
 	return 0;

@@ -21,10 +21,10 @@ struct resource_table {
 	pthread_mutex_t lock;
 	struct idmap resources; /* guarded by lock */
 	size_t limit;
-	struct budget *budget; /* pays for what outlives a resource that others made; borrowed */
+	struct shelf *shelf; /* pays for what outlives a resource that others made; borrowed */
 };
 
-void resource_table_init(struct resource_table *table, size_t limit, struct budget *budget);
+void resource_table_init(struct resource_table *table, size_t limit, struct shelf *shelf);
 void resource_table_finish(struct resource_table *table);
 
 /*
@@ -33,7 +33,7 @@ void resource_table_finish(struct resource_table *table);
  */
 int resource_add(struct resource_table *table, uint32_t id, enum resource_kind kind,
 		 struct pages *pages, uint64_t bytes) MUST_CHECK;
-/* Drops a resource, whose pages may be left to their budget (pages_leave()); -ENOENT if there is none. */
+/* Drops a resource, whose pages may be left to their shelf (pages_leave()); -ENOENT if there is none. */
 int resource_remove(struct resource_table *table, uint32_t id);
 
 /* A resource as looked up; pages is counted, release it with pages_put(). */

@@ -146,7 +146,7 @@ static bool ring_spin(struct ring *ring, uint64_t start)
 			sched_yield();
 		}
 		if (gone >= RING_TIDY_NS) {
-			budget_tidy_some(context_budget(ring->context), start + gone);
+			shelf_tidy_some(context_shelf(ring->context), start + gone);
 		}
 		gone = loop_now_ns() - start;
 	}
@@ -167,7 +167,7 @@ static void ring_adapt_spin(struct ring *ring, uint64_t gap_ns)
 static bool ring_tidy(struct ring *ring)
 {
 	while (!ring_has_work(ring)) {
-		if (!budget_tidy_some(context_budget(ring->context), loop_now_ns())) {
+		if (!shelf_tidy_some(context_shelf(ring->context), loop_now_ns())) {
 			return false;
 		}
 	}
@@ -210,13 +210,13 @@ static bool ring_sleep_until(struct ring *ring, uint64_t deadline_ns)
 /* Sleep until notified: true; or until nothing of what was freed rests any more, which is given back when it has. */
 static bool ring_sleep_resting(struct ring *ring)
 {
-	struct budget *budget = context_budget(ring->context);
+	struct shelf *shelf = context_shelf(ring->context);
 	uint64_t due;
-	while (!ring_is_over(ring) && (due = budget_due_ns(budget, loop_now_ns())) != UINT64_MAX) {
+	while (!ring_is_over(ring) && (due = shelf_due_ns(shelf, loop_now_ns())) != UINT64_MAX) {
 		if (ring_sleep_until(ring, wait_now_ns() + due)) {
 			return true;
 		}
-		budget_tidy_some(budget, loop_now_ns());
+		shelf_tidy_some(shelf, loop_now_ns());
 	}
 	return false;
 }

@@ -83,7 +83,7 @@ static VkResult twin_back(struct venus_call *call, VkImage drawn, struct twin *t
 		.memoryTypeIndex =
 			twin_memory_type(device->physical, needs.memoryRequirements.memoryTypeBits),
 	};
-	if (pages_count(&twin->charge, context_budget(device->context), info.allocationSize)) {
+	if (pages_count(&twin->charge, context_shelf(device->context), info.allocationSize)) {
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	}
 	VkResult result =

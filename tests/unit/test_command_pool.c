@@ -4,7 +4,7 @@
 
 #include "venus/call.h"
 #include "venus/command_pool.h"
-#include "venus/pages.h"
+#include "venus/budget.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ struct fixture {
 static int open_pool(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	budget_init(&fixture->budget, LIMIT);
+	budget_init(&fixture->budget, LIMIT, NULL);
 	command_store_init(&fixture->store, &fixture->budget, &fixture->dispatch);
 	fixture->pool = command_pool_create(&fixture->store);
 	*state = fixture;

@@ -14,7 +14,7 @@
 enum { MIB = 1024 * 1024, LIMIT = 96 * MIB, PART = 64 * MIB, PATIENCE_MS = 20000 };
 
 struct fixture {
-	struct budget budget;
+	struct shelf shelf;
 	atomic_uint busy;
 	atomic_bool beyond;
 	struct driver_memory memory;
@@ -29,8 +29,8 @@ static void on_beyond(void *opaque)
 static int start(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	budget_init(&fixture->budget, LIMIT);
-	fixture->memory = (struct driver_memory){.budget = &fixture->budget, .busy = &fixture->busy,
+	shelf_init(&fixture->shelf, LIMIT);
+	fixture->memory = (struct driver_memory){.budget = &fixture->shelf.budget, .busy = &fixture->busy,
 						 .beyond = on_beyond, .opaque = fixture};
 	*state = fixture;
 	return driver_memory_start(&fixture->memory);
@@ -40,8 +40,8 @@ static int finish(void **state)
 {
 	struct fixture *fixture = *state;
 	driver_memory_finish(&fixture->memory);
-	uint64_t used = fixture->budget.used;
-	budget_finish(&fixture->budget);
+	uint64_t used = fixture->shelf.budget.used;
+	shelf_finish(&fixture->shelf);
 	free(fixture);
 	return used ? -1 : 0;
 }
@@ -68,7 +68,7 @@ static void *take(size_t bytes)
 
 static uint64_t charged(const struct fixture *fixture)
 {
-	return atomic_load(&fixture->budget.used);
+	return atomic_load(&fixture->shelf.budget.used);
 }
 
 static bool is_asleep(const struct fixture *fixture)
@@ -117,9 +117,9 @@ static void what_is_charged_already_is_not_charged_twice(void **state)
 	begin(fixture);
 	void *at = take(DRIVER_MEMORY_FREE + PART);
 	await(fixture, has_part);
-	atomic_fetch_add(&fixture->budget.inside, PART);
+	atomic_fetch_add(&fixture->shelf.budget.inside, PART);
 	await(fixture, has_nothing);
-	atomic_fetch_sub(&fixture->budget.inside, PART);
+	atomic_fetch_sub(&fixture->shelf.budget.inside, PART);
 	await(fixture, has_part);
 	munmap(at, DRIVER_MEMORY_FREE + PART);
 	end(fixture);
@@ -160,13 +160,13 @@ static void what_lies_inside_is_counted(void **state)
 {
 	struct fixture *fixture = *state;
 	struct pages *kept, *ours;
-	assert_int_equal(pages_count(&kept, &fixture->budget, MIB), 0);
-	assert_int_equal(pages_create(&ours, &fixture->budget, MIB), 0);
-	assert_int_equal(fixture->budget.inside, MIB);
+	assert_int_equal(pages_count(&kept, &fixture->shelf, MIB), 0);
+	assert_int_equal(pages_create(&ours, &fixture->shelf, MIB), 0);
+	assert_int_equal(fixture->shelf.budget.inside, MIB);
 	pages_put(kept);
-	assert_int_equal(fixture->budget.inside, 0);
+	assert_int_equal(fixture->shelf.budget.inside, 0);
 	pages_put(ours);
-	assert_int_equal(fixture->budget.inside, 0);
+	assert_int_equal(fixture->shelf.budget.inside, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, finish)

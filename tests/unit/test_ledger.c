@@ -15,10 +15,10 @@
 
 enum { KIB = 1024, LIMIT = 64 * KIB, ROUNDS = 500000 };
 
-/* A ledger of two servers, and a budget for each. */
+/* A ledger of two servers, and a shelf with a budget for each. */
 struct two {
 	struct ledger ledger;
-	struct budget a, b;
+	struct shelf a, b;
 	_Atomic uint64_t *truth; /* shared with children: what is charged now */
 };
 
@@ -32,18 +32,18 @@ static int open_two(void **state)
 	assert_int_equal(ledger_create(&two->ledger, 2, &err), 0);
 	ledger_give(&two->ledger, 1, 101);
 	ledger_give(&two->ledger, 2, 102);
-	budget_init(&two->a, LIMIT);
-	budget_init(&two->b, LIMIT);
-	budget_join(&two->a, &two->ledger, 1);
-	budget_join(&two->b, &two->ledger, 2);
+	shelf_init(&two->a, LIMIT);
+	shelf_init(&two->b, LIMIT);
+	budget_join(&two->a.budget, &two->ledger, 1);
+	budget_join(&two->b.budget, &two->ledger, 2);
 	return 0;
 }
 
 static int close_two(void **state)
 {
 	struct two *two = *state;
-	budget_finish(&two->a);
-	budget_finish(&two->b);
+	shelf_finish(&two->a);
+	shelf_finish(&two->b);
 	ledger_finish(&two->ledger);
 	munmap((void *)two->truth, 4096);
 	free(two);
@@ -96,16 +96,16 @@ static void two_budgets_have_one_limit(void **state)
 	struct two *two = *state;
 	struct pages *mine, *others;
 	assert_int_equal(pages_create(&mine, &two->a, 40 * KIB), 0);
-	assert_int_equal(budget_share(&two->b), 24 * KIB);
-	assert_int_equal(budget_share(&two->a), LIMIT);
+	assert_int_equal(budget_share(&two->b.budget), 24 * KIB);
+	assert_int_equal(budget_share(&two->a.budget), LIMIT);
 	assert_int_equal(pages_count(&others, &two->b, 25 * KIB), -EDQUOT);
 	assert_int_equal(pages_count(&others, &two->b, UINT64_MAX), -EDQUOT);
-	assert_true(budget_fits_alone(&two->b, LIMIT) && !budget_fits_alone(&two->b, LIMIT + 1));
+	assert_true(budget_fits_alone(&two->b.budget, LIMIT) && !budget_fits_alone(&two->b.budget, LIMIT + 1));
 	assert_int_equal(pages_count(&others, &two->b, 24 * KIB), 0);
-	assert_false(budget_charge(&two->a, 1));
+	assert_false(budget_charge(&two->a.budget, 1));
 	assert_int_equal(ledger_others(&two->ledger, LEDGER_PARENT), LIMIT);
 	pages_put(mine);
-	assert_int_equal(budget_share(&two->b), LIMIT);
+	assert_int_equal(budget_share(&two->b.budget), LIMIT);
 	pages_put(others);
 	assert_int_equal(ledger_others(&two->ledger, LEDGER_PARENT), 0);
 }
@@ -124,26 +124,26 @@ static void who_waits_gets_what_others_give_back(void **state)
 	pthread_t thread;
 	assert_int_equal(pages_create(&mine, &two->a, 40 * KIB), 0);
 	assert_int_equal(pthread_create(&thread, NULL, leave_soon, mine), 0);
-	budget_await_room(&two->b, 40 * KIB);
-	assert_true(budget_charge(&two->b, 40 * KIB));
+	budget_await_room(&two->b.budget, 40 * KIB);
+	assert_true(budget_charge(&two->b.budget, 40 * KIB));
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	budget_await_room(&two->a, 40 * KIB); /* not for ever */
-	assert_false(budget_charge(&two->a, 40 * KIB));
-	budget_release(&two->b, 40 * KIB);
+	budget_await_room(&two->a.budget, 40 * KIB); /* not for ever */
+	assert_false(budget_charge(&two->a.budget, 40 * KIB));
+	budget_release(&two->b.budget, 40 * KIB);
 }
 
 /* Each stores what it knows of itself. */
 static void a_counter_that_another_wrote_into_is_repaired_by_its_owner(void **state)
 {
 	struct two *two = *state;
-	assert_true(budget_charge(&two->a, KIB));
+	assert_true(budget_charge(&two->a.budget, KIB));
 	ledger_store(&two->ledger, 1, UINT64_MAX);
-	assert_false(budget_charge(&two->b, KIB));
-	assert_true(budget_charge(&two->a, KIB)); /* our own is not looked up */
+	assert_false(budget_charge(&two->b.budget, KIB));
+	assert_true(budget_charge(&two->a.budget, KIB)); /* our own is not looked up */
 	assert_int_equal(ledger_load(&two->ledger, 1), 2 * KIB);
-	assert_true(budget_charge(&two->b, KIB));
-	budget_release(&two->b, KIB);
-	budget_release(&two->a, 2 * KIB);
+	assert_true(budget_charge(&two->b.budget, KIB));
+	budget_release(&two->b.budget, KIB);
+	budget_release(&two->a.budget, 2 * KIB);
 }
 
 /* Charges and releases at random; true if what all had was never above the limit. */
@@ -169,10 +169,10 @@ static void processes_that_race_never_pass_the_limit(void **state)
 	unsigned served = 0;
 	pid_t child = fork();
 	if (child == 0) {
-		_exit(race(two, &two->b, &served) && served ? 0 : 1);
+		_exit(race(two, &two->b.budget, &served) && served ? 0 : 1);
 	}
 	int status;
-	bool kept = race(two, &two->a, &served);
+	bool kept = race(two, &two->a.budget, &served);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(kept && served && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	assert_int_equal(ledger_others(&two->ledger, LEDGER_PARENT), 0);
@@ -183,17 +183,17 @@ static void what_does_not_fit_disturbs_nobody(void **state)
 	struct two *two = *state;
 	pid_t child = fork();
 	if (child == 0) {
-		bool refused = budget_charge(&two->b, KIB);
+		bool refused = budget_charge(&two->b.budget, KIB);
 		for (int i = 0; i < ROUNDS; i++) {
-			refused = refused && !budget_charge(&two->b, LIMIT);
+			refused = refused && !budget_charge(&two->b.budget, LIMIT);
 		}
 		_exit(refused ? 0 : 1);
 	}
 	int status;
 	bool served = true;
 	while (waitpid(child, &status, WNOHANG) == 0) {
-		served = served && budget_charge(&two->a, 60 * KIB);
-		budget_release(&two->a, 60 * KIB);
+		served = served && budget_charge(&two->a.budget, 60 * KIB);
+		budget_release(&two->a.budget, 60 * KIB);
 	}
 	assert_true(served && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -203,19 +203,19 @@ static void the_charge_of_a_killed_process_returns(void **state)
 	struct two *two = *state;
 	pid_t child = fork();
 	if (child == 0) {
-		atomic_store(two->truth, budget_charge(&two->b, 60 * KIB));
+		atomic_store(two->truth, budget_charge(&two->b.budget, 60 * KIB));
 		pause();
 	}
 	while (!atomic_load(two->truth)) {
 		usleep(1000);
 	}
-	assert_false(budget_charge(&two->a, 8 * KIB));
+	assert_false(budget_charge(&two->a.budget, 8 * KIB));
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	assert_false(budget_charge(&two->a, 8 * KIB)); /* its parent has not heard of it */
+	assert_false(budget_charge(&two->a.budget, 8 * KIB)); /* its parent has not heard of it */
 	assert_int_equal(ledger_end(&two->ledger, 102), 2);
-	assert_true(budget_charge(&two->a, LIMIT));
-	budget_release(&two->a, LIMIT);
+	assert_true(budget_charge(&two->a.budget, LIMIT));
+	budget_release(&two->a.budget, LIMIT);
 }
 
 /* Memory of another context is its maker's while there is a resource, then whose who still has it.
@@ -233,18 +233,18 @@ static void memory_that_outlives_its_resource_is_its_users(void **state)
 		assert_int_equal(resource_add(&table, id, RESOURCE_FOREIGN, pages, 16 * KIB), 0);
 	}
 	assert_true(resource_find(&table, 5, &view)); /* as a VkDeviceMemory holds it */
-	assert_int_equal(two->b.used, 0);
+	assert_int_equal(two->b.budget.used, 0);
 	assert_int_equal(resource_remove(&table, 6), 0); /* nobody has it */
-	assert_int_equal(two->b.used, 0);
+	assert_int_equal(two->b.budget.used, 0);
 	assert_int_equal(resource_remove(&table, 5), 0);
-	assert_int_equal(two->b.used, 16 * KIB);
+	assert_int_equal(two->b.budget.used, 16 * KIB);
 	pages_put(made);
 	assert_int_equal(ledger_others(&two->ledger, LEDGER_PARENT), 16 * KIB);
 	pages_leave(view.pages);
 	assert_int_equal(pages_create_dirty(&pages, &two->b, 16 * KIB), 0);
 	assert_ptr_not_equal(pages, view.pages); /* another may look at those */
 	pages_put(pages);
-	while (budget_tidy(&two->b)) {
+	while (two->b.budget.make_room(&two->b.budget)) {
 	}
 	assert_int_equal(ledger_others(&two->ledger, LEDGER_PARENT), 0);
 	resource_table_finish(&table);

@@ -52,16 +52,21 @@ static void test_idmap_keeps_what_a_plain_array_keeps(void **state)
 	idmap_finish(&map);
 }
 
+static bool make_room(struct shelf *shelf)
+{
+	return shelf->budget.make_room(&shelf->budget);
+}
+
 static void test_pages_are_sealed_counted_and_charged(void **state)
 {
-	struct budget budget;
+	struct shelf shelf;
 	struct pages *pages, *more;
-	budget_init(&budget, 64 * 1024);
-	assert_int_equal(pages_create(&pages, &budget, 48 * 1024), 0);
-	assert_int_equal(pages_create(&more, &budget, 20 * 1024), -EDQUOT);
-	assert_int_equal(pages_create(&more, &budget, 0), -EINVAL);
-	assert_int_equal(pages_create(&more, &budget, UINT64_MAX - 4095), -EDQUOT);
-	assert_int_equal(budget.used, 48 * 1024);
+	shelf_init(&shelf, 64 * 1024);
+	assert_int_equal(pages_create(&pages, &shelf, 48 * 1024), 0);
+	assert_int_equal(pages_create(&more, &shelf, 20 * 1024), -EDQUOT);
+	assert_int_equal(pages_create(&more, &shelf, 0), -EINVAL);
+	assert_int_equal(pages_create(&more, &shelf, UINT64_MAX - 4095), -EDQUOT);
+	assert_int_equal(shelf.budget.used, 48 * 1024);
 	assert_true(ftruncate(pages->fd, 4096) < 0 && errno == EPERM);
 	assert_true(ftruncate(pages->fd, 1 << 20) < 0 && errno == EPERM);
 	unsigned char *second = mmap(NULL, pages->bytes, PROT_READ, MAP_SHARED, pages->fd, 0);
@@ -70,81 +75,81 @@ static void test_pages_are_sealed_counted_and_charged(void **state)
 	assert_int_equal(second[48 * 1024 - 1], 7);
 	munmap(second, pages->bytes);
 	pages_put(pages_get(pages));
-	assert_int_equal(budget.used, 48 * 1024);
+	assert_int_equal(shelf.budget.used, 48 * 1024);
 	pages_put(pages);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shelf.budget.used, 0);
 	pages_put(NULL);
-	budget_finish(&budget);
+	shelf_finish(&shelf);
 }
 
 static void test_pages_that_are_left_are_given_back_when_needed(void **state)
 {
-	struct budget budget;
+	struct shelf shelf;
 	struct pages *pages[3], *more;
-	budget_init(&budget, 16 * 1024);
+	shelf_init(&shelf, 16 * 1024);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(pages_create(&pages[i], &budget, 4096), 0);
+		assert_int_equal(pages_create(&pages[i], &shelf, 4096), 0);
 	}
 	pages_leave(pages_get(pages[0])); /* not the last reference */
-	assert_false(budget_tidy(&budget));
+	assert_false(make_room(&shelf));
 	pages_leave(pages[0]), pages_leave(pages[1]), pages_leave(pages[2]), pages_leave(NULL);
-	assert_int_equal(budget.used, 12 * 1024);
-	assert_int_equal(pages_create(&more, &budget, 8192), 0); /* takes one of them */
-	assert_int_equal(budget.used, 16 * 1024);
-	assert_true(budget_tidy(&budget) && budget_tidy(&budget));
-	assert_false(budget_tidy(&budget));
-	assert_int_equal(budget.used, 8192);
+	assert_int_equal(shelf.budget.used, 12 * 1024);
+	assert_int_equal(pages_create(&more, &shelf, 8192), 0); /* takes one of them */
+	assert_int_equal(shelf.budget.used, 16 * 1024);
+	assert_true(make_room(&shelf) && make_room(&shelf));
+	assert_false(make_room(&shelf));
+	assert_int_equal(shelf.budget.used, 8192);
 	pages_leave(more);
-	budget_finish(&budget);
-	assert_int_equal(budget.used, 0);
+	shelf_finish(&shelf);
+	assert_int_equal(shelf.budget.used, 0);
 }
 
 static void test_not_too_many_pages_rest(void **state)
 {
 	enum { MANY = 300, MOST = 256 };
-	struct budget budget;
+	struct shelf shelf;
 	struct pages *pages[MANY];
-	budget_init(&budget, MANY * 4096);
+	shelf_init(&shelf, MANY * 4096);
 	for (int i = 0; i < MANY; i++) {
-		assert_int_equal(pages_create(&pages[i], &budget, 4096), 0);
+		assert_int_equal(pages_create(&pages[i], &shelf, 4096), 0);
 	}
 	for (int i = 0; i < MANY; i++) {
 		pages_leave(pages[i]);
 	}
-	assert_int_equal(budget.used, MOST * 4096);
-	budget_finish(&budget);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shelf.budget.used, MOST * 4096);
+	shelf_finish(&shelf);
+	assert_int_equal(shelf.budget.used, 0);
 }
 
 /* Leaves 128 KiB, of which the middle was never touched.  How many bites it takes; *@seen: what another mapping shows after the first. */
 static int leave_and_tidy(bool shared, unsigned char *seen)
 {
-	struct budget budget;
+	struct shelf shelf;
 	struct pages *pages;
-	budget_init(&budget, 128 * 1024);
-	assert_int_equal(pages_create(&pages, &budget, 128 * 1024), 0);
+	shelf_init(&shelf, 128 * 1024);
+	assert_int_equal(pages_create(&pages, &shelf, 128 * 1024), 0);
 	unsigned char *other = mmap(NULL, 128 * 1024, PROT_READ, MAP_SHARED, pages->fd, 0);
 	memset(pages->map, 5, 4096);
 	memset((unsigned char *)pages->map + 120 * 1024, 6, 8192);
 	pages->shared = shared;
 	uint64_t now = loop_now_ns();
-	assert_int_equal(budget_due_ns(&budget, now), UINT64_MAX);
+	assert_int_equal(shelf_due_ns(&shelf, now), UINT64_MAX);
 	pages_leave(pages);
-	assert_in_range(budget_due_ns(&budget, now), BUDGET_REST_MS * 1000000, BUDGET_REST_MS * 1000000 + 1000000000);
-	assert_false(budget_tidy_some(&budget, now + BUDGET_REST_MS * 1000000 - 1));
-	now = loop_now_ns() + BUDGET_REST_MS * 1000000;
+	assert_in_range(shelf_due_ns(&shelf, now), SHELF_REST_MS * 1000000, SHELF_REST_MS * 1000000 + 1000000000);
+	assert_false(shelf_tidy_some(&shelf, now + SHELF_REST_MS * 1000000 - 1));
+	now = loop_now_ns() + SHELF_REST_MS * 1000000;
 	int bites = 0;
-	while (budget_tidy_some(&budget, now)) {
+	while (shelf_tidy_some(&shelf, now)) {
 		bites++;
 		if (bites == 1) {
 			*seen = other[0];
 			assert_int_equal(other[120 * 1024], 6);
 		}
-		assert_int_equal(budget_due_ns(&budget, now), budget.used ? 0 : UINT64_MAX);
+		assert_int_equal(shelf_due_ns(&shelf, now), shelf.budget.used ? 0 : UINT64_MAX);
 	}
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shelf.budget.used, 0);
 	munmap(other, 128 * 1024);
-	budget_finish(&budget);
+	shelf_finish(&shelf);
 	return bites;
 }
 
@@ -159,39 +164,39 @@ static void test_pages_are_given_back_in_bites_unless_others_may_look(void **sta
 
 static void test_new_memory_is_made_of_what_rests_if_nobody_else_may_look(void **state)
 {
-	struct budget budget;
+	struct shelf shelf;
 	struct pages *mine, *shared, *more;
-	budget_init(&budget, 64 * 1024);
-	assert_int_equal(pages_create(&mine, &budget, 16 * 1024), 0);
-	assert_int_equal(pages_create(&shared, &budget, 16 * 1024), 0);
+	shelf_init(&shelf, 64 * 1024);
+	assert_int_equal(pages_create(&mine, &shelf, 16 * 1024), 0);
+	assert_int_equal(pages_create(&shared, &shelf, 16 * 1024), 0);
 	struct pages *was = mine;
 	unsigned char *bytes = mine->map;
 	memset(bytes, 5, 16 * 1024);
 	shared->shared = true;
 	pages_leave(mine), pages_leave(shared);
-	assert_int_equal(pages_create_dirty(&more, &budget, 8 * 1024), 0); /* of another size */
+	assert_int_equal(pages_create_dirty(&more, &shelf, 8 * 1024), 0); /* of another size */
 	assert_ptr_not_equal(more, was);
 	pages_put(more);
-	assert_int_equal(pages_create(&more, &budget, 16 * 1024), 0); /* whoever wants zeros gets them */
+	assert_int_equal(pages_create(&more, &shelf, 16 * 1024), 0); /* whoever wants zeros gets them */
 	assert_ptr_not_equal(more, was);
 	assert_int_equal(((unsigned char *)more->map)[0], 0);
-	assert_int_equal(budget.used, 48 * 1024);
-	assert_int_equal(pages_create_dirty(&mine, &budget, 16 * 1024), 0);
+	assert_int_equal(shelf.budget.used, 48 * 1024);
+	assert_int_equal(pages_create_dirty(&mine, &shelf, 16 * 1024), 0);
 	assert_ptr_equal(mine, was);
 	assert_true(mine->map == bytes && bytes[0] == 5 && mine->references == 1);
-	assert_int_equal(budget.used, 48 * 1024);
+	assert_int_equal(shelf.budget.used, 48 * 1024);
 	pages_leave(mine);
-	assert_true(budget_tidy_some(&budget, UINT64_MAX)); /* the shared ones, whole */
-	assert_true(budget_tidy_some(&budget, UINT64_MAX)); /* a bite of ours */
-	assert_int_equal(pages_create_dirty(&mine, &budget, 16 * 1024), 0);
+	assert_true(shelf_tidy_some(&shelf, UINT64_MAX)); /* the shared ones, whole */
+	assert_true(shelf_tidy_some(&shelf, UINT64_MAX)); /* a bite of ours */
+	assert_int_equal(pages_create_dirty(&mine, &shelf, 16 * 1024), 0);
 	assert_ptr_equal(mine, was);
 	memset(bytes, 6, 16 * 1024); /* what was given back once is so again */
 	pages_leave(mine);
-	assert_true(budget_tidy_some(&budget, UINT64_MAX));
-	assert_true(budget_tidy_some(&budget, UINT64_MAX));
+	assert_true(shelf_tidy_some(&shelf, UINT64_MAX));
+	assert_true(shelf_tidy_some(&shelf, UINT64_MAX));
 	pages_put(more);
-	assert_int_equal(budget.used, 0);
-	budget_finish(&budget);
+	assert_int_equal(shelf.budget.used, 0);
+	shelf_finish(&shelf);
 }
 
 static void test_pages_of_others_must_be_sealed_and_long_enough(void **state)
@@ -218,13 +223,13 @@ static void test_rounding_never_wraps(void **state)
 
 static void test_resources_check_ranges_and_live_while_used(void **state)
 {
-	struct budget budget;
+	struct shelf shelf;
 	struct resource_table table;
 	struct pages *pages, *found;
 	unsigned char *memory;
-	budget_init(&budget, 1 << 20);
-	resource_table_init(&table, 2, &budget);
-	assert_int_equal(pages_create(&pages, &budget, 8192), 0);
+	shelf_init(&shelf, 1 << 20);
+	resource_table_init(&table, 2, &shelf);
+	assert_int_equal(pages_create(&pages, &shelf, 8192), 0);
 	assert_int_equal(resource_add(&table, 0, RESOURCE_SHMEM, pages_get(pages), 5000), -EINVAL);
 	assert_int_equal(resource_add(&table, 5, RESOURCE_SHMEM, pages_get(pages), 5000), 0);
 	assert_int_equal(resource_add(&table, 5, RESOURCE_SHMEM, pages_get(pages), 5000), -EEXIST);
@@ -242,8 +247,8 @@ static void test_resources_check_ranges_and_live_while_used(void **state)
 	memory[0] = 1; /* found still holds it */
 	pages_put(found);
 	resource_table_finish(&table);
-	budget_finish(&budget);
-	assert_int_equal(budget.used, 0);
+	shelf_finish(&shelf);
+	assert_int_equal(shelf.budget.used, 0);
 }
 
 static const struct ring_request mesa_ring = {
