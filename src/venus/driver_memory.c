@@ -16,26 +16,35 @@ enum {
 	CHANGE = 1024 * 1024,	/* bytes: drivers have threads that go on when ours have done their part */
 };
 
-/* False if there is too much. */
-static bool memory_charge(struct driver_memory *memory, uint64_t own)
+/* Charges what the process has to itself; *own gets it.  False, and nothing is charged, if that is too much. */
+static bool memory_charge(struct driver_memory *memory, uint64_t *own)
 {
+	*own = os_own_memory();
 	uint64_t others = atomic_load(&memory->budget->inside) + DRIVER_MEMORY_FREE;
-	uint64_t before = memory->charged, now = own > others ? own - others : 0;
-	memory->charged = now;
-	if (now > before) {
-		return budget_charge_anyway(memory->budget, now - before);
+	uint64_t before = memory->charged, now = *own > others ? *own - others : 0;
+	bool fits = true;
+	if (now < before) {
+		budget_release(memory->budget, before - now);
+	} else if (now > before && !budget_charge_anyway(memory->budget, now - before)) {
+		budget_release(memory->budget, now - before);
+		fits = false;
+		now = before;
 	}
-	budget_release(memory->budget, before - now);
-	return true;
+	memory->charged = now;
+	return fits;
 }
 
 /* True if the memory is not what it was. */
 static bool memory_look(struct driver_memory *memory)
 {
-	uint64_t own = os_own_memory(), change = own > memory->last ? own - memory->last : memory->last - own;
-	if (!memory_charge(memory, own)) {
-		memory->beyond(memory->opaque);
+	uint64_t own;
+	if (!memory_charge(memory, &own)) {
+		os_trim_heap(); /* what the driver has freed is not to be the end of it */
+		if (!memory_charge(memory, &own)) {
+			memory->beyond(memory->opaque);
+		}
 	}
+	uint64_t change = own > memory->last ? own - memory->last : memory->last - own;
 	if (change < CHANGE) {
 		return false;
 	}

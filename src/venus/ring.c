@@ -233,8 +233,10 @@ static void ring_sleep(struct ring *ring)
 		context_end_work(context);
 		if (!ring_sleep_resting(ring) && !ring_sleep_until(ring, wait_now_ns() + RING_TRIM_NS)) {
 			if (!context_is_busy(context)) { /* or it would hold others up */
+				context_begin_work(context);
 				command_store_trim(context_command_store(context));
 				os_trim_heap();
+				context_end_work(context);
 			}
 			ring_sleep_until(ring, UINT64_MAX);
 		}

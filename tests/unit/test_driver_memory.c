@@ -2,6 +2,7 @@
 /* test_driver_memory.c - what drivers keep for a context in the server's own memory */
 #include "unit.h"
 
+#include "base/os.h"
 #include "venus/driver_memory.h"
 #include "venus/pages.h"
 
@@ -155,6 +156,33 @@ static void there_is_an_end(void **state)
 	end(fixture);
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* whose malloc() is another */
+/* malloc() keeps what is freed below a piece that is not. */
+static void what_nobody_uses_is_given_back_first(void **state)
+{
+	enum { PIECE = 1024, PIECES = (DRIVER_MEMORY_FREE + LIMIT + BUDGET_RESERVE) / PIECE };
+	struct fixture *fixture = *state;
+	void **pieces = calloc(PIECES, sizeof(*pieces));
+	await(fixture, is_asleep);
+	for (int i = 0; i < PIECES; i++) {
+		pieces[i] = malloc(PIECE);
+		memset(pieces[i], 1, PIECE);
+	}
+	for (int i = 0; i < PIECES - 1; i++) {
+		free(pieces[i]);
+	}
+	uint64_t held = os_own_memory();
+	assert_true(held > (uint64_t)DRIVER_MEMORY_FREE + LIMIT + BUDGET_RESERVE);
+	begin(fixture);
+	end(fixture);
+	await(fixture, is_asleep);
+	assert_true(os_own_memory() < held / 2);
+	assert_true(has_nothing(fixture) && !is_beyond(fixture));
+	free(pieces[PIECES - 1]);
+	free(pieces);
+}
+#endif
+
 /* Memory that the driver keeps, and pages of ours, which are nobody's alone. */
 static void what_lies_inside_is_counted(void **state)
 {
@@ -178,6 +206,9 @@ int main(void)
 		TEST(what_is_charged_already_is_not_charged_twice),
 		TEST(nobody_looks_at_what_does_not_change),
 		TEST(there_is_an_end),
+#ifndef __SANITIZE_ADDRESS__
+		TEST(what_nobody_uses_is_given_back_first),
+#endif
 		TEST(what_lies_inside_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
