@@ -12,38 +12,41 @@
 
 enum {
 	LOOK_NS = 10 * 1000 * 1000,
-	LOOKS = 10,		/* without work or change before the thread sleeps */
-	CHANGE = 1024 * 1024,	/* bytes: drivers have threads that go on when ours have done their part */
+	LOOKS = 10,		  /* without work or change before the thread sleeps */
+	CHANGE = 1024 * 1024,	  /* bytes: drivers have threads that go on when ours have done their part */
+	GROWTH = 16 * 1024 * 1024, /* bytes more than ever since the last time, then malloc() gives back what it can */
 };
 
-/* Charges what the process has to itself; *own gets it.  False, and nothing is charged, if that is too much. */
-static bool memory_charge(struct driver_memory *memory, uint64_t *own)
+/* What the driver keeps beyond what is free; *own gets all that the process has to itself. */
+static uint64_t memory_kept(const struct driver_memory *memory, uint64_t *own)
 {
-	*own = os_own_memory();
 	uint64_t others = atomic_load(&memory->budget->inside) + DRIVER_MEMORY_FREE;
-	uint64_t before = memory->charged, now = *own > others ? *own - others : 0;
-	bool fits = true;
-	if (now < before) {
-		budget_release(memory->budget, before - now);
-	} else if (now > before && !budget_charge_anyway(memory->budget, now - before)) {
-		budget_release(memory->budget, now - before);
-		fits = false;
-		now = before;
+	*own = os_own_memory();
+	return *own > others ? *own - others : 0;
+}
+
+static void memory_charge(struct driver_memory *memory, uint64_t kept)
+{
+	uint64_t before = memory->charged;
+	memory->charged = kept;
+	if (kept < before) {
+		budget_release(memory->budget, before - kept);
+	} else if (kept > before && !budget_charge_anyway(memory->budget, kept - before)) {
+		memory->beyond(memory->opaque);
 	}
-	memory->charged = now;
-	return fits;
 }
 
 /* True if the memory is not what it was. */
 static bool memory_look(struct driver_memory *memory)
 {
-	uint64_t own;
-	if (!memory_charge(memory, &own)) {
-		os_trim_heap(); /* what the driver has freed is not to be the end of it */
-		if (!memory_charge(memory, &own)) {
-			memory->beyond(memory->opaque);
-		}
+	uint64_t own, kept = memory_kept(memory, &own);
+	if (kept > memory->trimmed + GROWTH) { /* of which the driver may have freed all */
+		os_trim_heap();
+		kept = memory->trimmed = memory_kept(memory, &own);
+	} else if (kept < memory->trimmed) {
+		memory->trimmed = kept;
 	}
+	memory_charge(memory, kept);
 	uint64_t change = own > memory->last ? own - memory->last : memory->last - own;
 	if (change < CHANGE) {
 		return false;

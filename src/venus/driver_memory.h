@@ -34,7 +34,7 @@ struct driver_memory {
 	void *opaque;
 
 	/* private */
-	uint64_t charged, last;		/* bytes; the thread's */
+	uint64_t charged, trimmed, last; /* bytes; the thread's */
 	atomic_bool asleep;
 	bool over;			/* guarded by lock */
 	pthread_mutex_t lock;

@@ -9,6 +9,7 @@
  *   vkmemory leak COUNT    makes so many shader modules of 16 KiB
  *   vkmemory record COUNT  twice: records and runs so many command buffers, keeps them until all
  *                          were run, and gives them back
+ *   vkmemory rest COUNT    the same, and then does nothing until SIGTERM
  *
  * Threads: one.
  */
@@ -222,17 +223,22 @@ static void memory_fill(struct gpu *gpu, VkDeviceSize size)
 	printf("fill: there is room again\n");
 }
 
-static void memory_hold(struct gpu *gpu, VkDeviceSize size, const sigset_t *end)
+static void memory_hold(struct gpu *gpu, VkDeviceSize size)
 {
 	uint32_t type = memory_type(gpu);
 	VkDeviceMemory memory;
 	uint8_t *mapped;
-	int got;
 	for (VkDeviceSize had = 0; had < size; had += MEMORY_HOLD) {
 		GPU_CHECK(memory_take(gpu, type, MEMORY_HOLD, &memory));
 	}
 	GPU_CHECK(memory_get(gpu, type, MEMORY_UNIT, &memory, &mapped)); /* after the others */
-	printf("hold: there\n");
+}
+
+/* Until SIGTERM. */
+static void memory_rest(const sigset_t *end)
+{
+	int got;
+	printf("there\n");
 	fflush(stdout);
 	sigwait(end, &got);
 }
@@ -306,9 +312,9 @@ int main(int argc, char **argv)
 	long long number = argc == 3 ? atoll(argv[2]) : 0;
 	if (number <= 0 ||
 	    (strcmp(argv[1], "odd") && strcmp(argv[1], "fill") && strcmp(argv[1], "hold") &&
-	     strcmp(argv[1], "leak") && strcmp(argv[1], "record"))) {
+	     strcmp(argv[1], "leak") && strcmp(argv[1], "record") && strcmp(argv[1], "rest"))) {
 		fputs("usage: vkmemory odd ROUNDS | fill BYTES | hold BYTES | leak COUNT | "
-		      "record COUNT\n",
+		      "record COUNT | rest COUNT\n",
 		      stderr);
 		return 2;
 	}
@@ -319,11 +325,15 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "odd")) {
 		memory_odd(&gpu, (unsigned)number);
 	} else if (!strcmp(argv[1], "hold")) {
-		memory_hold(&gpu, (VkDeviceSize)number, &end);
+		memory_hold(&gpu, (VkDeviceSize)number);
+		memory_rest(&end);
 	} else if (!strcmp(argv[1], "leak")) {
 		memory_leak(&gpu, (uint32_t)number);
 	} else if (!strcmp(argv[1], "record")) {
 		memory_record(&gpu, (uint32_t)number);
+	} else if (!strcmp(argv[1], "rest")) {
+		memory_record(&gpu, (uint32_t)number);
+		memory_rest(&end);
 	} else {
 		memory_fill(&gpu, (VkDeviceSize)number);
 	}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -141,7 +142,7 @@ def test_programs_share_one_limit_and_get_back_what_others_had():
         for end in ("terminate", "kill"):
             with mesa.newer().start(server.path, VKMEMORY, "hold", str(160 << 20)) as first:
                 try:
-                    assert first.stdout.readline() == "hold: there\n"
+                    assert first.stdout.readline() == "there\n"
                     out = mesa.newer().run(server.path, VKMEMORY, "fill", str(32 << 20))
                 finally:
                     getattr(first, end)()
@@ -164,6 +165,33 @@ def test_what_is_recorded_counts_as_memory():
         assert program.returncode and not out, (program.returncode, out)
         assert re.search(r"^oriel-gpu: warning: context ended: what it records is beyond the limit of GPU memory in vkCmd\w+$", server.errors(), re.M), server.errors()
         mesa.newer().run(server.path, VKMEMORY, "record", "100")
+
+
+def own_mib(pid):
+    """What the process has to itself."""
+    return int(re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) >> 10
+
+
+def own_mib_at_rest(count, enough=0, limit_s=2.0):
+    """The same of the server of a program that has recorded @count command buffers, at first and once it is @enough or after @limit_s."""
+    with Server() as server, mesa.newer().start(server.path, VKMEMORY, "rest", str(count)) as program:
+        for line in 2 * [f"record: {count} command buffers were run\n"] + ["there\n"]:
+            assert program.stdout.readline() == line
+        client = int(Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text())
+        first, end = own_mib(client), time.monotonic() + limit_s
+        while own_mib(client) > enough and time.monotonic() < end:
+            time.sleep(0.05)
+        left = own_mib(client)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(20) == 0
+        return first, left
+
+
+def test_an_idle_context_gives_back_what_was_recorded():
+    """malloc() keeps what is freed, and command pools 8 MiB; both are emptied when the rings have been asleep for half a second."""
+    usual = own_mib_at_rest(1)[1] + 4
+    first, left = own_mib_at_rest(100, usual, 20)
+    assert first > usual + 100 and left <= usual, (first, left, usual)
 
 
 def test_what_the_driver_keeps_counts_as_memory():
