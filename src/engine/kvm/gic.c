@@ -27,11 +27,6 @@ static int set_attr(const struct kvm_gic *gic, uint32_t group, uint64_t attr, co
 
 /* ----- what devices do ----- */
 
-int kvm_gic_irqfd(struct kvm_gic *gic, const struct kvm_irqfd *irqfd)
-{
-	return ioctl(kvm_engine_of(gic)->vm, KVM_IRQFD, irqfd) < 0 ? -errno : 0;
-}
-
 /* The shared interrupt of a message, as a GSI; -1: it is none. */
 static int gsi_of(const struct kvm_gic *gic, uint64_t address, uint32_t data)
 {

@@ -21,6 +21,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+int kvm_gic_irqfd(struct kvm_gic *gic, const struct kvm_irqfd *irqfd)
+{
+	return ioctl(kvm_engine_of(gic)->vm, KVM_IRQFD, irqfd) < 0 ? -errno : 0;
+}
+
 static bool is_high_locked(const struct kvm_gic *gic, unsigned line)
 {
 	return gic->levels[line / 64] >> line % 64 & 1;

@@ -158,6 +158,9 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 void kvm_vcpu_reset(struct engine_vcpu *vcpu, uint64_t pc, uint64_t x0);
 enum engine_exit kvm_vcpu_run(struct engine_vcpu *vcpu);
 void kvm_vcpu_kick(struct engine_vcpu *vcpu);
+
+/* ----- registers.c: engine_ops, and what the others need ----- */
+
 void kvm_vcpu_registers(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp, uint64_t *pc,
 			uint64_t *pstate);
 bool kvm_vcpu_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high);
@@ -169,6 +172,13 @@ uint64_t kvm_core_id(size_t at);
 /* A system register; @reg is ENGINE_SYSREG(). */
 uint64_t kvm_sysreg_id(uint32_t reg);
 
+/* ----- gate.c ----- */
+
+/* Out of KVM_RUN, or not into it.  Its lock is held. */
+void kvm_vcpu_interrupt(struct kvm_vcpu *vcpu);
+/* The vCPU's thread, around KVM_RUN; the first waits while the gate is closed. */
+void kvm_gate_enter(struct kvm_vcpu *vcpu);
+void kvm_gate_leave(struct kvm_vcpu *vcpu);
 /*
  * Wait until no vCPU is inside KVM_RUN, and keep it so until kvm_gate_open(): the guest stands
  * still, except for the caller.  From a vCPU thread that is not inside and holds the shadow's lock;
@@ -204,9 +214,9 @@ static inline uint64_t kvm_gic_affinity(unsigned index)
 {
 	return (uint64_t)(index / 16) << 8 | index % 16;
 }
+/* gic_lines.c: irq_chip_ops, and what the others need. */
 /* Connect or (KVM_IRQFD_FLAG_DEASSIGN) disconnect an eventfd.  -errno. */
 int kvm_gic_irqfd(struct kvm_gic *gic, const struct kvm_irqfd *irqfd) MUST_CHECK;
-/* gic_lines.c: irq_chip_ops. */
 void kvm_gic_set_line(struct irq_chip *chip, unsigned line, bool level);
 int kvm_gic_watch_end(struct irq_chip *chip, unsigned line, irq_end_fn fn, void *opaque) MUST_CHECK;
 int kvm_gic_bind_line(struct irq_chip *chip, unsigned line, int fd, int ended) MUST_CHECK;

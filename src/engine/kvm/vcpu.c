@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vcpu.c - vCPUs of KVM: life, registers, running, kicks
+ * vcpu.c - vCPUs of KVM: life, running, kicks
  *
  * How it works: a kick sets `kicked`, then immediate_exit in the shared page, and then sends a
  * signal if the vCPU runs: so KVM_RUN fails with EINTR at once or later, and the flag tells why.
@@ -11,68 +11,12 @@
 #include "engine/kvm/kvm.h"
 #include "engine/kvm/probe.h"
 
-#include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 enum { PSTATE_EL1H_MASKED = 0x3c5 };
-
-/* ----- registers ----- */
-
-uint64_t kvm_core_id(size_t at)
-{
-	return KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | at / sizeof(uint32_t);
-}
-
-uint64_t kvm_sysreg_id(uint32_t reg)
-{
-	return KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | reg;
-}
-
-int kvm_get(const struct kvm_vcpu *vcpu, uint64_t id, void *to)
-{
-	const struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)to};
-	return ioctl(vcpu->fd, KVM_GET_ONE_REG, &reg) < 0 ? -errno : 0;
-}
-
-int kvm_set(const struct kvm_vcpu *vcpu, uint64_t id, const void *from)
-{
-	const struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)from};
-	return ioctl(vcpu->fd, KVM_SET_ONE_REG, &reg) < 0 ? -errno : 0;
-}
-
-void kvm_vcpu_registers(struct engine_vcpu *base, uint64_t x[31], uint64_t *sp, uint64_t *pc,
-			uint64_t *pstate)
-{
-	struct kvm_vcpu *vcpu = kvm_vcpu(base);
-	*sp = *pc = *pstate = 0;
-	for (unsigned n = 0; n < 31; n++) {
-		x[n] = 0;
-		(void)kvm_get(vcpu, kvm_core_id(offsetof(struct kvm_regs, regs.regs) + n * 8),
-			      &x[n]);
-	}
-	(void)kvm_get(vcpu, kvm_core_id(offsetof(struct kvm_regs, regs.pc)), pc);
-	(void)kvm_get(vcpu, kvm_core_id(offsetof(struct kvm_regs, regs.pstate)), pstate);
-	size_t at = (*pstate & 5) == 5 ? offsetof(struct kvm_regs, sp_el1)
-				       : offsetof(struct kvm_regs, regs.sp);
-	(void)kvm_get(vcpu, kvm_core_id(at), sp);
-}
-
-bool kvm_vcpu_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high)
-{
-	static const uint32_t lows[] = {[ENGINE_KEY_IA] = ENGINE_SYSREG(3, 0, 2, 1, 0),
-					[ENGINE_KEY_IB] = ENGINE_SYSREG(3, 0, 2, 1, 2),
-					[ENGINE_KEY_DA] = ENGINE_SYSREG(3, 0, 2, 2, 0),
-					[ENGINE_KEY_DB] = ENGINE_SYSREG(3, 0, 2, 2, 2),
-					[ENGINE_KEY_GA] = ENGINE_SYSREG(3, 0, 2, 3, 0)};
-	/* The high half is the next register.  Without the feature there are none. */
-	return key != ENGINE_KEY_DIVERSIFIER &&
-	       kvm_set(kvm_vcpu(vcpu), kvm_sysreg_id(lows[key]), &low) == 0 &&
-	       kvm_set(kvm_vcpu(vcpu), kvm_sysreg_id(lows[key] + 1), &high) == 0;
-}
 
 /* ----- life ----- */
 
@@ -196,74 +140,12 @@ void kvm_vcpu_reset(struct engine_vcpu *base, uint64_t pc, uint64_t x0)
 
 /* ----- running ----- */
 
-/* Out of KVM_RUN, or not into it. */
-static void interrupt_locked(struct kvm_vcpu *vcpu)
-{
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (vcpu->running) {
-		pthread_kill(vcpu->thread, SIGUSR1);
-	}
-}
-
 void kvm_vcpu_kick(struct engine_vcpu *base)
 {
 	struct kvm_vcpu *vcpu = kvm_vcpu(base);
 	LOCKED(&vcpu->lock);
 	atomic_store(&vcpu->kicked, true);
-	interrupt_locked(vcpu);
-}
-
-static void leave_kernel(struct kvm_vcpu *vcpu)
-{
-	struct kvm_engine *engine = vcpu->engine;
-	atomic_store(&vcpu->inside, false);
-	if (atomic_load(&engine->closed)) {
-		LOCKED(&engine->gate_lock);
-		pthread_cond_broadcast(&engine->gate);
-	}
-}
-
-/* `inside` is set before `closed` is looked at, and the other way round in kvm_gate_close(): one of
- * both sees the other. */
-static void enter_kernel(struct kvm_vcpu *vcpu)
-{
-	struct kvm_engine *engine = vcpu->engine;
-	atomic_store(&vcpu->inside, true);
-	while (atomic_load(&engine->closed)) {
-		leave_kernel(vcpu);
-		{
-			LOCKED(&engine->gate_lock);
-			while (atomic_load(&engine->closed)) {
-				pthread_cond_wait(&engine->gate, &engine->gate_lock);
-			}
-		}
-		atomic_store(&vcpu->inside, true);
-	}
-}
-
-void kvm_gate_close(struct kvm_engine *engine)
-{
-	atomic_store(&engine->closed, true);
-	for (unsigned n = 0; n < engine->vcpu_count; n++) {
-		struct kvm_vcpu *vcpu = engine->vcpus[n];
-		if (atomic_load(&vcpu->inside)) {
-			LOCKED(&vcpu->lock);
-			interrupt_locked(vcpu);
-		}
-	}
-	LOCKED(&engine->gate_lock);
-	for (unsigned n = 0; n < engine->vcpu_count; n++) {
-		while (atomic_load(&engine->vcpus[n]->inside)) {
-			pthread_cond_wait(&engine->gate, &engine->gate_lock);
-		}
-	}
-}
-
-void kvm_gate_open(struct kvm_engine *engine)
-{
-	LOCKED(&engine->gate_lock);
-	atomic_store(&engine->closed, false);
-	pthread_cond_broadcast(&engine->gate);
+	kvm_vcpu_interrupt(vcpu);
 }
 
 static void set_running(struct kvm_vcpu *vcpu, bool running)
@@ -279,9 +161,9 @@ enum engine_exit kvm_vcpu_run(struct engine_vcpu *base)
 	bool good = true, kicked = false;
 	set_running(vcpu, true);
 	while (good && !kicked) {
-		enter_kernel(vcpu);
+		kvm_gate_enter(vcpu);
 		int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
-		leave_kernel(vcpu);
+		kvm_gate_leave(vcpu);
 		if (error == 0) {
 			good = kvm_handle_exit(vcpu);
 		} else if (error == EINTR) {
