@@ -11,22 +11,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-const char *hvf_text(hv_return_t rc)
-{
-	switch (rc) {
-	case HV_SUCCESS: return "no error";
-	case HV_BUSY: return "busy";
-	case HV_BAD_ARGUMENT: return "bad argument, or another thread's vCPU";
-	case HV_ILLEGAL_GUEST_STATE: return "illegal guest state";
-	case HV_NO_RESOURCES: return "no resources";
-	case HV_NO_DEVICE: return "no such thing";
-	case HV_DENIED: return "denied";
-	case HV_EXISTS: return "it exists already";
-	case HV_UNSUPPORTED: return "not supported by this Mac";
-	default: return "unknown error";
-	}
-}
-
 static int check(const struct hvf_engine *engine, struct error *err)
 {
 	uint32_t bits = 0, vcpus = 0;

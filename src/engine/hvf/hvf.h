@@ -93,10 +93,13 @@ static inline void hvf_count(atomic_ulong *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* ----- engine.c ----- */
+/* ----- errors.c ----- */
 
 /* What @rc of the framework means, in words. */
 const char *hvf_text(hv_return_t rc);
+/* What can only fail for a register or thread of our own mistake: says so, if it did.  @what: "read
+ * a register". */
+void hvf_must(const struct hvf_vcpu *vcpu, hv_return_t rc, const char *what);
 
 /* ----- vcpu.c: engine_ops, and what the others need ----- */
 
@@ -109,17 +112,29 @@ enum engine_exit hvf_vcpu_run(struct engine_vcpu *vcpu);
 void hvf_vcpu_kick(struct engine_vcpu *vcpu);
 void hvf_vcpu_leave(struct engine_vcpu *vcpu);
 void hvf_vcpu_set_line(struct engine_vcpu *vcpu, enum engine_line line, bool level);
+
+/* ----- registers.c: engine_ops, and what the others need ----- */
+
 void hvf_vcpu_registers(struct engine_vcpu *vcpu, uint64_t x[31], uint64_t *sp, uint64_t *pc,
 			uint64_t *pstate);
 bool hvf_vcpu_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high);
-/* Sleep until an interrupt, a kick or the virtual timer. */
-void hvf_wait(struct hvf_vcpu *vcpu);
+/* For hvf_vcpu_registers(), which may come from another thread. */
+void hvf_keep_registers(struct hvf_vcpu *vcpu);
 /* Registers of a vCPU that exists; @reg as the framework numbers them, ENGINE_SYSREG() for the last
  * two. */
 uint64_t hvf_get(const struct hvf_vcpu *vcpu, hv_reg_t reg);
 void hvf_set(const struct hvf_vcpu *vcpu, hv_reg_t reg, uint64_t value);
 uint64_t hvf_get_sysreg(const struct hvf_vcpu *vcpu, uint32_t reg);
 void hvf_set_sysreg(const struct hvf_vcpu *vcpu, uint32_t reg, uint64_t value);
+
+/* ----- vtimer.c ----- */
+
+void hvf_set_timer_line(struct hvf_vcpu *vcpu, bool level);
+/* Before it runs or sleeps: after its exit the framework says nothing more of the timer, so its
+ * level is asked for until it is low. */
+void hvf_follow_timer(struct hvf_vcpu *vcpu);
+/* Sleep until an interrupt, a kick or the virtual timer. */
+void hvf_wait(struct hvf_vcpu *vcpu);
 
 /* ----- model.c ----- */
 
