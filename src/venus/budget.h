@@ -19,6 +19,9 @@ enum {
 	BUDGET_RESERVE = 64 * 1024 * 1024, /* bytes beyond the limit, of all together, for what cannot be refused */
 };
 
+/* In messages. */
+#define BUDGET_LIMIT "the limit of GPU memory (oriel run --gpu-memory, oriel-gpu --memory-limit)"
+
 struct budget {
 	_Atomic uint64_t used;	    /* changed under lock */
 	_Atomic uint64_t inside;    /* of these, what lies in the server's own memory or in its GPU's */

@@ -55,7 +55,7 @@ static struct command_block *block_make(struct command_store *store, uint64_t by
 	atomic_fetch_add(&store->budget->inside, bytes);
 	if (!budget_charge_anyway(store->budget, bytes)) {
 		atomic_store(&store->dispatch->end,
-			     "what it records is beyond the limit of GPU memory");
+			     "what it records is beyond " BUDGET_LIMIT);
 	}
 	return block;
 }

@@ -179,7 +179,7 @@ void context_lose_device(struct context *context, const char *name)
 /* A driver that takes so much may not end soon when it is asked to, so the process does. */
 static void context_on_too_much(void *opaque)
 {
-	context_fail_for(opaque, "what its driver keeps is beyond the limit of GPU memory", NULL);
+	context_fail_for(opaque, "what its driver keeps is beyond " BUDGET_LIMIT, NULL);
 	_exit(EXIT_FAILURE);
 }
 

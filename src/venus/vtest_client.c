@@ -68,6 +68,7 @@ struct vtest_client {
 	struct idmap unbacked; /* resources that could not be made: any value */
 	bool named;
 	bool gone; /* an answer could not be sent */
+	bool told; /* why it is dropped */
 	uint32_t *body; /* of the request being carried out */
 	size_t body_room;
 	uint32_t words; /* of body */
@@ -147,6 +148,14 @@ static void vtest_on_fatal(void *opaque, const char *text)
 
 static const struct context_ops vtest_ops = {.fence = vtest_on_fence, .fatal = vtest_on_fatal};
 
+/* For those that break no rule.  False. */
+static bool vtest_drop(struct vtest_client *client, const char *what, const char *why)
+{
+	client->told = true;
+	log_limited(LOG_WARN, "client dropped: %s%s", what, why);
+	return false;
+}
+
 static bool vtest_context_init(struct vtest_client *client)
 {
 	struct error err = {0};
@@ -165,14 +174,12 @@ static bool vtest_context_init(struct vtest_client *client)
 	}
 	client->context = context_create(&config, &err);
 	if (!client->context) {
-		log_error("%s", err.text);
-		return false;
+		return vtest_drop(client, "", err.text);
 	}
 	if (watch_start(&client->watch, client->context, client->socket)) {
-		log_error("no thread for a context");
 		context_destroy(client->context);
 		client->context = NULL;
-		return false;
+		return vtest_drop(client, "no thread for a context", "");
 	}
 	return true;
 }
@@ -210,8 +217,7 @@ static bool vtest_answer_unbacked(struct vtest_client *client, uint32_t id)
 {
 	AUTO_FD int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (fd < 0 || client->unbacked.count >= VTEST_MAX_UNBACKED || idmap_put(&client->unbacked, id, client) < 0) {
-		log_limited(LOG_WARN, "client dropped: too much of what it wants fails");
-		return false;
+		return vtest_drop(client, "too much of what it wants fails", "");
 	}
 	return vtest_reply_u32(client, VTEST_RESOURCE_CREATE_BLOB, id) && vtest_send_fd(client, fd);
 }
@@ -230,9 +236,13 @@ static bool vtest_create_blob(struct vtest_client *client)
 	if ((status == -ENOMEM || status == -EDQUOT) && vtest_u64(body + 4)) {
 		return vtest_answer_unbacked(client, id);
 	}
-	if (status) {
-		log_limited(LOG_WARN, "client dropped: no memory for it: %s", strerror(-status));
-		return false;
+	switch (status) {
+	case 0: break;
+	case -EDQUOT: return vtest_drop(client, "no memory for it: ", BUDGET_LIMIT " is reached");
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE: return vtest_drop(client, "no memory for it: ", strerror(-status));
+	default: return false;
 	}
 	return vtest_reply_u32(client, VTEST_RESOURCE_CREATE_BLOB, id) &&
 	       vtest_send_fd(client, blob.fd);
@@ -460,7 +470,7 @@ static bool vtest_receive(struct vtest_client *client)
 	}
 	client->words = (uint32_t)(bytes / 4);
 	if (client->named && !vtest_handle(client, header[1])) {
-		if (!vtest_is_over(client)) {
+		if (!client->told && !vtest_is_over(client)) {
 			log_limited(LOG_WARN, "client dropped: request %u breaks a rule", header[1]);
 		}
 		return false;

@@ -163,7 +163,7 @@ def test_what_is_recorded_counts_as_memory():
         with mesa.newer().start(server.path, VKMEMORY, "record", "1000") as program:
             out, _ = program.communicate(timeout=120)
         assert program.returncode and not out, (program.returncode, out)
-        assert re.search(r"^oriel-gpu: warning: context ended: what it records is beyond the limit of GPU memory in vkCmd\w+$", server.errors(), re.M), server.errors()
+        assert re.search(r"^oriel-gpu: warning: context ended: what it records is beyond the limit of GPU memory \(.* --memory-limit\) in vkCmd\w+$", server.errors(), re.M), server.errors()
         mesa.newer().run(server.path, VKMEMORY, "record", "100")
 
 
@@ -201,7 +201,7 @@ def test_what_the_driver_keeps_counts_as_memory():
         with mesa.newer().start(server.path, VKMEMORY, "leak", "200000") as program:
             out, _ = program.communicate(timeout=120)
         assert program.returncode and not out, (program.returncode, out)
-        assert "oriel-gpu: warning: context ended: what its driver keeps is beyond the limit of GPU memory\n" in server.errors(), server.errors()
+        assert "oriel-gpu: warning: context ended: what its driver keeps is beyond the limit of GPU memory (oriel run --gpu-memory, oriel-gpu --memory-limit)\n" in server.errors(), server.errors()
         mesa.newer().run(server.path, VKMEMORY, "leak", "6400")
 
 

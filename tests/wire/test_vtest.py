@@ -320,6 +320,8 @@ def test_memory_has_a_limit():
         client.send(venus.BLOB, 2, 1, 4096, 0, 0, 0)
         assert client.is_dropped()
         assert first != second
+        line = "oriel-gpu: warning: client dropped: no memory for it: the limit of GPU memory (oriel run --gpu-memory, oriel-gpu --memory-limit) is reached\n"
+        assert server.errors() == line, server.errors()
 
 
 def children(server):
