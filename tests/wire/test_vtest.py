@@ -334,8 +334,9 @@ def test_clients_end_before_others_where_memory_ends():
     def score(pid):
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text(encoding="utf-8"))
     with Server() as server:
-        server.client()
+        client = server.client()
         assert score(server.process.pid) == score("self") and [score(pid) for pid in children(server)] == [1000]
+        client.close()
 
 
 def test_clients_have_one_limit_and_a_killed_ones_memory_returns():
