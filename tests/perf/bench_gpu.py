@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "images"), str(ROOT / "tests/wire"), str(ROOT / "tests/guest"), str(ROOT / "tests")]
+from processes import anonymous_mib, children, status_mib  # noqa: E402
 
 GROUPS = ("start", "sync", "memory", "record", "pipeline", "draw")
 RATES = ("/s", "k/s", "MB/s", "fps")
@@ -45,22 +46,6 @@ def cpu_s(pid):
             if int(entry.name) == pid or int(fields[1]) == pid:
                 total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return total
-
-
-def children(pid):
-    """Processes that @pid started."""
-    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(p) for p in out.split()]
-
-
-def status_mib(pid, field):
-    """A size in /proc/PID/status."""
-    return int(re.search(rf"^{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) / 1024
-
-
-def anonymous_mib(pid):
-    """Memory of a process that is neither a file's nor shared: without code and without blobs."""
-    return status_mib(pid, "RssAnon")
 
 
 class Host:

@@ -17,6 +17,7 @@ import tap  # noqa: E402
 import mesa  # noqa: E402
 import venus  # noqa: E402
 import vulkaninfo  # noqa: E402
+from processes import anonymous_mib, children  # noqa: E402
 from venus import Server  # noqa: E402
 
 SCENE = str(venus.BUILD / "images/vkscene/vkscene")
@@ -167,24 +168,23 @@ def test_what_is_recorded_counts_as_memory():
         mesa.newer().run(server.path, VKMEMORY, "record", "100")
 
 
-def own_mib(pid):
-    """What the process has to itself."""
-    return int(re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) >> 10
-
-
 def own_mib_at_rest(count, enough=0, limit_s=2.0):
-    """The same of the server of a program that has recorded @count command buffers, at first and once it is @enough or after @limit_s."""
+    """What the server of a program that has recorded @count command buffers has to itself, at first and once it is @enough or after @limit_s."""
     with Server() as server, mesa.newer().start(server.path, VKMEMORY, "rest", str(count)) as program:
-        for line in 2 * [f"record: {count} command buffers were run\n"] + ["there\n"]:
-            assert program.stdout.readline() == line
-        client = int(Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text())
-        first, end = own_mib(client), time.monotonic() + limit_s
-        while own_mib(client) > enough and time.monotonic() < end:
-            time.sleep(0.05)
-        left = own_mib(client)
-        program.send_signal(signal.SIGTERM)
-        assert program.wait(20) == 0
-        return first, left
+        try:
+            for line in 2 * [f"record: {count} command buffers were run\n"] + ["there\n"]:
+                assert program.stdout.readline() == line
+            [client] = children(server.process.pid)
+            first = left = anonymous_mib(client)
+            end = time.monotonic() + limit_s
+            while left > enough and time.monotonic() < end:
+                time.sleep(0.05)
+                left = anonymous_mib(client)
+            program.terminate()
+            assert program.wait(20) == 0
+            return first, left
+        finally:
+            program.kill()
 
 
 def test_an_idle_context_gives_back_what_was_recorded():

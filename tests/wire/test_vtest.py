@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tap  # noqa: E402
 import venus  # noqa: E402
+from processes import children  # noqa: E402
 from venus import Server  # noqa: E402
 
 
@@ -324,18 +325,12 @@ def test_memory_has_a_limit():
         assert server.errors() == line, server.errors()
 
 
-def children(server):
-    """The processes of its clients, the oldest first."""
-    listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text(encoding="utf-8")
-    return [int(pid) for pid in listed.split()]
-
-
 def test_clients_end_before_others_where_memory_ends():
     def score(pid):
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text(encoding="utf-8"))
     with Server() as server:
         client = server.client()
-        assert score(server.process.pid) == score("self") and [score(pid) for pid in children(server)] == [1000]
+        assert score(server.process.pid) == score("self") and [score(pid) for pid in children(server.process.pid)] == [1000]
         client.close()
 
 
@@ -346,7 +341,7 @@ def test_clients_have_one_limit_and_a_killed_ones_memory_returns():
         second.blob(2 << 20)
         second.send(venus.BLOB, 2, 1, 2 << 20, 0, 0, 0)
         assert second.is_dropped()
-        os.kill(children(server)[0], signal.SIGKILL)  # the first's
+        os.kill(children(server.process.pid)[0], signal.SIGKILL)  # the first's
         deadline = time.monotonic() + 10
         while server.errors().count("ended with signal 9") != 1:
             assert time.monotonic() < deadline, server.errors()
