@@ -6,8 +6,6 @@
  */
 #include "engine/model.h"
 
-#include "engine/engine.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -62,4 +60,14 @@ unsigned model_baseline(const struct model_access *vcpu, char *list, size_t len)
 		}
 	}
 	return kept;
+}
+
+uint32_t model_key(enum engine_key key)
+{
+	static const uint32_t lows[] = {[ENGINE_KEY_IA] = ENGINE_SYSREG(3, 0, 2, 1, 0),
+					[ENGINE_KEY_IB] = ENGINE_SYSREG(3, 0, 2, 1, 2),
+					[ENGINE_KEY_DA] = ENGINE_SYSREG(3, 0, 2, 2, 0),
+					[ENGINE_KEY_DB] = ENGINE_SYSREG(3, 0, 2, 2, 2),
+					[ENGINE_KEY_GA] = ENGINE_SYSREG(3, 0, 2, 3, 0)};
+	return lows[key];
 }

@@ -4,6 +4,7 @@
  * Threads: as engine.h says.
  */
 #include "engine/hvf/hvf.h"
+#include "engine/model.h"
 
 #include <string.h>
 
@@ -38,16 +39,13 @@ void hvf_set_sysreg(const struct hvf_vcpu *vcpu, uint32_t reg, uint64_t value)
 
 bool hvf_vcpu_set_key(struct engine_vcpu *base, enum engine_key key, uint64_t low, uint64_t high)
 {
-	static const uint32_t lows[] = {[ENGINE_KEY_IA] = ENGINE_SYSREG(3, 0, 2, 1, 0),
-					[ENGINE_KEY_IB] = ENGINE_SYSREG(3, 0, 2, 1, 2),
-					[ENGINE_KEY_DA] = ENGINE_SYSREG(3, 0, 2, 2, 0),
-					[ENGINE_KEY_DB] = ENGINE_SYSREG(3, 0, 2, 2, 2),
-					[ENGINE_KEY_GA] = ENGINE_SYSREG(3, 0, 2, 3, 0)};
-	struct hvf_vcpu *vcpu = hvf_vcpu(base);
-	/* The high half is the next register. */
-	return key != ENGINE_KEY_DIVERSIFIER &&
-	       hv_vcpu_set_sys_reg(vcpu->id, (hv_sys_reg_t)lows[key], low) == HV_SUCCESS &&
-	       hv_vcpu_set_sys_reg(vcpu->id, (hv_sys_reg_t)(lows[key] + 1), high) == HV_SUCCESS;
+	const struct hvf_vcpu *vcpu = hvf_vcpu(base);
+	if (key == ENGINE_KEY_DIVERSIFIER) {
+		return false;
+	}
+	uint32_t reg = model_key(key);
+	return hv_vcpu_set_sys_reg(vcpu->id, (hv_sys_reg_t)reg, low) == HV_SUCCESS &&
+	       hv_vcpu_set_sys_reg(vcpu->id, (hv_sys_reg_t)(reg + 1), high) == HV_SUCCESS;
 }
 
 void hvf_vcpu_registers(struct engine_vcpu *base, uint64_t x[31], uint64_t *sp, uint64_t *pc,

@@ -4,6 +4,7 @@
  * Threads: the vCPU's, or any while it does not run.
  */
 #include "engine/kvm/kvm.h"
+#include "engine/model.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -49,13 +50,11 @@ void kvm_vcpu_registers(struct engine_vcpu *base, uint64_t x[31], uint64_t *sp, 
 
 bool kvm_vcpu_set_key(struct engine_vcpu *vcpu, enum engine_key key, uint64_t low, uint64_t high)
 {
-	static const uint32_t lows[] = {[ENGINE_KEY_IA] = ENGINE_SYSREG(3, 0, 2, 1, 0),
-					[ENGINE_KEY_IB] = ENGINE_SYSREG(3, 0, 2, 1, 2),
-					[ENGINE_KEY_DA] = ENGINE_SYSREG(3, 0, 2, 2, 0),
-					[ENGINE_KEY_DB] = ENGINE_SYSREG(3, 0, 2, 2, 2),
-					[ENGINE_KEY_GA] = ENGINE_SYSREG(3, 0, 2, 3, 0)};
-	/* The high half is the next register.  Without the feature there are none. */
-	return key != ENGINE_KEY_DIVERSIFIER &&
-	       kvm_set(kvm_vcpu(vcpu), kvm_sysreg_id(lows[key]), &low) == 0 &&
-	       kvm_set(kvm_vcpu(vcpu), kvm_sysreg_id(lows[key] + 1), &high) == 0;
+	if (key == ENGINE_KEY_DIVERSIFIER) {
+		return false;
+	}
+	uint32_t reg = model_key(key);
+	/* Without the feature there are none. */
+	return kvm_set(kvm_vcpu(vcpu), kvm_sysreg_id(reg), &low) == 0 &&
+	       kvm_set(kvm_vcpu(vcpu), kvm_sysreg_id(reg + 1), &high) == 0;
 }
