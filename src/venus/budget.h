@@ -23,6 +23,7 @@ enum {
 #define BUDGET_LIMIT "the limit of GPU memory (oriel run --gpu-memory, oriel-gpu --memory-limit)"
 
 struct budget {
+	pthread_mutex_t lock;
 	_Atomic uint64_t used;	    /* changed under lock */
 	_Atomic uint64_t inside;    /* of these, what lies in the server's own memory or in its GPU's */
 	uint64_t limit;
@@ -30,7 +31,6 @@ struct budget {
 	unsigned slot;		    /* of this one in the ledger */
 	/* Gives back some of what is charged and not needed.  False if there is nothing.  No lock is held.  NULL: there never is. */
 	bool (*make_room)(struct budget *budget);
-	pthread_mutex_t lock;
 };
 
 void budget_init(struct budget *budget, uint64_t limit, bool (*make_room)(struct budget *budget));

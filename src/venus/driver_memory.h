@@ -36,8 +36,8 @@ struct driver_memory {
 	/* private */
 	uint64_t charged, trimmed, last; /* bytes; the thread's */
 	atomic_bool asleep;
-	bool over;			/* guarded by lock */
 	pthread_mutex_t lock;
+	bool over;			/* guarded by lock */
 	pthread_cond_t changed;
 	pthread_t thread;
 };
